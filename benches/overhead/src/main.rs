@@ -1,0 +1,3 @@
+//! Measures what millgate costs.
+
+fn main() {}

@@ -1,0 +1,187 @@
+//! The view of one exchange that a stage is given: numbered fields, read and written as bytes.
+//!
+//! Fields are numbers rather than methods so that new data is a new constant, never a new function:
+//! the same three calls stay enough on both sides of a plugin border.
+
+/// What kind of call a request is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u32)]
+#[non_exhaustive]
+pub enum Endpoint {
+    /// `POST /v1/chat/completions`
+    Chat = 1,
+    /// `POST /v1/completions`
+    Completions = 2,
+    /// `POST /v1/embeddings`
+    Embeddings = 3,
+    /// `POST /v1/responses`, stateless use
+    Responses = 4,
+    /// `GET /v1/models`
+    Models = 5,
+    /// Any other call that is passed on as it came (audio, images, moderations, files …).
+    Forward = 6,
+}
+
+impl Endpoint {
+    /// The name used in logs and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Chat => "chat",
+            Self::Completions => "completions",
+            Self::Embeddings => "embeddings",
+            Self::Responses => "responses",
+            Self::Models => "models",
+            Self::Forward => "forward",
+        }
+    }
+
+    /// Whether the gateway reads this endpoint's JSON, as opposed to passing bytes on.
+    #[must_use]
+    pub const fn is_understood(self) -> bool {
+        !matches!(self, Self::Forward)
+    }
+
+    /// The endpoint with this number, if this version knows it.
+    #[must_use]
+    pub const fn from_number(number: u64) -> Option<Self> {
+        Some(match number {
+            1 => Self::Chat,
+            2 => Self::Completions,
+            3 => Self::Embeddings,
+            4 => Self::Responses,
+            5 => Self::Models,
+            6 => Self::Forward,
+            _ => return None,
+        })
+    }
+}
+
+/// One piece of data of an exchange. Fields marked `[key]` are maps and want a key; the others ignore it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u32)]
+#[non_exhaustive]
+pub enum Field {
+    /// Request method. Read only.
+    Method = 1,
+    /// Request path with its `/v1`, without the query. Read only.
+    Path = 2,
+    /// [`Endpoint`] as a number. Read only.
+    Endpoint = 3,
+    /// Model name asked for. Writable above `route`; the route is then matched anew.
+    Model = 4,
+    /// Number: 1 where the client asked for a stream. Read only.
+    Stream = 5,
+    /// The exchange's id, as in `x-request-id`. Read only.
+    RequestId = 6,
+    /// Address of the client, without its port. Read only.
+    PeerAddress = 7,
+    /// Who is calling; absent until a stage has found out. Writable above `route`.
+    CallerId = 8,
+    /// The caller's team. Writable above `route`.
+    CallerTeam = 9,
+    /// `[key]` What else is known of the caller. Writable above `route`.
+    CallerMeta = 10,
+    /// `[key]` Header of the client's request, lower-case name. Writable above `route`.
+    RequestHeader = 16,
+    /// The request body, empty where it streams. Read only.
+    RequestBody = 17,
+    /// `[key]` The raw JSON of one top-level member of the request body. Read only.
+    RequestMember = 18,
+    /// Name of the route. Read only; absent while none matches.
+    Route = 32,
+    /// Name of the attempt's provider. Read only; below `route`.
+    Provider = 33,
+    /// Model name that the attempt asks its provider for. Read only; below `route`.
+    TargetModel = 34,
+    /// Number: which attempt of the exchange this is, from 1. Read only; below `route`.
+    Attempt = 35,
+    /// `[key]` Header sent to the upstream: edits made here win over everything else. Below `route`.
+    UpstreamHeader = 36,
+    /// Number: status of the reply. Read only, from `on_response` on.
+    ReplyStatus = 48,
+    /// `[key]` Header of the reply. Writable in `on_response`.
+    ReplyHeader = 49,
+    /// Number: tokens of the prompt, once known. Read only.
+    InputTokens = 64,
+    /// Number: tokens of the answer, once known. Read only.
+    OutputTokens = 65,
+    /// `[key]` Free for stages to leave notes for each other. Writable; what an attempt wrote dies with it.
+    Var = 80,
+}
+
+/// Why a field could not be set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum SetError {
+    /// The field cannot be written here (or at all).
+    ReadOnly = 1,
+    /// The name or value is not valid for the field: a header with CR or LF, a name with a space.
+    Invalid = 2,
+}
+
+impl std::fmt::Display for SetError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::ReadOnly => "the field cannot be written here",
+            Self::Invalid => "the name or value is not valid for the field",
+        })
+    }
+}
+
+impl std::error::Error for SetError {}
+
+/// One exchange as a stage sees it, valid inside a hook.
+pub trait Exchange {
+    /// A field's bytes, borrowed until the next `set`; `None` where it is absent or is a number.
+    fn get(&self, field: Field, key: &str) -> Option<&[u8]>;
+
+    /// A numeric field.
+    fn number(&self, field: Field) -> Option<u64>;
+
+    /// Sets a field, or removes it (`None`).
+    fn set(&mut self, field: Field, key: &str, value: Option<&[u8]>) -> Result<(), SetError>;
+
+    /// Calls `visit` with every key and value of a map field, until it returns false.
+    fn each(&self, field: Field, visit: &mut dyn FnMut(&str, &[u8]) -> bool);
+}
+
+/// The same fields by name.
+impl dyn Exchange + '_ {
+    /// A text field; `None` where it is absent or not UTF-8.
+    #[must_use]
+    pub fn text(&self, field: Field, key: &str) -> Option<&str> {
+        self.get(field, key)
+            .and_then(|bytes| std::str::from_utf8(bytes).ok())
+    }
+
+    /// What kind of call this is.
+    #[must_use]
+    pub fn endpoint(&self) -> Option<Endpoint> {
+        self.number(Field::Endpoint).and_then(Endpoint::from_number)
+    }
+
+    /// The model asked for; empty where the request names none.
+    #[must_use]
+    pub fn model(&self) -> &str {
+        self.text(Field::Model, "").unwrap_or_default()
+    }
+
+    /// The id of the exchange.
+    #[must_use]
+    pub fn request_id(&self) -> &str {
+        self.text(Field::RequestId, "").unwrap_or_default()
+    }
+
+    /// A header of the client's request, by its lower-case name.
+    #[must_use]
+    pub fn request_header(&self, name: &str) -> Option<&[u8]> {
+        self.get(Field::RequestHeader, name)
+    }
+
+    /// Whether the client asked for a stream.
+    #[must_use]
+    pub fn is_stream(&self) -> bool {
+        self.number(Field::Stream) == Some(1)
+    }
+}

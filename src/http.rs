@@ -1,0 +1,4 @@
+//! Shared HTTP parts.
+
+pub mod json;
+pub mod sse;

@@ -1,0 +1,6 @@
+//! millgate: a lightweight OpenAI-compatible reverse proxy.
+
+pub mod http;
+pub mod mock;
+pub mod providers;
+pub mod routing;

@@ -1,0 +1,5 @@
+//! The built-in provider kinds, one codec each.
+
+pub mod ollama;
+pub mod openai;
+pub mod rehearsal;
