@@ -1,0 +1,160 @@
+//! Which call a method and path mean.
+
+use http::Method;
+use millgate_plugin::Endpoint;
+
+/// A call that the gateway knows, or why it does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call<'a> {
+    /// Understood: its JSON is read.
+    Understood(Endpoint),
+    /// `GET /v1/models` or, with a name, `GET /v1/models/{name}`: answered by the gateway itself.
+    Models(Option<&'a str>),
+    /// Stateless: passed on to a target that speaks the OpenAI API.
+    Forward,
+    /// Leaves something behind at the upstream, where one key serves many callers: passed on only
+    /// where a route names the path and says `shared_state = true`.
+    Stateful,
+    /// The path exists, with another method.
+    WrongMethod(&'static str),
+    /// No such path.
+    Unknown,
+}
+
+/// Stateless families below `/v1` that are passed on.
+const STATELESS: [&str; 5] = [
+    "audio/",
+    "images/",
+    "moderations",
+    "rerank",
+    "score",
+];
+
+/// Families below `/v1` that keep state at the upstream.
+const STATEFUL: [&str; 14] = [
+    "files",
+    "uploads",
+    "batches",
+    "responses/",
+    "conversations",
+    "vector_stores",
+    "assistants",
+    "threads",
+    "fine_tuning",
+    "evals",
+    "containers",
+    "videos",
+    "chat/completions/",
+    "realtime",
+];
+
+/// Classifies a request by its method and its path (with `/v1`, without the query).
+#[must_use]
+pub fn classify<'a>(method: &Method, path: &'a str) -> Call<'a> {
+    let Some(rest) = path.strip_prefix("/v1/") else {
+        return Call::Unknown;
+    };
+    if !is_plain(rest) {
+        return Call::Unknown;
+    }
+    let understood = match rest.trim_end_matches('/') {
+        "chat/completions" => Some(Endpoint::Chat),
+        "completions" => Some(Endpoint::Completions),
+        "embeddings" => Some(Endpoint::Embeddings),
+        "responses" => Some(Endpoint::Responses),
+        _ => None,
+    };
+    if let Some(endpoint) = understood {
+        return match *method {
+            Method::POST => Call::Understood(endpoint),
+            // Stored chat completions are listed with GET on the same path.
+            Method::GET if endpoint == Endpoint::Chat => Call::Stateful,
+            _ => Call::WrongMethod("POST"),
+        };
+    }
+    if rest == "models" || rest.starts_with("models/") {
+        let name = rest.strip_prefix("models/").filter(|name| !name.is_empty());
+        return match *method {
+            Method::GET => Call::Models(name),
+            Method::DELETE if name.is_some() => Call::Stateful,
+            _ => Call::WrongMethod("GET"),
+        };
+    }
+    if STATELESS.iter().any(|family| in_family(rest, family)) {
+        return Call::Forward;
+    }
+    if STATEFUL.iter().any(|family| in_family(rest, family)) {
+        return Call::Stateful;
+    }
+    Call::Unknown
+}
+
+/// Whether a path is the family itself or lies below it.
+fn in_family(path: &str, family: &str) -> bool {
+    path.strip_prefix(family)
+        .is_some_and(|rest| family.ends_with('/') || rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Whether a path can be handed to an upstream as it is: nothing in it may lead out of the API's own tree,
+/// neither plainly nor once an upstream has decoded it.
+fn is_plain(path: &str) -> bool {
+    let decoded = percent_encoding::percent_decode_str(path).decode_utf8_lossy();
+    !decoded.contains('\\')
+        && !decoded.chars().any(char::is_control)
+        && decoded
+            .split('/')
+            .all(|segment| segment != "." && segment != "..")
+        && !decoded.contains("//")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn post(path: &str) -> Call<'_> {
+        classify(&Method::POST, path)
+    }
+
+    #[test]
+    fn understood_endpoints_want_post() {
+        assert_eq!(post("/v1/chat/completions"), Call::Understood(Endpoint::Chat));
+        assert_eq!(post("/v1/embeddings"), Call::Understood(Endpoint::Embeddings));
+        assert_eq!(post("/v1/responses"), Call::Understood(Endpoint::Responses));
+        assert_eq!(classify(&Method::GET, "/v1/completions"), Call::WrongMethod("POST"));
+    }
+
+    #[test]
+    fn models_are_listed_and_looked_up_by_names_with_slashes() {
+        assert_eq!(classify(&Method::GET, "/v1/models"), Call::Models(None));
+        assert_eq!(
+            classify(&Method::GET, "/v1/models/ollama/llama3.1:8b"),
+            Call::Models(Some("ollama/llama3.1:8b"))
+        );
+    }
+
+    #[test]
+    fn state_is_told_from_what_leaves_none() {
+        assert_eq!(post("/v1/audio/speech"), Call::Forward);
+        assert_eq!(post("/v1/images/generations"), Call::Forward);
+        assert_eq!(post("/v1/moderations"), Call::Forward);
+        assert_eq!(post("/v1/files"), Call::Stateful);
+        assert_eq!(classify(&Method::GET, "/v1/responses/resp_1"), Call::Stateful);
+        assert_eq!(classify(&Method::GET, "/v1/chat/completions"), Call::Stateful);
+        assert_eq!(post("/v1/filesystem"), Call::Unknown);
+        assert_eq!(post("/chat/completions"), Call::Unknown);
+    }
+
+    #[test]
+    fn paths_that_climb_are_unknown() {
+        for path in [
+            "/v1/audio/../../admin",
+            "/v1/audio/%2e%2e/admin",
+            "/v1/audio/%2e%2e%2fadmin",
+            "/v1/audio//x",
+            "/v1/audio/..%5cadmin",
+            "/v1/audio/a%0d%0ab",
+        ] {
+            assert_eq!(post(path), Call::Unknown, "{path}");
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! Reading a request: its body collected and its top-level members found, or left to stream past.
+
+use std::{borrow::Cow, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Method, StatusCode, header};
+use http_body::Body as _;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use millgate_plugin::Endpoint;
+
+use super::{endpoint::Call, error::ApiError};
+use crate::{
+    http::json::{self, JsonError},
+    pipeline::request::ClientRequest,
+    routing::upload::Upload,
+};
+
+/// How much a client may send, and how slowly.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Largest body that is collected, in bytes.
+    pub max_body: u64,
+    /// Largest body that streams past, in bytes.
+    pub max_upload: u64,
+    /// Longest time for a body to arrive that is collected.
+    pub body_timeout: Duration,
+}
+
+/// Reads what follows the head of a request into `request`.
+pub async fn read(request: &mut ClientRequest, call: Call<'_>, limits: &Limits, body: Incoming) -> Result<(), ApiError> {
+    match call {
+        Call::Understood(endpoint) => {
+            request.endpoint = endpoint;
+            expect_json(&request.headers)?;
+            request.body = collect(body, &request.headers, limits).await?;
+            request.members = json::scan(&request.body).map_err(invalid_json)?;
+            read_members(request)
+        }
+        Call::Models(_) => {
+            request.endpoint = Endpoint::Models;
+            Ok(())
+        }
+        Call::Forward | Call::Stateful => {
+            request.endpoint = Endpoint::Forward;
+            read_forwarded(request, limits, body).await
+        }
+        Call::WrongMethod(right) => Err(ApiError::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method_not_allowed",
+            format!("{} is not the method of this path: use {right}.", request.method),
+        )),
+        Call::Unknown => Err(unknown_path(&request.path)),
+    }
+}
+
+/// JSON is collected, so that it can be routed by its model and tried again; anything else streams past.
+async fn read_forwarded(request: &mut ClientRequest, limits: &Limits, body: Incoming) -> Result<(), ApiError> {
+    if body.is_end_stream() || request.method == Method::GET {
+        return Ok(());
+    }
+    if !is_json(content_type(&request.headers)) {
+        if content_length(&request.headers).is_some_and(|length| length > limits.max_upload) {
+            return Err(too_large(limits.max_upload));
+        }
+        request.upload = Some(Upload::new(body, limits.max_upload));
+        return Ok(());
+    }
+    request.body = collect(body, &request.headers, limits).await?;
+    request.members = json::scan(&request.body).map_err(invalid_json)?;
+    if let Some(model) = member(request, "model").and_then(json::as_str) {
+        request.model = model.into();
+    }
+    request.stream = member(request, "stream").and_then(json::as_bool).unwrap_or(false);
+    Ok(())
+}
+
+/// What the gateway itself needs to know of an understood request.
+fn read_members(request: &mut ClientRequest) -> Result<(), ApiError> {
+    let model = member(request, "model").ok_or_else(|| missing("model"))?;
+    let model = json::as_str(model).filter(|model| !model.is_empty()).ok_or_else(|| wrong("model", "a non-empty string"))?;
+    let needed = match request.endpoint {
+        Endpoint::Chat => Some(("messages", b'[', "an array of messages")),
+        _ => None,
+    };
+    if let Some((name, first, what)) = needed {
+        let value = member(request, name).ok_or_else(|| missing(name))?;
+        if value.first() != Some(&first) {
+            return Err(wrong(name, what));
+        }
+    }
+    if request.endpoint == Endpoint::Embeddings && member(request, "input").is_none() {
+        return Err(missing("input"));
+    }
+    let stream = match member(request, "stream") {
+        None => false,
+        Some(value) if json::is_null(value) => false,
+        Some(value) => json::as_bool(value).ok_or_else(|| wrong("stream", "true or false"))?,
+    };
+    let include_usage = member(request, "stream_options").is_some_and(asks_for_usage);
+    let model = model.into();
+    request.model = model;
+    request.stream = stream && request.endpoint != Endpoint::Embeddings;
+    request.include_usage = include_usage;
+    Ok(())
+}
+
+fn member<'a>(request: &'a ClientRequest, name: &str) -> Option<&'a [u8]> {
+    request.members.get(&request.body, name)
+}
+
+fn asks_for_usage(options: &[u8]) -> bool {
+    json::scan(options).is_ok_and(|members| members.get(options, "include_usage").and_then(json::as_bool) == Some(true))
+}
+
+async fn collect(body: Incoming, headers: &HeaderMap, limits: &Limits) -> Result<Bytes, ApiError> {
+    let length = content_length(headers);
+    if length.is_some_and(|length| length > limits.max_body) {
+        return Err(too_large(limits.max_body));
+    }
+    let whole = collect_frames(body, length, limits.max_body);
+    tokio::time::timeout(limits.body_timeout, whole).await.unwrap_or_else(|_| {
+        Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", "The request's body did not arrive in time.").close())
+    })
+}
+
+/// Collects a body; one that arrives in a single frame is not copied.
+async fn collect_frames(body: Incoming, length: Option<u64>, limit: u64) -> Result<Bytes, ApiError> {
+    let mut body = Limited::new(body, usize::try_from(limit).unwrap_or(usize::MAX));
+    let mut first: Option<Bytes> = None;
+    let mut rest = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| {
+            if error.is::<LengthLimitError>() { too_large(limit) } else { cut_short() }
+        })?;
+        let Ok(data) = frame.into_data() else { continue };
+        match first.take() {
+            None if rest.is_empty() => first = Some(data),
+            None => rest.extend_from_slice(&data),
+            Some(begin) => {
+                let expected = length.map_or(begin.len() + data.len(), |length| length as usize);
+                rest.reserve(expected);
+                rest.extend_from_slice(&begin);
+                rest.extend_from_slice(&data);
+            }
+        }
+    }
+    Ok(first.unwrap_or_else(|| rest.freeze()))
+}
+
+fn expect_json(headers: &HeaderMap) -> Result<(), ApiError> {
+    let encoded = headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity");
+    let content_type = content_type(headers);
+    if encoded {
+        return Err(unsupported_media("Compressed request bodies are not understood: send the JSON as it is."));
+    }
+    if !content_type.is_empty() && !is_json(content_type) {
+        return Err(unsupported_media("The body must be JSON: send it with `content-type: application/json`."));
+    }
+    Ok(())
+}
+
+fn content_type(headers: &HeaderMap) -> &str {
+    headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+fn is_json(content_type: &str) -> bool {
+    let media = content_type.split(';').next().unwrap_or_default().trim();
+    media.eq_ignore_ascii_case("application/json") || media.to_ascii_lowercase().ends_with("+json")
+}
+
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn unsupported_media(message: &'static str) -> ApiError {
+    ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message)
+}
+
+fn too_large(limit: u64) -> ApiError {
+    ApiError::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "body_too_large",
+        format!("The request's body is larger than the {limit} bytes that the gateway accepts. Operators: see [server] max_body_size and max_upload_size."),
+    )
+    .close()
+}
+
+fn cut_short() -> ApiError {
+    ApiError::invalid("body_cut_short", "The request's body ended before it was complete.").close()
+}
+
+fn invalid_json(error: JsonError) -> ApiError {
+    ApiError::invalid("invalid_json", format!("The request's body could not be read: {error}."))
+}
+
+fn missing(name: &'static str) -> ApiError {
+    ApiError::invalid("missing_required_parameter", format!("`{name}` is missing: the request needs it.")).param(name)
+}
+
+fn wrong(name: &'static str, expected: &'static str) -> ApiError {
+    ApiError::invalid("invalid_type", format!("`{name}` must be {expected}.")).param(name)
+}
+
+fn unknown_path(path: &str) -> ApiError {
+    let hint: Cow<'static, str> = if path.starts_with("/v1/") {
+        "This gateway knows no such path.".into()
+    } else {
+        "Paths begin with /v1: the base URL of a client ends in /v1.".into()
+    };
+    ApiError::new(StatusCode::NOT_FOUND, "unknown_path", hint)
+}

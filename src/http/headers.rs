@@ -1,0 +1,109 @@
+//! Header hygiene: which headers cross the gateway, both ways. Everything that is not named here stays behind.
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use crate::{
+    pipeline::{request::ClientRequest, view::HeaderEdits},
+    routing::provider::Provider,
+};
+
+/// Client headers that every upstream gets.
+const TO_UPSTREAM: [HeaderName; 6] = [
+    header::CONTENT_TYPE,
+    header::ACCEPT,
+    HeaderName::from_static("openai-beta"),
+    HeaderName::from_static("idempotency-key"),
+    HeaderName::from_static("traceparent"),
+    header::USER_AGENT,
+];
+
+/// Never taken from a client, whatever `forward_headers` says: they belong to the connection or to the host.
+const NEVER_TO_UPSTREAM: [HeaderName; 13] = [
+    header::HOST,
+    header::CONTENT_LENGTH,
+    header::CONNECTION,
+    header::TRANSFER_ENCODING,
+    header::TE,
+    header::TRAILER,
+    header::UPGRADE,
+    header::EXPECT,
+    header::PROXY_AUTHORIZATION,
+    header::ACCEPT_ENCODING,
+    header::COOKIE,
+    header::AUTHORIZATION,
+    HeaderName::from_static("keep-alive"),
+];
+
+/// Upstream headers that a client gets. Cookies, server names, organisations and the limits of a key that
+/// callers share are not among them.
+const TO_CLIENT: [HeaderName; 11] = [
+    header::CONTENT_TYPE,
+    header::CONTENT_ENCODING,
+    header::CONTENT_LENGTH,
+    header::CONTENT_DISPOSITION,
+    header::CONTENT_RANGE,
+    header::ACCEPT_RANGES,
+    header::ETAG,
+    header::LAST_MODIFIED,
+    HeaderName::from_static("openai-processing-ms"),
+    HeaderName::from_static("openai-version"),
+    HeaderName::from_static("openai-model"),
+];
+
+/// The headers of a request to an upstream: the client's that may pass, the codec's, the gateway's own key, and last
+/// what the attempt's stages say.
+#[must_use]
+pub fn for_upstream(
+    request: &ClientRequest,
+    provider: &Provider,
+    codec: &[(std::borrow::Cow<'static, str>, String)],
+    edits: HeaderEdits,
+) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(12);
+    for name in &TO_UPSTREAM {
+        if let Some(value) = request.headers.get(name) {
+            headers.insert(name.clone(), value.clone());
+        }
+    }
+    if !provider.forward_headers.is_empty() {
+        forward_more(request, provider, &mut headers);
+    }
+    for (name, value) in codec {
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value)) {
+            headers.insert(name, value);
+        }
+    }
+    let authorization = match request.headers.get(header::AUTHORIZATION) {
+        Some(own) if provider.forward_auth => Some(own.clone()),
+        _ => provider.authorization.clone(),
+    };
+    if let Some(mut authorization) = authorization {
+        authorization.set_sensitive(true);
+        headers.insert(header::AUTHORIZATION, authorization);
+    }
+    edits.apply(&mut headers);
+    headers
+}
+
+fn forward_more(request: &ClientRequest, provider: &Provider, headers: &mut HeaderMap) {
+    let connection = request.headers.get(header::CONNECTION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    for (name, value) in &request.headers {
+        let hop_by_hop = connection.split(',').any(|named| named.trim().eq_ignore_ascii_case(name.as_str()));
+        let wanted = provider.forward_headers.iter().any(|glob| glob.matches(name.as_str()));
+        if wanted && !hop_by_hop && !NEVER_TO_UPSTREAM.contains(name) && !TO_UPSTREAM.contains(name) {
+            headers.append(name.clone(), value.clone());
+        }
+    }
+}
+
+/// The headers of an upstream's reply that a client gets.
+#[must_use]
+pub fn from_upstream(upstream: &HeaderMap) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(12);
+    for name in &TO_CLIENT {
+        if let Some(value) = upstream.get(name) {
+            headers.insert(name.clone(), value.clone());
+        }
+    }
+    headers
+}

@@ -1,0 +1,257 @@
+//! The pipeline: the phase loop over the stages above `route`, and over those below it.
+//!
+//! `LIFECYCLE.md` beside this file tells in which order hooks run and what ends what.
+
+pub mod erased;
+pub mod exchange;
+pub mod registry;
+pub mod reply;
+pub mod request;
+pub mod view;
+pub mod when;
+
+use std::{any::Any, future::Future, panic::AssertUnwindSafe, pin::Pin, sync::Arc};
+
+use bytes::Bytes;
+use millgate_plugin::{ChunkFlow, Exchange, Flow, Hooks, Outcome, Refusal, Reply, StageError};
+use smallvec::SmallVec;
+
+use self::{erased::ErasedStage, when::When};
+
+/// The one list of the config, cut at `route`.
+#[derive(Default)]
+pub struct Pipeline {
+    /// What sees an exchange once.
+    pub above: Phases,
+    /// What sees every attempt, with its target chosen.
+    pub below: Phases,
+}
+
+/// What to do when a stage fails (a refusal is not a failure).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnError {
+    /// The client gets a 500.
+    Fail,
+    /// As if the stage were not there.
+    Skip,
+}
+
+/// Whether a stage's refusals count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// They do.
+    Enforce,
+    /// They are logged and passed over.
+    Shadow,
+}
+
+/// A stage in its place in the pipeline.
+pub struct Mounted {
+    /// Its name in the config.
+    pub name: Arc<str>,
+    /// The exchanges it is for.
+    pub when: When,
+    /// What its failures mean.
+    pub on_error: OnError,
+    /// What its refusals mean.
+    pub mode: Mode,
+    /// What it wants called.
+    pub hooks: Hooks,
+    /// The stage.
+    pub stage: Arc<dyn ErasedStage>,
+}
+
+/// Stages in pipeline order.
+#[derive(Default)]
+pub struct Phases {
+    stages: Vec<Mounted>,
+    wants_chunks: bool,
+}
+
+/// What the stages of one exchange or one attempt remember, in pipeline order; `None` where one was not entered.
+#[derive(Default)]
+pub struct States(SmallVec<[Option<Box<dyn Any + Send>>; 6]>);
+
+/// Why the way in ended before its end.
+#[derive(Debug)]
+pub enum Stop {
+    /// A stage answered.
+    Reply(Reply),
+    /// A stage refused.
+    Reject(Refusal),
+    /// A stage failed.
+    Failed {
+        /// Which one.
+        stage: Arc<str>,
+        /// In its own words, for the log.
+        error: StageError,
+    },
+}
+
+impl Phases {
+    /// The phases of these stages.
+    #[must_use]
+    pub fn new(stages: Vec<Mounted>) -> Self {
+        let wants_chunks = stages.iter().any(|stage| stage.hooks.contains(Hooks::CHUNK));
+        Self { stages, wants_chunks }
+    }
+
+    /// The stages, in pipeline order.
+    #[must_use]
+    pub fn stages(&self) -> &[Mounted] {
+        &self.stages
+    }
+
+    /// Whether any stage that was entered looks at what passes.
+    #[must_use]
+    pub fn wants_chunks(&self, states: &States) -> bool {
+        self.wants_chunks
+            && self.entered(states).any(|index| self.stages[index].hooks.contains(Hooks::CHUNK))
+    }
+
+    /// The way in: enters each stage that the exchange is for and calls its `on_request`, in pipeline order.
+    pub async fn on_request<E: Exchange + Send>(&self, states: &mut States, exchange: &mut E) -> Result<(), Stop> {
+        for (index, mounted) in self.stages.iter().enumerate() {
+            if !mounted.when.matches(exchange) {
+                states.0.push(None);
+                continue;
+            }
+            states.0.push(Some(mounted.stage.begin()));
+            if !mounted.hooks.contains(Hooks::REQUEST) {
+                continue;
+            }
+            loop {
+                let Some(state) = states.0[index].as_mut() else { break };
+                let flow = contain(|| mounted.stage.on_request(&mut **state, exchange));
+                match mounted.settle(flow)? {
+                    Flow::Wait(wait) => contain_wait(wait).await,
+                    Flow::Reply(reply) => return Err(Stop::Reply(reply)),
+                    Flow::Reject(refusal) => return Err(Stop::Reject(refusal)),
+                    Flow::Next => break,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The way out: `on_response` of every stage entered, in reverse. A reply or refusal made here takes the place
+    /// of the reply in hand, and the stages further out see it as theirs: `replace` puts it there.
+    pub async fn on_response<E: Exchange + Send>(
+        &self,
+        states: &mut States,
+        exchange: &mut E,
+        mut replace: impl FnMut(&mut E, Stop),
+    ) {
+        for (index, mounted) in self.stages.iter().enumerate().rev() {
+            if !mounted.hooks.contains(Hooks::RESPONSE) {
+                continue;
+            }
+            loop {
+                let Some(state) = states.0.get_mut(index).and_then(Option::as_mut) else { break };
+                let flow = contain(|| mounted.stage.on_response(&mut **state, exchange));
+                match mounted.settle(flow) {
+                    Ok(Flow::Wait(wait)) => {
+                        contain_wait(wait).await;
+                        continue;
+                    }
+                    Ok(Flow::Reply(reply)) => replace(exchange, Stop::Reply(reply)),
+                    Ok(Flow::Reject(refusal)) => replace(exchange, Stop::Reject(refusal)),
+                    Ok(Flow::Next) => {}
+                    Err(stop) => replace(exchange, stop),
+                }
+                break;
+            }
+        }
+    }
+
+    /// One piece of the reply through `on_chunk` of every stage entered, in reverse; `None` where it was dropped.
+    pub fn on_chunk<E: Exchange>(
+        &self,
+        states: &mut States,
+        exchange: &mut E,
+        chunk: Bytes,
+    ) -> Result<Option<Bytes>, Stop> {
+        let mut chunk = chunk;
+        for (index, mounted) in self.stages.iter().enumerate().rev() {
+            if !mounted.hooks.contains(Hooks::CHUNK) {
+                continue;
+            }
+            let Some(state) = states.0.get_mut(index).and_then(Option::as_mut) else { continue };
+            match contain(|| mounted.stage.on_chunk(&mut **state, exchange, &chunk)) {
+                Ok(ChunkFlow::Keep) => {}
+                Ok(ChunkFlow::Drop) => return Ok(None),
+                Ok(ChunkFlow::Replace(bytes)) => chunk = bytes,
+                Err(error) => mounted.failed(error)?,
+            }
+        }
+        Ok(Some(chunk))
+    }
+
+    /// `on_end` of every stage entered, in reverse, once: the states are gone afterwards.
+    pub fn on_end<E: Exchange>(&self, states: &mut States, exchange: &mut E, outcome: Outcome) {
+        for (mounted, state) in self.stages.iter().zip(states.0.drain(..)).rev() {
+            let Some(mut state) = state else { continue };
+            if !mounted.hooks.contains(Hooks::END) {
+                continue;
+            }
+            let ended = contain(|| {
+                mounted.stage.on_end(&mut *state, exchange, outcome);
+                Ok(())
+            });
+            if let Err(error) = ended {
+                tracing::error!(stage = &*mounted.name, %error, "stage failed at the end of an exchange");
+            }
+        }
+    }
+
+    fn entered<'a>(&'a self, states: &'a States) -> impl Iterator<Item = usize> + 'a {
+        states.0.iter().enumerate().filter(|(_, state)| state.is_some()).map(|(index, _)| index)
+    }
+}
+
+impl Mounted {
+    /// Applies `mode` and `on_error` to what a hook came back with.
+    fn settle(&self, flow: Result<Flow, StageError>) -> Result<Flow, Stop> {
+        match flow {
+            Ok(Flow::Reject(refusal)) if self.mode == Mode::Shadow => {
+                tracing::info!(stage = &*self.name, kind = ?refusal.kind, message = &*refusal.message, "would have refused (shadow mode)");
+                Ok(Flow::Next)
+            }
+            Ok(flow) => Ok(flow),
+            Err(error) => self.failed(error).map(|()| Flow::Next),
+        }
+    }
+
+    /// A failure is logged, and ends the exchange unless the stage is to be skipped.
+    fn failed(&self, error: StageError) -> Result<(), Stop> {
+        tracing::error!(stage = &*self.name, %error, skipped = self.on_error == OnError::Skip, "stage failed");
+        match self.on_error {
+            OnError::Skip => Ok(()),
+            OnError::Fail => Err(Stop::Failed { stage: self.name.clone(), error }),
+        }
+    }
+}
+
+/// Runs a hook; a panic in it is that stage's failure and nobody else's.
+fn contain<T>(hook: impl FnOnce() -> Result<T, StageError>) -> Result<T, StageError> {
+    std::panic::catch_unwind(AssertUnwindSafe(hook)).unwrap_or_else(|panic| {
+        let message = panic
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("no message");
+        Err(StageError(format!("panicked: {message}")))
+    })
+}
+
+/// Awaits what a stage waits for; a panic in it ends the waiting, and the hook is called again.
+async fn contain_wait(mut wait: millgate_plugin::BoxFuture) {
+    std::future::poll_fn(|context| {
+        std::panic::catch_unwind(AssertUnwindSafe(|| Pin::new(&mut wait).poll(context)))
+            .unwrap_or(std::task::Poll::Ready(()))
+    })
+    .await;
+}
+
+#[cfg(test)]
+mod tests;

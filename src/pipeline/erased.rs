@@ -1,0 +1,74 @@
+//! Stages without their types, so that a pipeline can hold built-in and foreign ones side by side.
+
+use std::any::Any;
+
+use bytes::Bytes;
+use millgate_plugin::{ChunkFlow, Exchange, Flow, Hooks, Outcome, Stage, StageError};
+
+/// What an exchange's stage remembers.
+pub type State = dyn Any + Send;
+
+/// A [`Stage`] behind a pointer. The hooks are called with the state that `begin` made, and no other.
+pub trait ErasedStage: Send + Sync {
+    /// See [`Stage::hooks`].
+    fn hooks(&self) -> Hooks;
+    /// See [`Stage::begin`].
+    fn begin(&self) -> Box<State>;
+    /// See [`Stage::on_request`].
+    fn on_request(&self, state: &mut State, exchange: &mut dyn Exchange) -> Result<Flow, StageError>;
+    /// See [`Stage::on_response`].
+    fn on_response(&self, state: &mut State, exchange: &mut dyn Exchange) -> Result<Flow, StageError>;
+    /// See [`Stage::on_chunk`].
+    fn on_chunk(
+        &self,
+        state: &mut State,
+        exchange: &mut dyn Exchange,
+        chunk: &Bytes,
+    ) -> Result<ChunkFlow, StageError>;
+    /// See [`Stage::on_end`].
+    fn on_end(&self, state: &mut State, exchange: &mut dyn Exchange, outcome: Outcome);
+}
+
+/// A stage written in Rust and linked in.
+pub struct Native<S>(pub S);
+
+impl<S: Stage> Native<S> {
+    fn state(state: &mut State) -> Result<&mut S::State, StageError> {
+        state
+            .downcast_mut()
+            .ok_or_else(|| StageError("called with another stage's state".to_owned()))
+    }
+}
+
+impl<S: Stage> ErasedStage for Native<S> {
+    fn hooks(&self) -> Hooks {
+        self.0.hooks()
+    }
+
+    fn begin(&self) -> Box<State> {
+        Box::new(self.0.begin())
+    }
+
+    fn on_request(&self, state: &mut State, exchange: &mut dyn Exchange) -> Result<Flow, StageError> {
+        self.0.on_request(Self::state(state)?, exchange)
+    }
+
+    fn on_response(&self, state: &mut State, exchange: &mut dyn Exchange) -> Result<Flow, StageError> {
+        self.0.on_response(Self::state(state)?, exchange)
+    }
+
+    fn on_chunk(
+        &self,
+        state: &mut State,
+        exchange: &mut dyn Exchange,
+        chunk: &Bytes,
+    ) -> Result<ChunkFlow, StageError> {
+        self.0.on_chunk(Self::state(state)?, exchange, chunk)
+    }
+
+    fn on_end(&self, state: &mut State, exchange: &mut dyn Exchange, outcome: Outcome) {
+        if let Ok(state) = Self::state(state) {
+            self.0.on_end(state, exchange, outcome);
+        }
+    }
+}

@@ -1,0 +1,367 @@
+//! One client request and its reply, from the first byte read to the last byte written.
+//!
+//! [`serve`] is the way of a request, top to bottom.
+
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
+use hyper::body::Incoming;
+use millgate_plugin::{Endpoint, Outcome, Reply};
+
+use super::{
+    States, Stop,
+    reply::{Content, ReplyBody},
+    request::{Caller, ClientRequest, Vars},
+    view::{ExchangeView, ReplyHead},
+};
+use crate::{
+    api::{
+        endpoint::{self, Call},
+        error::ApiError,
+        models, read,
+    },
+    http::guard::Unwelcome,
+    routing::{
+        attempt::{Broken, Context},
+        flight::{self, NoAnswer, Tried},
+        route::{Route, Wanted},
+        scanner::Usage,
+    },
+    runtime::{Expose, Runtime},
+    telemetry::access,
+};
+
+/// The two ends of a client's connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Ends {
+    /// The client's.
+    pub peer: SocketAddr,
+    /// Ours.
+    pub local: SocketAddr,
+}
+
+/// Answers one request. Dropping the future, or later the body, is the client leaving.
+pub async fn serve(runtime: Arc<Runtime>, ends: Ends, request: Request<Incoming>) -> Response<ReplyBody> {
+    let (parts, body) = request.into_parts();
+    let mut exchange = Box::new(Exchange::open(runtime, ends, &parts));
+    let answer = exchange.answer(ends, parts, body).await;
+    exchange.respond(answer).await
+}
+
+/// An exchange. Whatever way it ends, its stages and the access log hear of it when it is dropped.
+pub struct Exchange {
+    runtime: Arc<Runtime>,
+    request: Arc<ClientRequest>,
+    route: Option<Arc<Route>>,
+    states: States,
+    vars: Vars,
+    head: ReplyHead,
+    /// Every attempt made.
+    tried: Vec<Tried>,
+    /// The web page that is calling, if one is.
+    origin: Option<HeaderValue>,
+    /// What the access log will say.
+    record: access::Record,
+}
+
+/// What an exchange answers with.
+struct Answer {
+    head: ReplyHead,
+    content: Content,
+}
+
+impl Exchange {
+    fn open(runtime: Arc<Runtime>, ends: Ends, parts: &Parts) -> Self {
+        let request = ClientRequest {
+            id: request_id(&parts.headers),
+            started: Instant::now(),
+            created: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+            peer: ends.peer.ip().to_canonical(),
+            method: parts.method.clone(),
+            path: parts.uri.path().into(),
+            query: parts.uri.query().map(Into::into),
+            headers: HeaderMap::new(),
+            endpoint: Endpoint::Forward,
+            model: Box::default(),
+            stream: false,
+            include_usage: false,
+            body: Bytes::new(),
+            members: crate::http::json::Members::default(),
+            upload: None,
+            caller: Caller::default(),
+        };
+        Self {
+            runtime,
+            request: Arc::new(request),
+            route: None,
+            states: States::default(),
+            vars: Vars::default(),
+            head: ReplyHead { status: StatusCode::OK, headers: HeaderMap::new() },
+            tried: Vec::new(),
+            origin: None,
+            record: access::Record::default(),
+        }
+    }
+
+    /// The way in: admitted, read, routed, through the stages above `route`, and answered by what stands at `route`.
+    async fn answer(&mut self, ends: Ends, parts: Parts, body: Incoming) -> Result<Answer, ApiError> {
+        self.admit(ends, &parts)?;
+        if parts.method == Method::OPTIONS && self.origin.is_some() {
+            return Ok(preflight());
+        }
+        let call = endpoint::classify(&parts.method, parts.uri.path());
+        self.read(parts.headers, call, body).await?;
+        self.find_route(call);
+
+        let runtime = self.runtime.clone();
+        let (states, mut view) = self.view();
+        match runtime.pipeline.above.on_request(states, &mut view).await {
+            Ok(()) => {}
+            Err(Stop::Reply(reply)) => return Ok(reply.into()),
+            Err(stop) => return Err(self.stopped(stop)),
+        }
+        // A stage may have changed the model.
+        self.find_route(call);
+
+        match call {
+            Call::Models(name) => self.models(name).await,
+            _ => self.ask_targets().await,
+        }
+    }
+
+    /// Turns away what a web page of another origin has sent.
+    fn admit(&mut self, ends: Ends, parts: &Parts) -> Result<(), ApiError> {
+        match self.runtime.guard.admit(&parts.uri, &parts.headers, ends.local) {
+            Ok(origin) => {
+                self.origin = origin.cloned();
+                Ok(())
+            }
+            Err(Unwelcome::Host) => Err(ApiError::new(
+                StatusCode::FORBIDDEN,
+                "unknown_host",
+                "The Host header names a server that this gateway does not know. Operators: add the name to [server] hosts.",
+            )),
+            Err(Unwelcome::Origin) => Err(ApiError::new(
+                StatusCode::FORBIDDEN,
+                "unknown_origin",
+                "Web pages of this origin may not call the gateway. Operators: add it to [server] cors_origins.",
+            )),
+        }
+    }
+
+    async fn read(&mut self, headers: HeaderMap, call: Call<'_>, body: Incoming) -> Result<(), ApiError> {
+        let limits = self.runtime.limits;
+        // Nobody else holds the request yet.
+        let Some(request) = Arc::get_mut(&mut self.request) else {
+            return Err(ApiError::internal("The request is in use."));
+        };
+        request.headers = headers;
+        read::read(request, call, &limits, body).await
+    }
+
+    fn find_route(&mut self, call: Call<'_>) {
+        let wanted = Wanted {
+            model: &self.request.model,
+            path: &self.request.path,
+            stateful: call == Call::Stateful,
+        };
+        self.route = self.runtime.routes.find(wanted).cloned();
+    }
+
+    /// At `route`, for everything but the model list.
+    async fn ask_targets(&mut self) -> Result<Answer, ApiError> {
+        let Some(route) = &self.route else {
+            return Err(models::no_route(&self.runtime, &self.request));
+        };
+        let context = Context {
+            pipeline: self.runtime.pipeline.clone(),
+            request: self.request.clone(),
+            route: route.clone(),
+        };
+        match flight::answer(&context, &self.vars, &mut self.tried).await {
+            Ok(attempt) => Ok(Answer { head: attempt.head.clone(), content: Content::Attempt(Box::new(attempt)) }),
+            Err(NoAnswer::Reply(reply)) => Ok(reply.into()),
+            Err(NoAnswer::Error(error, outcome)) => {
+                self.record.outcome = Some(outcome);
+                Err(error)
+            }
+        }
+    }
+
+    /// At `route`, for the model list.
+    async fn models(&mut self, name: Option<&str>) -> Result<Answer, ApiError> {
+        let body = models::answer(&self.runtime, &self.request, name).await?;
+        let mut headers = HeaderMap::with_capacity(12);
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        Ok(Answer { head: ReplyHead { status: StatusCode::OK, headers }, content: Content::Full(Some(body)) })
+    }
+
+    /// The way out: the head through the stages that were entered, the gateway's own headers, and the body with
+    /// this exchange in it.
+    async fn respond(mut self: Box<Self>, answer: Result<Answer, ApiError>) -> Response<ReplyBody> {
+        let Answer { head, mut content } = answer.unwrap_or_else(|error| self.error_answer(error));
+        self.head = head;
+        if let Content::Attempt(attempt) = &content {
+            self.record.serve(attempt);
+        }
+        let runtime = self.runtime.clone();
+        let mut replaced = None;
+        let (states, mut view) = self.view();
+        runtime
+            .pipeline
+            .above
+            .on_response(states, &mut view, |view, stop| {
+                let answer = match stop {
+                    Stop::Reply(reply) => Answer::from(reply),
+                    stop => Answer::from(stop_error(stop)),
+                };
+                if let Some(head) = view.reply.as_deref_mut() {
+                    *head = answer.head;
+                }
+                replaced = Some(answer.content);
+            })
+            .await;
+        if let Some(replaced) = replaced {
+            content = replaced;
+        }
+        self.record.status = self.head.status.as_u16();
+        let mut response = Response::new(());
+        *response.status_mut() = self.head.status;
+        *response.headers_mut() = std::mem::take(&mut self.head.headers);
+        self.own_headers(response.headers_mut());
+        response.map(|()| ReplyBody::new(self, content))
+    }
+
+    /// What every reply says of itself.
+    fn own_headers(&self, headers: &mut HeaderMap) {
+        headers.insert("x-request-id", self.request.id.clone());
+        if self.request.stream {
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+            headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+        }
+        if let Some(origin) = &self.origin {
+            headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+            headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("*"));
+            headers.append(header::VARY, HeaderValue::from_static("origin"));
+        }
+        if self.runtime.expose == Expose::Full {
+            self.record.expose(headers, self.tried.len(), self.request.started);
+        }
+    }
+
+    fn view(&mut self) -> (&mut States, ExchangeView<'_>) {
+        let view = ExchangeView {
+            request: &mut self.request,
+            route: self.route.as_deref().map(|route| &*route.name),
+            vars: &mut self.vars,
+            reply: Some(&mut self.head),
+            usage: self.record.usage,
+        };
+        (&mut self.states, view)
+    }
+
+    fn stopped(&mut self, stop: Stop) -> ApiError {
+        self.record.outcome = Some(match stop {
+            Stop::Reject(_) => Outcome::Rejected,
+            _ => Outcome::InternalError,
+        });
+        stop_error(stop)
+    }
+
+    fn error_answer(&mut self, error: ApiError) -> Answer {
+        let outcome = if error.status.is_server_error() { Outcome::InternalError } else { Outcome::ClientError };
+        self.record.outcome.get_or_insert(outcome);
+        self.record.error = Some(error.code.to_string());
+        Answer::from(error)
+    }
+
+    /// One piece of the body on its way out, through the chunk hooks; `None` where nothing of it is left.
+    pub(super) fn on_chunk(&mut self, bytes: Bytes, usage: Option<Usage>) -> Result<Option<Bytes>, Broken> {
+        self.record.usage = usage.or(self.record.usage);
+        let runtime = self.runtime.clone();
+        if !runtime.pipeline.above.wants_chunks(&self.states) {
+            return Ok(Some(bytes));
+        }
+        let (states, mut view) = self.view();
+        runtime.pipeline.above.on_chunk(states, &mut view, bytes).map_err(Broken::stopped)
+    }
+
+    /// Whether any stage may still change the length of the body.
+    pub(super) fn watches_chunks(&self) -> bool {
+        self.runtime.pipeline.above.wants_chunks(&self.states)
+    }
+
+    /// The request, for the body's writer.
+    pub(super) fn request(&self) -> &ClientRequest {
+        &self.request
+    }
+
+    /// What the access log will say.
+    pub(super) fn record(&mut self) -> &mut access::Record {
+        &mut self.record
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let outcome = *self.record.outcome.get_or_insert(Outcome::ClientClosed);
+        let runtime = self.runtime.clone();
+        let (states, mut view) = self.view();
+        runtime.pipeline.above.on_end(states, &mut view, outcome);
+        let route = self.route.as_deref().map(|route| &*route.name);
+        access::line(&self.request, route, &self.tried, &self.record);
+    }
+}
+
+impl From<Reply> for Answer {
+    fn from(reply: Reply) -> Self {
+        let mut headers = HeaderMap::with_capacity(reply.headers.len() + 8);
+        for (name, value) in &reply.headers {
+            if let (Ok(name), Ok(value)) = (http::HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value)) {
+                headers.append(name, value);
+            }
+        }
+        let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Self { head: ReplyHead { status, headers }, content: Content::Full(Some(reply.body)) }
+    }
+}
+
+impl From<ApiError> for Answer {
+    fn from(error: ApiError) -> Self {
+        let head = ReplyHead { status: error.status, headers: error.headers() };
+        Self { head, content: Content::Full(Some(error.to_json())) }
+    }
+}
+
+fn stop_error(stop: Stop) -> ApiError {
+    Broken::stopped(stop).error
+}
+
+/// The answer to a web page that asks whether it may call.
+fn preflight() -> Answer {
+    let mut headers = HeaderMap::with_capacity(8);
+    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, DELETE"));
+    headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("*, authorization"));
+    headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+    Answer { head: ReplyHead { status: StatusCode::NO_CONTENT, headers }, content: Content::Full(None) }
+}
+
+/// The client's own `x-request-id` if it is short and plain, else a fresh one, ordered by time.
+fn request_id(headers: &HeaderMap) -> HeaderValue {
+    let is_sane = |id: &&HeaderValue| {
+        !id.is_empty()
+            && id.len() <= 128
+            && id.as_bytes().iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(byte))
+    };
+    if let Some(id) = headers.get("x-request-id").filter(is_sane) {
+        return id.clone();
+    }
+    let mut buffer = uuid::Uuid::encode_buffer();
+    let id = uuid::Uuid::now_v7().simple().encode_lower(&mut buffer);
+    HeaderValue::from_str(id).unwrap_or_else(|_| HeaderValue::from_static("none"))
+}

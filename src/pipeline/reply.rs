@@ -1,0 +1,150 @@
+//! The body of a reply. It owns its exchange: when it has been written, or the client has left, the exchange ends.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use millgate_plugin::Outcome;
+
+use super::exchange::Exchange;
+use crate::routing::attempt::{Attempt, Broken};
+
+/// What a body is made of.
+pub enum Content {
+    /// All of it, until it has been taken.
+    Full(Option<Bytes>),
+    /// An attempt that has committed.
+    Attempt(Box<Attempt>),
+    /// Nothing more.
+    Ended,
+}
+
+/// A reply on its way to the client.
+pub struct ReplyBody {
+    exchange: Box<Exchange>,
+    content: Content,
+    sent: u64,
+    /// Length of the whole, where it was known at the start.
+    length: Option<u64>,
+}
+
+/// A reply that cannot be finished: the connection is closed, so that the client sees that it is cut.
+#[derive(Debug, thiserror::Error)]
+#[error("the reply broke off")]
+pub struct Cut;
+
+impl ReplyBody {
+    /// The body of an exchange's reply.
+    #[must_use]
+    pub fn new(exchange: Box<Exchange>, content: Content) -> Self {
+        let length = if exchange.watches_chunks() {
+            None
+        } else {
+            match &content {
+                Content::Full(bytes) => Some(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+                Content::Attempt(attempt) => attempt.exact_size(),
+                Content::Ended => Some(0),
+            }
+        };
+        Self { exchange, content, sent: 0, length }
+    }
+
+    fn poll_bytes(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Cut>>> {
+        loop {
+            let (bytes, usage) = match &mut self.content {
+                Content::Full(bytes) => match bytes.take() {
+                    Some(bytes) => (bytes, None),
+                    None => return Poll::Ready(None),
+                },
+                Content::Attempt(attempt) => match std::task::ready!(attempt.poll_piece(context)) {
+                    Some(Ok(piece)) if piece.is_usage && !self.exchange.request().include_usage => continue,
+                    Some(Ok(piece)) => (piece.bytes, attempt.answer().and_then(crate::routing::answer::Answer::usage)),
+                    Some(Err(broken)) => return Poll::Ready(self.break_off(broken)),
+                    None => return Poll::Ready(None),
+                },
+                Content::Ended => return Poll::Ready(None),
+            };
+            match self.exchange.on_chunk(bytes, usage) {
+                Ok(Some(bytes)) if bytes.is_empty() => {}
+                Ok(Some(bytes)) => {
+                    if self.sent == 0 {
+                        self.exchange.record().first_byte();
+                    }
+                    self.sent += bytes.len() as u64;
+                    return Poll::Ready(Some(Ok(bytes)));
+                }
+                Ok(None) => {}
+                Err(broken) => return Poll::Ready(self.break_off(broken)),
+            }
+        }
+    }
+
+    /// After the commit a stream may only end with one error event, anything else only by closing.
+    fn break_off(&mut self, broken: Broken) -> Option<Result<Bytes, Cut>> {
+        tracing::warn!(request_id = self.exchange.request().id(), detail = broken.detail, code = &*broken.error.code, "reply broke off");
+        let record = self.exchange.record();
+        record.outcome = Some(broken.outcome);
+        record.error = Some(broken.error.code.to_string());
+        self.end(broken.outcome);
+        if !self.exchange.request().stream {
+            return Some(Err(Cut));
+        }
+        let event = broken.error.to_event();
+        self.sent += event.len() as u64;
+        Some(Ok(event))
+    }
+
+    /// Lets go of the content, telling its attempt how things went.
+    fn end(&mut self, outcome: Outcome) {
+        if let Content::Attempt(mut attempt) = std::mem::replace(&mut self.content, Content::Ended) {
+            self.exchange.record().finish(&attempt);
+            attempt.end(outcome);
+        }
+    }
+
+    /// Whether the client was given everything that there was to give.
+    fn is_delivered(&self) -> bool {
+        match &self.content {
+            Content::Full(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
+            Content::Attempt(attempt) => attempt.is_delivered() || self.length.is_some_and(|length| self.sent >= length),
+            Content::Ended => true,
+        }
+    }
+}
+
+impl Body for ReplyBody {
+    type Data = Bytes;
+    type Error = Cut;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        self.get_mut().poll_bytes(context).map(|bytes| bytes.map(|bytes| bytes.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Full(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
+            Content::Attempt(_) => false,
+            Content::Ended => true,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.length.map_or_else(SizeHint::default, |length| SizeHint::with_exact(length - self.sent.min(length)))
+    }
+}
+
+impl Drop for ReplyBody {
+    fn drop(&mut self) {
+        let outcome = match (self.exchange.record().outcome, self.is_delivered()) {
+            (Some(outcome), _) => outcome,
+            (None, true) => Outcome::Ok,
+            (None, false) => Outcome::ClientClosed,
+        };
+        self.exchange.record().bytes = self.sent;
+        self.exchange.record().outcome = Some(outcome);
+        self.end(outcome);
+    }
+}

@@ -1,0 +1,175 @@
+//! What a client asked for, and what the stages above `route` made of it.
+
+use std::{net::IpAddr, time::Instant};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use millgate_plugin::{Endpoint, Field, SetError};
+
+use crate::{http::json::Members, routing::upload::Upload};
+
+/// Notes that stages leave for each other.
+#[derive(Clone, Debug, Default)]
+pub struct Vars(Vec<(Box<str>, Box<[u8]>)>);
+
+impl Vars {
+    /// The note under `key`.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&[u8]> {
+        self.0.iter().find(|(name, _)| &**name == key).map(|(_, value)| &**value)
+    }
+
+    /// Leaves or removes a note.
+    pub fn set(&mut self, key: &str, value: Option<&[u8]>) {
+        self.0.retain(|(name, _)| &**name != key);
+        if let Some(value) = value {
+            self.0.push((key.into(), value.into()));
+        }
+    }
+
+    /// Every note.
+    pub fn each(&self, visit: &mut dyn FnMut(&str, &[u8]) -> bool) {
+        for (name, value) in &self.0 {
+            if !visit(name, value) {
+                return;
+            }
+        }
+    }
+}
+
+/// Who is calling, as far as a stage has found out.
+#[derive(Clone, Debug, Default)]
+pub struct Caller {
+    /// Id of the key or user.
+    pub id: Option<Box<str>>,
+    /// Team, for limits and reports.
+    pub team: Option<Box<str>>,
+    /// What else is known: a department ticket, a user name.
+    pub meta: Vars,
+}
+
+/// One request of a client. Shared, and no longer changed, from `route` on.
+#[derive(Clone, Debug)]
+pub struct ClientRequest {
+    /// `x-request-id`: the client's own if it is sane, else ours.
+    pub id: HeaderValue,
+    /// When its head had been read.
+    pub started: Instant,
+    /// The same in seconds since the epoch, for `created` members.
+    pub created: u64,
+    /// The client's address.
+    pub peer: IpAddr,
+    /// HTTP method.
+    pub method: Method,
+    /// Path with its `/v1`.
+    pub path: Box<str>,
+    /// Query without the `?`.
+    pub query: Option<Box<str>>,
+    /// Headers as they came.
+    pub headers: HeaderMap,
+    /// What kind of call it is.
+    pub endpoint: Endpoint,
+    /// The model asked for; empty where the call names none.
+    pub model: Box<str>,
+    /// Whether the client wants a stream.
+    pub stream: bool,
+    /// Whether the client asked for the usage chunk of a stream.
+    pub include_usage: bool,
+    /// The body, where it was collected.
+    pub body: Bytes,
+    /// Where the top-level members of `body` are, where it is a JSON object.
+    pub members: Members,
+    /// The body, where it streams past.
+    pub upload: Option<Upload>,
+    /// Who is calling.
+    pub caller: Caller,
+}
+
+impl ClientRequest {
+    /// The exchange's id as text.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        self.id.to_str().unwrap_or_default()
+    }
+
+    /// The path below `/v1`, with its leading slash.
+    #[must_use]
+    pub fn api_path(&self) -> &str {
+        self.path.strip_prefix("/v1").unwrap_or(&self.path)
+    }
+
+    /// A field that belongs to the request.
+    #[must_use]
+    pub fn get(&self, field: Field, key: &str) -> Option<&[u8]> {
+        match field {
+            Field::Method => Some(self.method.as_str().as_bytes()),
+            Field::Path => Some(self.path.as_bytes()),
+            Field::Model => (!self.model.is_empty()).then_some(self.model.as_bytes()),
+            Field::RequestId => Some(self.id.as_bytes()),
+            Field::CallerId => self.caller.id.as_deref().map(str::as_bytes),
+            Field::CallerTeam => self.caller.team.as_deref().map(str::as_bytes),
+            Field::CallerMeta => self.caller.meta.get(key),
+            Field::RequestHeader => self.headers.get(key).map(HeaderValue::as_bytes),
+            Field::RequestBody => Some(&self.body),
+            Field::RequestMember => self.members.get(&self.body, key),
+            _ => None,
+        }
+    }
+
+    /// A numeric field that belongs to the request.
+    #[must_use]
+    pub fn number(&self, field: Field) -> Option<u64> {
+        match field {
+            Field::Endpoint => Some(self.endpoint as u64),
+            Field::Stream => Some(u64::from(self.stream)),
+            _ => None,
+        }
+    }
+
+    /// Changes a field; above `route` only.
+    pub fn set(&mut self, field: Field, key: &str, value: Option<&[u8]>) -> Result<(), SetError> {
+        let text = value.map(std::str::from_utf8).transpose().map_err(|_| SetError::Invalid);
+        match field {
+            Field::Model => self.model = text?.ok_or(SetError::Invalid)?.into(),
+            Field::CallerId => self.caller.id = text?.map(Into::into),
+            Field::CallerTeam => self.caller.team = text?.map(Into::into),
+            Field::CallerMeta => self.caller.meta.set(key, value),
+            Field::RequestHeader => set_header(&mut self.headers, key, value)?,
+            _ => return Err(SetError::ReadOnly),
+        }
+        Ok(())
+    }
+
+    /// Visits a map field that belongs to the request.
+    pub fn each(&self, field: Field, visit: &mut dyn FnMut(&str, &[u8]) -> bool) {
+        match field {
+            Field::RequestHeader => each_header(&self.headers, visit),
+            Field::CallerMeta => self.caller.meta.each(visit),
+            _ => {}
+        }
+    }
+}
+
+/// Sets or removes a header, if its name and value can be one.
+pub(crate) fn set_header(headers: &mut HeaderMap, name: &str, value: Option<&[u8]>) -> Result<(), SetError> {
+    let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| SetError::Invalid)?;
+    match value {
+        Some(value) => {
+            let value = HeaderValue::from_bytes(value).map_err(|_| SetError::Invalid)?;
+            headers.insert(name, value);
+        }
+        None => {
+            headers.remove(name);
+        }
+    }
+    Ok(())
+}
+
+/// Visits every header.
+pub(crate) fn each_header(headers: &HeaderMap, visit: &mut dyn FnMut(&str, &[u8]) -> bool) {
+    for (name, value) in headers {
+        if !visit(name.as_str(), value.as_bytes()) {
+            return;
+        }
+    }
+}

@@ -1,0 +1,382 @@
+//! What a provider answers, read piece by piece: from a socket or from a provider that answers by itself, decoded
+//! where the codec asks for it, split into events and watched for content, its end and its usage.
+
+use std::{
+    any::Any,
+    collections::VecDeque,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body::Body;
+use hyper::body::Incoming;
+use millgate_plugin::{Endpoint, Refusal};
+use tokio::{sync::mpsc, time::{Instant, Sleep}};
+
+use super::{scanner::{self, StreamScanner, Usage}, transport::chain};
+use crate::{http::{json, sse::Splitter}, providers::erased::ErasedProvider};
+
+/// The most that one event may hold: images come as base64 within events.
+const MAX_EVENT: usize = 32 << 20;
+
+/// The largest document that is collected before it is passed on; a larger one is committed when it gets there.
+const MAX_DOCUMENT: usize = 1 << 20;
+
+/// How long an upstream may take to end a stream after its `[DONE]`, before it is taken as ended.
+const AFTER_DONE: Duration = Duration::from_secs(1);
+
+/// Where the bytes come from.
+pub enum Source {
+    /// A socket.
+    Upstream(Incoming),
+    /// A provider that answers by itself.
+    Answering(mpsc::Receiver<Result<Bytes, Refusal>>),
+    /// Nothing more comes.
+    Ended,
+}
+
+/// How a reply is cut into pieces.
+pub enum Shape {
+    /// Server-sent events, each watched.
+    Events {
+        /// Cuts.
+        splitter: Splitter,
+        /// Watches.
+        scanner: StreamScanner,
+    },
+    /// A JSON document, collected until it is complete or larger than [`MAX_DOCUMENT`].
+    Document(Vec<Bytes>),
+    /// Bytes of whatever kind, as they come.
+    Raw,
+}
+
+impl Shape {
+    /// The shape of an endpoint's event stream.
+    #[must_use]
+    pub fn events(endpoint: Endpoint) -> Self {
+        Self::Events { splitter: Splitter::new(MAX_EVENT), scanner: StreamScanner::new(endpoint) }
+    }
+}
+
+/// A codec at work on one answer.
+pub type Decoder = (Arc<dyn ErasedProvider>, Box<dyn Any + Send>);
+
+/// A piece of an answer.
+#[derive(Debug)]
+pub struct Piece {
+    /// Of an event stream one whole event, of a document all of it, else bytes as they came.
+    pub bytes: Bytes,
+    /// Whether this is the usage chunk of a stream, which a client that did not ask for it must not see.
+    pub is_usage: bool,
+}
+
+/// Why an answer broke off.
+#[derive(Debug)]
+pub enum Fault {
+    /// The connection failed.
+    Broken(String),
+    /// It ended before its end.
+    Incomplete(&'static str),
+    /// What came is not what it should be.
+    Bad(String),
+    /// The upstream reported an error in mid-answer.
+    Reported(scanner::ReportedError),
+    /// The codec refused what came.
+    Codec(Refusal),
+    /// Nothing came for too long.
+    Idle,
+    /// It took too long as a whole.
+    TooLong,
+}
+
+/// An answer being read.
+pub struct Answer {
+    source: Source,
+    decoder: Option<Decoder>,
+    shape: Shape,
+    ready: VecDeque<Result<Piece, Fault>>,
+    usage: Option<Usage>,
+    progress: Progress,
+    received: u64,
+    /// Runs only after the commit.
+    timer: Option<Timer>,
+}
+
+/// How far an answer has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Progress {
+    /// Nothing that a client would see.
+    Silent,
+    /// Content, or a document that is passed on before its end.
+    Content,
+    /// All that belongs to the answer; a usage chunk and `[DONE]` may follow.
+    Complete,
+    /// `[DONE]`, or the end of the document.
+    Done,
+}
+
+/// The limits on silence and on the whole. Frames move `silent_since`; the timer is set anew only when it fires.
+struct Timer {
+    idle: Duration,
+    end: Option<Instant>,
+    silent_since: Instant,
+    sleep: Pin<Box<Sleep>>,
+}
+
+impl Answer {
+    /// An answer to be read from `source`; `decoder` where the bytes are not in the OpenAI shape yet.
+    #[must_use]
+    pub fn new(source: Source, shape: Shape, decoder: Option<Decoder>) -> Self {
+        Self {
+            source,
+            decoder,
+            shape,
+            ready: VecDeque::new(),
+            usage: None,
+            progress: Progress::Silent,
+            received: 0,
+            timer: None,
+        }
+    }
+
+    /// Whether content, or a complete document, has come.
+    #[must_use]
+    pub fn has_content(&self) -> bool {
+        self.progress >= Progress::Content
+    }
+
+    /// Whether all that belongs to the answer has come, although its source may still be open.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.progress >= Progress::Complete
+    }
+
+    /// Tokens, as the upstream counted them.
+    #[must_use]
+    pub fn usage(&self) -> Option<Usage> {
+        self.usage
+    }
+
+    /// Events with content that have passed, about one for each token.
+    #[must_use]
+    pub fn content_events(&self) -> u64 {
+        match &self.shape {
+            Shape::Events { scanner, .. } => scanner.content_events(),
+            _ => 0,
+        }
+    }
+
+    /// Bytes that came from the provider.
+    #[must_use]
+    pub fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// The exact length of what is still to come, where it is known.
+    #[must_use]
+    pub fn exact_size(&self) -> Option<u64> {
+        match (&self.source, &self.shape) {
+            (Source::Upstream(body), Shape::Raw) if self.decoder.is_none() => body.size_hint().exact(),
+            _ => None,
+        }
+    }
+
+    /// From the commit on: the limits on silence and on the whole.
+    pub fn limit(&mut self, idle: Duration, whole: Option<Duration>) {
+        if matches!(self.source, Source::Ended) {
+            return;
+        }
+        let idle = if self.progress == Progress::Done { AFTER_DONE } else { idle };
+        let now = Instant::now();
+        let end = whole.map(|whole| now + whole);
+        let first = end.map_or(now + idle, |end| end.min(now + idle));
+        self.timer = Some(Timer { idle, end, silent_since: now, sleep: Box::pin(tokio::time::sleep_until(first)) });
+    }
+
+    /// The next piece; `None` when there is no more. Nothing follows a fault.
+    pub fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Piece, Fault>>> {
+        loop {
+            if let Some(piece) = self.ready.pop_front() {
+                return Poll::Ready(Some(piece));
+            }
+            if matches!(self.source, Source::Ended) {
+                return Poll::Ready(None);
+            }
+            let step = match self.poll_source(context) {
+                Poll::Ready(Some(Ok(bytes))) => self.take(&bytes),
+                Poll::Ready(Some(Err(fault))) => Err(fault),
+                Poll::Ready(None) => {
+                    self.source = Source::Ended;
+                    self.finish()
+                }
+                Poll::Pending => std::task::ready!(self.poll_timer(context)),
+            };
+            if let Err(fault) = step {
+                self.source = Source::Ended;
+                // Whatever befalls a connection after the last byte that matters is nobody's loss.
+                if self.progress != Progress::Done {
+                    self.ready.push_back(Err(fault));
+                }
+            }
+        }
+    }
+
+    fn poll_source(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Fault>>> {
+        match &mut self.source {
+            Source::Upstream(body) => loop {
+                match std::task::ready!(Pin::new(&mut *body).poll_frame(context)) {
+                    Some(Ok(frame)) => {
+                        if let Ok(data) = frame.into_data() {
+                            return Poll::Ready(Some(Ok(data)));
+                        }
+                    }
+                    Some(Err(error)) => return Poll::Ready(Some(Err(Fault::Broken(chain(&error))))),
+                    None => return Poll::Ready(None),
+                }
+            },
+            Source::Answering(answers) => answers
+                .poll_recv(context)
+                .map(|answer| answer.map(|answer| answer.map_err(Fault::Codec))),
+            Source::Ended => Poll::Ready(None),
+        }
+    }
+
+    /// Bytes from the provider.
+    fn take(&mut self, bytes: &Bytes) -> Result<(), Fault> {
+        self.received += bytes.len() as u64;
+        if let Some(timer) = &mut self.timer {
+            timer.silent_since = Instant::now();
+        }
+        let Some((codec, state)) = &mut self.decoder else {
+            return self.cut(bytes.clone());
+        };
+        let mut decoded = Vec::with_capacity(bytes.len() * 2);
+        let verdict = codec.on_data(&mut **state, bytes, false, &mut decoded);
+        // What the codec made of the bytes before it gave up is whole, and goes out.
+        self.cut(Bytes::from(decoded))?;
+        verdict.map_err(Fault::Codec)
+    }
+
+    /// The source has ended.
+    fn finish(&mut self) -> Result<(), Fault> {
+        if let Some((codec, mut state)) = self.decoder.take() {
+            let mut decoded = Vec::new();
+            let verdict = codec.on_data(&mut *state, &[], true, &mut decoded);
+            self.cut(Bytes::from(decoded))?;
+            verdict.map_err(Fault::Codec)?;
+        }
+        match &mut self.shape {
+            Shape::Raw => self.progress = Progress::Done,
+            Shape::Document(parts) => {
+                let document = join(std::mem::take(parts));
+                self.finish_document(document)?;
+            }
+            Shape::Events { splitter, .. } => {
+                // Some upstreams leave out the last blank line.
+                if let Some(tail) = splitter.finish() {
+                    let mut event = tail.to_vec();
+                    event.extend_from_slice(b"\n\n");
+                    self.cut(Bytes::from(event))?;
+                }
+                if !self.is_complete() {
+                    return Err(Fault::Incomplete("the stream broke off before its end"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Cuts bytes in the OpenAI shape into pieces.
+    fn cut(&mut self, bytes: Bytes) -> Result<(), Fault> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        match &mut self.shape {
+            Shape::Raw => {
+                self.progress = self.progress.max(Progress::Content);
+                self.ready.push_back(Ok(Piece { bytes, is_usage: false }));
+            }
+            Shape::Document(parts) => {
+                parts.push(bytes);
+                if parts.iter().map(Bytes::len).sum::<usize>() > MAX_DOCUMENT {
+                    let parts = std::mem::take(parts);
+                    self.ready.extend(parts.into_iter().map(|bytes| Ok(Piece { bytes, is_usage: false })));
+                    self.shape = Shape::Raw;
+                    self.progress = Progress::Content;
+                }
+            }
+            Shape::Events { .. } => return self.cut_events(bytes),
+        }
+        Ok(())
+    }
+
+    fn cut_events(&mut self, bytes: Bytes) -> Result<(), Fault> {
+        let Shape::Events { splitter, scanner } = &mut self.shape else { return Ok(()) };
+        splitter.push(bytes);
+        while let Some(event) = splitter.next_event().map_err(|error| Fault::Bad(error.to_string()))? {
+            let mark = scanner.look(&event);
+            if let Some(error) = mark.error {
+                return Err(Fault::Reported(error));
+            }
+            if mark.garbage {
+                return Err(Fault::Bad("an event is not JSON".to_owned()));
+            }
+            self.usage = mark.usage.or(self.usage);
+            let reached = match () {
+                () if mark.done => Progress::Done,
+                () if mark.end => Progress::Complete,
+                () if mark.content => Progress::Content,
+                () => Progress::Silent,
+            };
+            if reached == Progress::Done
+                && let Some(timer) = &mut self.timer
+            {
+                timer.idle = AFTER_DONE;
+                timer.sleep.as_mut().reset(Instant::now() + AFTER_DONE);
+            }
+            self.progress = self.progress.max(reached);
+            self.ready.push_back(Ok(Piece { bytes: event, is_usage: mark.usage_only }));
+        }
+        Ok(())
+    }
+
+    /// A complete document: it must be JSON, and not an error in disguise.
+    fn finish_document(&mut self, document: Bytes) -> Result<(), Fault> {
+        json::scan(&document).map_err(|error| Fault::Bad(format!("the reply is not a JSON object ({error})")))?;
+        if let Some(error) = scanner::reply_error(&document) {
+            return Err(Fault::Reported(error));
+        }
+        self.usage = scanner::reply_usage(&document);
+        self.progress = Progress::Done;
+        self.ready.push_back(Ok(Piece { bytes: document, is_usage: false }));
+        Ok(())
+    }
+
+    /// While nothing comes: ready once a limit has run out, or after `[DONE]`.
+    fn poll_timer(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+        let Some(timer) = &mut self.timer else { return Poll::Pending };
+        loop {
+            std::task::ready!(timer.sleep.as_mut().poll(context));
+            let now = Instant::now();
+            if timer.end.is_some_and(|end| now >= end) {
+                return Poll::Ready(Err(Fault::TooLong));
+            }
+            let silent_until = timer.silent_since + timer.idle;
+            if now >= silent_until {
+                return Poll::Ready(Err(Fault::Idle));
+            }
+            timer.sleep.as_mut().reset(timer.end.map_or(silent_until, |end| end.min(silent_until)));
+        }
+    }
+}
+
+fn join(mut parts: Vec<Bytes>) -> Bytes {
+    match parts.len() {
+        1 => parts.swap_remove(0),
+        _ => Bytes::from(parts.concat()),
+    }
+}

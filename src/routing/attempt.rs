@@ -1,0 +1,455 @@
+//! One attempt: one try of one target, from its stages to its commit.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use http_body::Body as _;
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use millgate_plugin::{Call, Endpoint, HeadFlow, Outcome, Refusal, Reply, UpstreamHead, UpstreamRequest};
+
+use super::{
+    answer::{Answer, Fault, Piece, Shape, Source},
+    answering,
+    balance::Busy,
+    effective,
+    failure::Failed,
+    retry::FailureClass,
+    route::{Commit, Route},
+    target::Target,
+    transport::SendError,
+    upload::UpstreamBody,
+};
+use crate::{
+    api::error::ApiError,
+    http::headers,
+    pipeline::{
+        Pipeline, States, Stop,
+        request::{ClientRequest, Vars},
+        view::{AttemptView, HeaderEdits, ReplyHead},
+    },
+};
+
+/// How much of a stream is held back while it has no content.
+const MAX_HELD: usize = 64 << 10;
+
+/// How much of an upstream's error body is read.
+const MAX_ERROR_BODY: usize = 256 << 10;
+
+/// What an attempt is made of: cheap to clone, the same for all attempts of an exchange.
+#[derive(Clone)]
+pub struct Context {
+    /// Whose stages below `route` are run.
+    pub pipeline: Arc<Pipeline>,
+    /// What the client asked for.
+    pub request: Arc<ClientRequest>,
+    /// The rule it fell under.
+    pub route: Arc<Route>,
+}
+
+/// An attempt. Dropped before its end, it tells its stages that the client has left.
+pub struct Attempt {
+    context: Context,
+    /// The target asked.
+    pub target: Arc<Target>,
+    /// The model it is asked for.
+    pub model: Box<str>,
+    number: u32,
+    states: States,
+    vars: Vars,
+    edits: HeaderEdits,
+    /// Status and headers for the client, from the commit on.
+    pub head: ReplyHead,
+    answer: Option<Answer>,
+    /// Pieces that came before the commit.
+    held: std::collections::VecDeque<Piece>,
+    ended: bool,
+    _busy: Busy,
+}
+
+/// How an attempt ended without a commit.
+pub enum NotCommitted {
+    /// It failed; another one may be made.
+    Failed(Box<Failed>),
+    /// A stage answered: final.
+    Reply(Reply),
+}
+
+impl From<Failed> for NotCommitted {
+    fn from(failed: Failed) -> Self {
+        Self::Failed(Box::new(failed))
+    }
+}
+
+impl Attempt {
+    /// The `number`th attempt of an exchange; `vars` are the notes of the stages above `route`.
+    #[must_use]
+    pub fn new(context: Context, target: Arc<Target>, number: u32, vars: Vars) -> Self {
+        let model = target.model_for(context.request.endpoint, &context.request.model).into();
+        Self {
+            _busy: target.busy.enter(),
+            context,
+            target,
+            model,
+            number,
+            states: States::default(),
+            vars,
+            edits: HeaderEdits::default(),
+            head: ReplyHead { status: StatusCode::OK, headers: HeaderMap::new() },
+            answer: None,
+            held: std::collections::VecDeque::new(),
+            ended: false,
+        }
+    }
+
+    /// Stages, encode, send, and reading up to the commit point.
+    pub async fn run(&mut self) -> Result<(), NotCommitted> {
+        let pipeline = self.context.pipeline.clone();
+        let (states, mut view) = self.view();
+        pipeline.below.on_request(states, &mut view).await.map_err(stopped)?;
+
+        let codec = self.target.provider.codec.clone();
+        if !codec.serves(self.context.request.endpoint) {
+            return Err(self.unsupported().into());
+        }
+        let body = effective::body(&self.context.request, &self.context.route, &self.target, &self.model);
+        let mut state = codec.begin();
+        let answer = if codec.answers() {
+            let answers = answering::start(codec, &self.context.request, &self.model, body);
+            self.head.headers = answering::headers(&self.context.request);
+            Answer::new(Source::Answering(answers), self.expected_shape(), None)
+        } else {
+            let request = codec.encode(&mut *state, &self.call(&body)).map_err(Failed::refused)?;
+            let response = self.send(request, body).await?;
+            self.judge(response, state).await?
+        };
+        self.answer = Some(answer);
+        self.read_to_commit().await?;
+
+        let (states, mut view) = self.view();
+        let mut replaced = None;
+        pipeline.below.on_response(states, &mut view, |_, stop| replaced = Some(stop)).await;
+        match replaced {
+            None => Ok(()),
+            Some(stop) => Err(stopped(stop)),
+        }
+    }
+
+    fn view(&mut self) -> (&mut States, AttemptView<'_>) {
+        let usage = self.answer.as_ref().and_then(Answer::usage);
+        let view = AttemptView {
+            request: &self.context.request,
+            route: &self.context.route.name,
+            target: &self.target,
+            model: &self.model,
+            number: self.number,
+            vars: &mut self.vars,
+            edits: &mut self.edits,
+            reply: Some(&mut self.head),
+            usage,
+        };
+        (&mut self.states, view)
+    }
+
+    fn call<'a>(&'a self, body: &'a [u8]) -> Call<'a> {
+        let request = &*self.context.request;
+        Call {
+            endpoint: request.endpoint,
+            method: request.method.as_str(),
+            path: request.api_path(),
+            query: request.query.as_deref(),
+            model: &self.model,
+            stream: request.stream,
+            body,
+            request_id: request.id(),
+            created: request.created,
+        }
+    }
+
+    fn unsupported(&self) -> Failed {
+        let provider = &self.target.provider.name;
+        let endpoint = self.context.request.endpoint.name();
+        let error = ApiError::invalid(
+            "unsupported_endpoint",
+            format!("The provider `{provider}` does not serve {endpoint} calls."),
+        );
+        Failed::new(FailureClass::Unsupported, error, "endpoint not served")
+    }
+
+    /// Sends the request; a connection that had died in the pool is replaced once, for free.
+    async fn send(&mut self, encoded: UpstreamRequest, body: Bytes) -> Result<Response<Incoming>, Failed> {
+        let provider = self.target.provider.clone();
+        let Some(transport) = &provider.transport else {
+            return Err(Failed::bad_reply(&provider.name, "it has no address"));
+        };
+        let request = self.context.request.clone();
+        let method = match &*encoded.method {
+            "" => request.method.clone(),
+            method => Method::from_bytes(method.as_bytes()).unwrap_or_default(),
+        };
+        let headers = headers::for_upstream(&request, &provider, &encoded.headers, std::mem::take(&mut self.edits));
+        let body = encoded.body.map_or(body, Bytes::from);
+        let mut stale = false;
+        loop {
+            let upstream_body = match &request.upload {
+                Some(upload) => UpstreamBody::Upload { upload: upload.clone(), sent: 0 },
+                None => UpstreamBody::Full((!body.is_empty()).then(|| body.clone())),
+            };
+            let sent = transport
+                .send(method.clone(), &encoded.path, encoded.query.as_deref(), headers.clone(), upstream_body)
+                .await;
+            if let Some(upload) = &request.upload
+                && upload.is_too_large()
+            {
+                return Err(too_large());
+            }
+            match sent {
+                Ok(response) => return Ok(response),
+                Err(SendError::StaleConnection(detail)) => {
+                    if stale || request.upload.as_ref().is_some_and(super::upload::Upload::is_touched) {
+                        return Err(Failed { detail: detail.into(), ..Failed::bad_reply(&provider.name, "the connection broke off") });
+                    }
+                    tracing::debug!(request_id = request.id(), provider = &*provider.name, %detail, "a pooled connection was dead; trying a new one");
+                    stale = true;
+                }
+                Err(SendError::Connect(detail)) => return Err(Failed::connect(&provider.name, detail)),
+                Err(SendError::Broken(detail)) => {
+                    return Err(Failed { detail: detail.into(), ..Failed::bad_reply(&provider.name, "the connection broke off before an answer") });
+                }
+                Err(SendError::Unsendable(detail)) => {
+                    let error = ApiError::invalid("invalid_request", "The path of the request cannot be passed on.");
+                    return Err(Failed::new(FailureClass::Client, error, detail));
+                }
+            }
+        }
+    }
+
+    /// What the head of a reply says: an error, or how its body is to be read.
+    async fn judge(&mut self, response: Response<Incoming>, mut state: Box<dyn std::any::Any + Send>) -> Result<Answer, Failed> {
+        let provider = self.target.provider.clone();
+        let (head, body) = response.into_parts();
+        if !head.status.is_success() {
+            let body = read_error_body(body).await;
+            let refusal = provider.codec.on_error(head.status.as_u16(), &body);
+            return Err(Failed::status(&provider.name, head.status, &head.headers, &body, refusal));
+        }
+        let endpoint = self.context.request.endpoint;
+        self.head = ReplyHead { status: head.status, headers: headers::from_upstream(&head.headers) };
+        if !endpoint.is_understood() {
+            return Ok(Answer::new(Source::Upstream(body), Shape::Raw, None));
+        }
+        if let Some(encoding) = head.headers.get(header::CONTENT_ENCODING)
+            && encoding != "identity"
+        {
+            return Err(Failed::bad_reply(&provider.name, "the reply is compressed, though nobody asked for that"));
+        }
+        self.head.headers.remove(header::CONTENT_LENGTH);
+        let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let flow = provider.codec.on_head(&mut *state, &UpstreamHead { status: head.status.as_u16(), content_type });
+        if flow == HeadFlow::Decode {
+            self.head.headers = answering::headers(&self.context.request);
+            return Ok(Answer::new(Source::Upstream(body), self.expected_shape(), Some((provider.codec.clone(), state))));
+        }
+        let wanted = if self.context.request.stream { "text/event-stream" } else { "application/json" };
+        if !content_type.trim_start().to_ascii_lowercase().starts_with(wanted) {
+            return Err(self.wrong_content_type(content_type, wanted, body).await);
+        }
+        Ok(Answer::new(Source::Upstream(body), self.expected_shape(), None))
+    }
+
+    /// A 200 of the wrong kind: if its body reports an error, in its words.
+    async fn wrong_content_type(&self, found: &str, wanted: &str, body: Incoming) -> Failed {
+        let provider = &self.target.provider.name;
+        let body = read_error_body(body).await;
+        match super::scanner::reply_error(&body) {
+            Some(error) => Failed::bad_reply(provider, format!("an error under status 200: {}", error.message)),
+            None if found.is_empty() => Failed::bad_reply(provider, format!("no content type, where {wanted} was expected")),
+            None => Failed::bad_reply(provider, format!("content type {found:?}, where {wanted} was expected")),
+        }
+    }
+
+    fn expected_shape(&self) -> Shape {
+        let request = &*self.context.request;
+        match request.endpoint {
+            Endpoint::Forward => Shape::Raw,
+            endpoint if request.stream => Shape::events(endpoint),
+            _ => Shape::Document(Vec::new()),
+        }
+    }
+
+    /// Reads until the reply is worth committing to: until then, another target can still take over.
+    async fn read_to_commit(&mut self) -> Result<(), Failed> {
+        let route = self.context.route.clone();
+        let provider = self.target.provider.name.clone();
+        let waits = self.context.request.endpoint.is_understood()
+            && (route.commit == Commit::Content || !self.context.request.stream);
+        let Some(answer) = &mut self.answer else { return Ok(()) };
+        let mut held = 0;
+        while waits && !answer.has_content() && held <= MAX_HELD {
+            match std::future::poll_fn(|context| answer.poll_piece(context)).await {
+                Some(Ok(piece)) => {
+                    held += piece.bytes.len();
+                    self.held.push_back(piece);
+                }
+                Some(Err(fault)) => return Err(faulted(&provider, fault)),
+                None => break,
+            }
+        }
+        answer.limit(route.idle_timeout, route.stream_timeout);
+        Ok(())
+    }
+
+    /// After the commit: the next piece, through the chunk hooks of the attempt's stages.
+    pub fn poll_piece(&mut self, context: &mut std::task::Context<'_>) -> std::task::Poll<Option<Result<Piece, Broken>>> {
+        use std::task::Poll;
+        loop {
+            let next = match self.held.pop_front() {
+                Some(piece) => Some(Ok(piece)),
+                None => match &mut self.answer {
+                    Some(answer) => std::task::ready!(answer.poll_piece(context)),
+                    None => None,
+                },
+            };
+            let piece = match next {
+                Some(Ok(piece)) => piece,
+                Some(Err(fault)) => {
+                    let failed = faulted(&self.target.provider.name, fault);
+                    return Poll::Ready(Some(Err(Broken::from(failed))));
+                }
+                None => return Poll::Ready(None),
+            };
+            let pipeline = self.context.pipeline.clone();
+            if !pipeline.below.wants_chunks(&self.states) {
+                return Poll::Ready(Some(Ok(piece)));
+            }
+            let (states, mut view) = self.view();
+            match pipeline.below.on_chunk(states, &mut view, piece.bytes) {
+                Ok(Some(bytes)) => return Poll::Ready(Some(Ok(Piece { bytes, ..piece }))),
+                Ok(None) => {}
+                Err(stop) => return Poll::Ready(Some(Err(Broken::stopped(stop)))),
+            }
+        }
+    }
+
+    /// What has been read of the answer.
+    #[must_use]
+    pub fn answer(&self) -> Option<&Answer> {
+        self.answer.as_ref()
+    }
+
+    /// The exact length of the body still to come, where it is known.
+    #[must_use]
+    pub fn exact_size(&self) -> Option<u64> {
+        let answer = self.answer.as_ref()?;
+        let held: u64 = self.held.iter().map(|piece| piece.bytes.len() as u64).sum();
+        if answer.is_drained() { Some(held) } else { answer.exact_size().map(|rest| rest + held) }
+    }
+
+    /// Tells the attempt's stages how it ended; once.
+    pub fn end(&mut self, outcome: Outcome) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        let pipeline = self.context.pipeline.clone();
+        let (states, mut view) = self.view();
+        pipeline.below.on_end(states, &mut view, outcome);
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        self.end(Outcome::ClientClosed);
+    }
+}
+
+/// An answer that broke off after its commit.
+#[derive(Debug)]
+pub struct Broken {
+    /// The last event of the stream.
+    pub error: ApiError,
+    /// For the log.
+    pub detail: String,
+    /// How the exchange ended.
+    pub outcome: Outcome,
+}
+
+impl From<Failed> for Broken {
+    fn from(failed: Failed) -> Self {
+        Self { outcome: failed.outcome(), detail: failed.detail.into_owned(), error: failed.error }
+    }
+}
+
+impl Broken {
+    /// A stage stopped it.
+    #[must_use]
+    pub fn stopped(stop: Stop) -> Self {
+        match stop {
+            Stop::Reject(refusal) => Self { detail: refusal.message.to_string(), error: refusal.into(), outcome: Outcome::Rejected },
+            Stop::Reply(_) => Self {
+                error: ApiError::internal("A stage answered in the middle of a reply."),
+                detail: "a stage answered in the middle of a reply".to_owned(),
+                outcome: Outcome::InternalError,
+            },
+            Stop::Failed { stage, error } => Self {
+                error: stage_failed(&stage),
+                detail: error.0,
+                outcome: Outcome::InternalError,
+            },
+        }
+    }
+}
+
+/// The 500 of a stage that failed.
+#[must_use]
+pub fn stage_failed(stage: &str) -> ApiError {
+    ApiError::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "stage_failed",
+        format!("The stage `{stage}` failed. Operators: see the log, or set on_error = \"skip\" on it."),
+    )
+}
+
+fn stopped(stop: Stop) -> NotCommitted {
+    match stop {
+        Stop::Reply(reply) => NotCommitted::Reply(reply),
+        Stop::Reject(refusal) => NotCommitted::Failed(Box::new(Failed::refused(refusal))),
+        // A stage that fails would fail for the next target too.
+        Stop::Failed { stage, error } => Failed::new(FailureClass::Client, stage_failed(&stage), error.0).into(),
+    }
+}
+
+fn too_large() -> Failed {
+    let error = ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "The upload is larger than the gateway allows.").close();
+    Failed::new(FailureClass::Client, error, "upload too large")
+}
+
+fn faulted(provider: &str, fault: Fault) -> Failed {
+    match fault {
+        Fault::Broken(detail) => Failed { detail: detail.into(), ..Failed::bad_reply(provider, "the connection broke off") },
+        Fault::Incomplete(what) => Failed::bad_reply(provider, what),
+        Fault::Bad(what) => Failed::bad_reply(provider, what),
+        Fault::Reported(error) => Failed::reported(provider, error),
+        Fault::Codec(refusal) => Failed::refused(Refusal { ..refusal }),
+        Fault::Idle => Failed::timeout(provider, "idle_timeout"),
+        Fault::TooLong => Failed::timeout(provider, "stream_timeout"),
+    }
+}
+
+/// As much of an error body as is worth reading.
+async fn read_error_body(body: Incoming) -> Bytes {
+    let mut limited = http_body_util::Limited::new(body, MAX_ERROR_BODY);
+    let mut collected = Vec::new();
+    while let Some(Ok(frame)) = limited.frame().await {
+        if let Some(data) = frame.data_ref() {
+            collected.extend_from_slice(data);
+        }
+        if limited.is_end_stream() {
+            break;
+        }
+    }
+    Bytes::from(collected)
+}
+
+/// The header of every reply to a streaming client that keeps proxies from buffering it.
+pub(super) const NO_BUFFERING: (&str, HeaderValue) = ("x-accel-buffering", HeaderValue::from_static("no"));

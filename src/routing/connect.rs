@@ -1,0 +1,150 @@
+//! How connections to upstreams are made: TCP without delay, through a proxy where one is configured, TLS where the
+//! URL says so. Each connection counts the replies it has brought, so that a failure on a reused one can be told.
+
+use std::{
+    future::Future,
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use http::{Uri, uri::Scheme};
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_util::{
+    client::legacy::connect::{Connected, Connection, HttpConnector, proxy::Tunnel},
+    rt::TokioIo,
+};
+use tokio::net::TcpStream;
+use tower_service::Service;
+
+/// Replies that a connection has brought.
+#[derive(Clone, Debug, Default)]
+pub struct Replies(Arc<AtomicU32>);
+
+impl Replies {
+    /// One more.
+    pub fn count(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether there was one before, so that the connection had been sitting in the pool.
+    #[must_use]
+    pub fn any(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > 0
+    }
+}
+
+type Error = Box<dyn std::error::Error + Send + Sync>;
+
+/// Makes TCP connections, directly or through a proxy.
+#[derive(Clone, Debug)]
+pub struct Dial {
+    direct: HttpConnector,
+    proxy: Option<Uri>,
+    proxy_authorization: Option<http::HeaderValue>,
+}
+
+impl Dial {
+    /// `proxy`: an `http://` proxy; credentials in it are sent to the proxy alone.
+    #[must_use]
+    pub fn new(connect_timeout: Duration, proxy: Option<Proxy>) -> Self {
+        let mut direct = HttpConnector::new();
+        direct.enforce_http(false);
+        direct.set_nodelay(true);
+        direct.set_connect_timeout(Some(connect_timeout));
+        direct.set_keepalive(Some(Duration::from_secs(60)));
+        let (proxy, proxy_authorization) = proxy.map_or((None, None), |proxy| (Some(proxy.uri), proxy.authorization));
+        Self { direct, proxy, proxy_authorization }
+    }
+}
+
+/// A configured proxy.
+#[derive(Clone, Debug)]
+pub struct Proxy {
+    /// Where it listens.
+    pub uri: Uri,
+    /// `Proxy-Authorization`, where it wants one.
+    pub authorization: Option<http::HeaderValue>,
+}
+
+impl Service<Uri> for Dial {
+    type Response = Wire;
+    type Error = Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Wire, Error>> + Send>>;
+
+    fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, destination: Uri) -> Self::Future {
+        let mut direct = self.direct.clone();
+        let Some(proxy) = self.proxy.clone() else {
+            return Box::pin(async move { Ok(Wire::new(direct.call(destination).await?, false)) });
+        };
+        if destination.scheme() == Some(&Scheme::HTTPS) {
+            let mut tunnel = Tunnel::new(proxy, direct);
+            if let Some(authorization) = self.proxy_authorization.clone() {
+                tunnel = tunnel.with_auth(authorization);
+            }
+            return Box::pin(async move { Ok(Wire::new(tunnel.call(destination).await?, false)) });
+        }
+        Box::pin(async move { Ok(Wire::new(direct.call(proxy).await?, true)) })
+    }
+}
+
+/// One connection.
+#[derive(Debug)]
+pub struct Wire {
+    stream: TokioIo<TcpStream>,
+    proxied: bool,
+    replies: Replies,
+}
+
+impl Wire {
+    fn new(stream: TokioIo<TcpStream>, proxied: bool) -> Self {
+        Self { stream, proxied, replies: Replies::default() }
+    }
+}
+
+impl Connection for Wire {
+    fn connected(&self) -> Connected {
+        Connected::new().proxy(self.proxied).extra(self.replies.clone())
+    }
+}
+
+impl Read for Wire {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl Write for Wire {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+}

@@ -1,0 +1,70 @@
+//! The request body as a target gets it: the client's bytes, with the model renamed and members added by splicing.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use millgate_plugin::Endpoint;
+use serde_json::{Value, json};
+
+use super::{route::Route, target::Target};
+use crate::{
+    http::json::{self, Edit},
+    pipeline::request::ClientRequest,
+};
+
+/// The body for an attempt; the client's own bytes where nothing is to be changed.
+#[must_use]
+pub fn body(request: &ClientRequest, route: &Route, target: &Target, model: &str) -> Bytes {
+    if request.members.is_empty() {
+        return request.body.clone();
+    }
+    let mut edits: Vec<Edit<'_>> = Vec::new();
+    let asked = request.members.get(&request.body, "model").and_then(json::as_str);
+    let names_model = asked.is_some() || request.endpoint.is_understood();
+    if names_model && asked.as_deref() != Some(model) {
+        let mut raw = Vec::with_capacity(model.len() + 2);
+        json::write_string(&mut raw, model);
+        edits.push(Edit::set("model", raw));
+    }
+    if generates(request.endpoint) {
+        let absent = |name: &str| request.members.get(&request.body, name).is_none();
+        for (name, value) in target.params.iter().chain(&route.params) {
+            if absent(name) && !edits.iter().any(|edit| edit.name() == &**name) {
+                edits.push(Edit::set(name, value.as_bytes()));
+            }
+        }
+    }
+    if wants_usage(request, target)
+        && let Some(options) = with_usage(request)
+    {
+        edits.push(Edit::set("stream_options", options));
+    }
+    json::splice(&request.body, &request.members, &edits)
+}
+
+/// Whether parameters such as `temperature` mean anything to an endpoint.
+fn generates(endpoint: Endpoint) -> bool {
+    matches!(endpoint, Endpoint::Chat | Endpoint::Completions | Endpoint::Responses)
+}
+
+/// A stream is counted by its usage chunk, whether the client asked for it or not.
+fn wants_usage(request: &ClientRequest, target: &Target) -> bool {
+    request.stream
+        && !request.include_usage
+        && matches!(request.endpoint, Endpoint::Chat | Endpoint::Completions)
+        && target.provider.codec.include_usage()
+}
+
+/// `stream_options` with `include_usage`; `None` where the client's own is not an object, which is the upstream's to refuse.
+fn with_usage(request: &ClientRequest) -> Option<Cow<'static, [u8]>> {
+    let Some(given) = request.members.get(&request.body, "stream_options") else {
+        return Some(Cow::Borrowed(br#"{"include_usage":true}"#));
+    };
+    let mut options = match serde_json::from_slice(given).ok()? {
+        Value::Null => json!({}),
+        options @ Value::Object(_) => options,
+        _ => return None,
+    };
+    options["include_usage"] = json!(true);
+    Some(Cow::Owned(options.to_string().into_bytes()))
+}

@@ -1,0 +1,170 @@
+//! A failed attempt: what kind of failure it was, what the client will read if it was the last one, and what only
+//! the log may see.
+
+use std::{borrow::Cow, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use millgate_plugin::{Outcome, Refusal, RefusalKind};
+
+use super::retry::{self, FailureClass};
+use crate::{api::error::ApiError, http::json, routing::scanner};
+
+/// Why an attempt failed.
+#[derive(Debug)]
+pub struct Failed {
+    /// Decides whether it is tried again.
+    pub class: FailureClass,
+    /// When the upstream wants to be asked again.
+    pub retry_after: Option<Duration>,
+    /// What the client reads if nothing else helps.
+    pub error: ApiError,
+    /// For the log: may name addresses.
+    pub detail: Cow<'static, str>,
+}
+
+impl Failed {
+    /// A failure of this class.
+    pub fn new(class: FailureClass, error: ApiError, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { class, retry_after: None, error, detail: detail.into() }
+    }
+
+    /// No connection.
+    pub fn connect(provider: &str, detail: String) -> Self {
+        let error = ApiError::new(
+            StatusCode::BAD_GATEWAY,
+            "upstream_unreachable",
+            format!("The provider `{provider}` could not be reached. Try again later; operators: see the log."),
+        );
+        Self::new(FailureClass::Connect, error, detail)
+    }
+
+    /// `attempt_timeout` or `deadline` ran out.
+    pub fn timeout(provider: &str, limit: &'static str) -> Self {
+        let error = ApiError::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            "upstream_timeout",
+            format!("The provider `{provider}` did not begin to answer in time ({limit})."),
+        );
+        Self::new(FailureClass::Timeout, error, limit)
+    }
+
+    /// The upstream's answer broke off or was not what it should be.
+    pub fn bad_reply(provider: &str, what: impl Into<Cow<'static, str>>) -> Self {
+        let what = what.into();
+        let error = ApiError::new(
+            StatusCode::BAD_GATEWAY,
+            "upstream_bad_reply",
+            format!("The provider `{provider}` answered wrongly: {what}."),
+        );
+        Self::new(FailureClass::Stream, error, what)
+    }
+
+    /// A stage below `route` refused, or a codec did.
+    pub fn refused(refusal: Refusal) -> Self {
+        let class = match refusal.kind {
+            RefusalKind::InvalidRequest => FailureClass::Client,
+            RefusalKind::Unsupported => FailureClass::Unsupported,
+            RefusalKind::BadUpstream => FailureClass::Stream,
+            RefusalKind::Timeout => FailureClass::Timeout,
+            _ => FailureClass::Rejected,
+        };
+        let detail = refusal.message.clone();
+        Self { retry_after: refusal.retry_after, ..Self::new(class, refusal.into(), detail) }
+    }
+
+    /// An error reply of the upstream: `refusal` is what its codec made of it.
+    pub fn status(
+        provider: &str,
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: &Bytes,
+        refusal: Option<Refusal>,
+    ) -> Self {
+        let retry_after = retry::retry_after(headers, std::time::SystemTime::now());
+        let (class, mut error) = match status.as_u16() {
+            401 | 403 | 407 => (FailureClass::UpstreamAuth, upstream_auth(provider)),
+            code @ (408 | 409 | 429) => (FailureClass::Status(code), client_error(status, body, refusal)),
+            code if code >= 500 => (FailureClass::Status(code), server_error(provider, status)),
+            404 => {
+                let error = client_error(status, body, refusal);
+                let class = if is_model_missing(&error, body) { FailureClass::ModelMissing } else { FailureClass::Client };
+                (class, error)
+            }
+            code if code >= 400 => (FailureClass::Client, client_error(status, body, refusal)),
+            _ => return Self::bad_reply(provider, format!("status {status}, where an answer was expected")),
+        };
+        error.retry_after = retry_after;
+        let shown = String::from_utf8_lossy(&body[..body.len().min(LOGGED_BODY)]).into_owned();
+        Self { class, retry_after, error, detail: format!("{status} {shown}").into() }
+    }
+
+    /// How the attempt ended, for its stages and the log.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        match self.class {
+            FailureClass::Timeout => Outcome::Timeout,
+            FailureClass::Rejected => Outcome::Rejected,
+            FailureClass::Client => Outcome::ClientError,
+            _ => Outcome::UpstreamError,
+        }
+    }
+}
+
+/// How much of an upstream's error body goes into the debug log.
+const LOGGED_BODY: usize = 512;
+
+/// The upstream refused *our* key: nothing that the client can mend, and nothing that it should read.
+fn upstream_auth(provider: &str) -> ApiError {
+    ApiError::new(
+        StatusCode::BAD_GATEWAY,
+        "upstream_auth",
+        format!("The provider `{provider}` refused the gateway's own credentials. Operators: check its api_key and headers."),
+    )
+}
+
+/// An upstream's page about its own troubles may name hosts and versions: only the status is passed on.
+fn server_error(provider: &str, status: StatusCode) -> ApiError {
+    ApiError::new(
+        status,
+        "upstream_error",
+        format!("The provider `{provider}` failed with status {}.", status.as_u16()),
+    )
+}
+
+/// What the client did wrong, in the upstream's words: its body if it has the OpenAI shape, else wrapped in it.
+fn client_error(status: StatusCode, body: &Bytes, refusal: Option<Refusal>) -> ApiError {
+    if let Some(refusal) = refusal {
+        return ApiError { status, ..refusal.into() };
+    }
+    let reported = scanner::reply_error(body);
+    let message = reported.as_ref().map_or_else(
+        || plain_text(body).unwrap_or_else(|| format!("The provider refused the request with status {}.", status.as_u16())),
+        |error| error.message.clone(),
+    );
+    let code = reported.as_ref().and_then(|error| error.code.clone()).unwrap_or_else(|| "upstream_refused".to_owned());
+    let mut error = ApiError::new(status, code, message);
+    if has_openai_shape(body) {
+        error.body = Some(body.clone());
+    }
+    error
+}
+
+/// Whether a body is `{"error":{…}}`.
+fn has_openai_shape(body: &Bytes) -> bool {
+    json::scan(body).is_ok_and(|members| members.get(body, "error").is_some_and(|error| error.starts_with(b"{")))
+}
+
+/// A short plain-text body, such as vLLM and proxies send.
+fn plain_text(body: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(body).ok()?.trim();
+    (!text.is_empty() && text.len() <= LOGGED_BODY && !text.starts_with(['<', '{'])).then(|| text.to_owned())
+}
+
+/// Whether a 404 is about the model rather than the path.
+fn is_model_missing(error: &ApiError, body: &[u8]) -> bool {
+    error.code == "model_not_found" || {
+        let text = String::from_utf8_lossy(body).to_lowercase();
+        text.contains("model") && (text.contains("not found") || text.contains("not exist"))
+    }
+}

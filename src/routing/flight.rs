@@ -1,0 +1,149 @@
+//! From a route to an answer: target after target, try after try, until one commits or the chain is exhausted.
+
+use std::{sync::Arc, time::Instant};
+
+use millgate_plugin::{Outcome, Reply};
+use smallvec::SmallVec;
+
+use super::{
+    attempt::{Attempt, Context, NotCommitted},
+    balance::{self, TargetLoad},
+    failure::Failed,
+    retry::{Attempts, Failure, FailureClass, Step},
+    target::Target,
+};
+use crate::{api::error::ApiError, pipeline::request::Vars};
+
+/// What is remembered of an attempt, for the log.
+#[derive(Clone, Debug)]
+pub struct Tried {
+    /// Provider, and model where the target names one.
+    pub target: String,
+    /// How it ended; `ok` once it has committed.
+    pub outcome: &'static str,
+    /// What the failure was, in a few words.
+    pub failure: Option<String>,
+    /// How long it took to get there.
+    pub millis: u64,
+}
+
+/// How a flight ends without an answer.
+pub enum NoAnswer {
+    /// Every target failed, or the request itself was at fault.
+    Error(ApiError, Outcome),
+    /// A stage below `route` answered.
+    Reply(Reply),
+}
+
+/// Asks the route's targets until one commits. `tried` grows by every attempt, so that it is known even when the
+/// client leaves and this future is dropped.
+pub async fn answer(context: &Context, vars: &Vars, tried: &mut Vec<Tried>) -> Result<Attempt, NoAnswer> {
+    let route = &context.route;
+    let deadline = context.request.started + route.deadline;
+    let order = order(&route.targets, route.strategy);
+    let mut attempts = Attempts::new(&route.retry);
+    let mut last: Option<Failed> = None;
+    let mut position = 0;
+
+    while let Some(target) = order.get(position).map(|&index| &route.targets[index]) {
+        if target.provider.is_last_resort() && last.as_ref().is_some_and(|failed| failed.class != FailureClass::Connect) {
+            // Something real is there, and failed: a rehearsed answer would hide that.
+            break;
+        }
+        let begun = Instant::now();
+        if !tried.iter().any(|earlier| earlier.target == target.label()) {
+            target.provider.budget.deposit(begun);
+        }
+        let mut attempt = Attempt::new(context.clone(), target.clone(), tried.len() as u32 + 1, vars.clone());
+        let until = deadline.min(begun + route.attempt_timeout);
+        let run = tokio::time::timeout_at(until.into(), attempt.run()).await;
+        let failed = match run {
+            Ok(Ok(())) => {
+                tried.push(Tried { target: target.label(), outcome: "ok", failure: None, millis: millis(begun) });
+                return Ok(attempt);
+            }
+            Ok(Err(NotCommitted::Reply(reply))) => {
+                attempt.end(Outcome::Ok);
+                return Err(NoAnswer::Reply(reply));
+            }
+            Ok(Err(NotCommitted::Failed(failed))) => *failed,
+            Err(_) => {
+                let limit = if until == deadline { "deadline" } else { "attempt_timeout" };
+                Failed::timeout(&target.provider.name, limit)
+            }
+        };
+        attempt.end(failed.outcome());
+        drop(attempt);
+        tracing::info!(
+            request_id = context.request.id(),
+            route = &*route.name,
+            target = target.label(),
+            attempt = tried.len() + 1,
+            class = %failed.class,
+            detail = &*failed.detail,
+            "attempt failed"
+        );
+        tried.push(Tried {
+            target: target.label(),
+            outcome: failed.outcome().name(),
+            failure: Some(failed.class.to_string()),
+            millis: millis(begun),
+        });
+
+        let now = Instant::now();
+        let failure = Failure {
+            class: failed.class,
+            retry_after: failed.retry_after,
+            targets_left: order.len() - position - 1,
+            left: deadline.saturating_duration_since(now),
+            replayable: !context.request.upload.as_ref().is_some_and(super::upload::Upload::is_touched),
+        };
+        let step = attempts.next(&failure, &target.provider.budget, now, fastrand::f64());
+        last = Some(worse(last, failed));
+        match step {
+            Step::Again { after } => tokio::time::sleep(after).await,
+            Step::NextTarget => position += 1,
+            Step::Stop => break,
+        }
+    }
+    Err(no_answer(last, &route.name))
+}
+
+/// The order in which targets are asked: as the strategy says, with what is only a last resort at the end.
+fn order(targets: &[Arc<Target>], strategy: balance::Strategy) -> SmallVec<[usize; 8]> {
+    if let [_] = targets {
+        return SmallVec::from_slice(&[0]);
+    }
+    let loads: SmallVec<[TargetLoad; 8]> =
+        targets.iter().map(|target| TargetLoad { weight: target.weight, busy: target.busy.count() }).collect();
+    let mut order = balance::order(strategy, &loads, fastrand::f64);
+    order.sort_by_key(|&index| targets[index].provider.is_last_resort());
+    order
+}
+
+/// Of two failures the one that tells the client more: one with a status of an upstream rather than one without.
+fn worse(earlier: Option<Failed>, failed: Failed) -> Failed {
+    let has_status = |failed: &Failed| matches!(failed.class, FailureClass::Status(_) | FailureClass::Client | FailureClass::ModelMissing);
+    match earlier {
+        Some(earlier) if has_status(&earlier) && !has_status(&failed) => earlier,
+        _ => failed,
+    }
+}
+
+fn no_answer(last: Option<Failed>, route: &str) -> NoAnswer {
+    let Some(mut failed) = last else {
+        let error = ApiError::new(
+            http::StatusCode::SERVICE_UNAVAILABLE,
+            "no_target",
+            format!("The route `{route}` has no target that can answer now."),
+        );
+        return NoAnswer::Error(error, Outcome::UpstreamError);
+    };
+    failed.error.exhausted = !matches!(failed.class, FailureClass::Client | FailureClass::Unsupported);
+    let outcome = failed.outcome();
+    NoAnswer::Error(failed.error, outcome)
+}
+
+fn millis(since: Instant) -> u64 {
+    since.elapsed().as_millis() as u64
+}

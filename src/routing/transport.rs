@@ -1,0 +1,274 @@
+//! One provider's HTTP client: its pool, its base URL, and what a failure to get a reply means.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use http::{
+    HeaderMap, Method, Request, Response, Uri,
+    uri::{Authority, PathAndQuery, Scheme},
+};
+use hyper::body::Incoming;
+use hyper_rustls::HttpsConnector;
+use hyper_util::{
+    client::legacy::Client,
+    rt::{TokioExecutor, TokioTimer},
+};
+use rustls::{
+    ClientConfig,
+    pki_types::{CertificateDer, pem::PemObject},
+};
+
+use super::{
+    connect::{Dial, Proxy, Replies},
+    upload::UpstreamBody,
+};
+
+/// Where a provider is, as its `base_url` says.
+#[derive(Clone, Debug)]
+pub struct Base {
+    scheme: Scheme,
+    authority: Authority,
+    /// Path without a slash at its end.
+    prefix: Box<str>,
+}
+
+impl Base {
+    /// Reads a base URL. A path that names no version (`/v1`, `/v1beta` …) is completed with `base_path`.
+    pub fn parse(url: &str, base_path: &str) -> Result<Self, &'static str> {
+        let uri: Uri = url.parse().map_err(|_| "not a URL")?;
+        let parts = uri.into_parts();
+        let scheme = parts.scheme.ok_or("the URL has no scheme: write http://… or https://…")?;
+        if scheme != Scheme::HTTP && scheme != Scheme::HTTPS {
+            return Err("the scheme is neither http nor https");
+        }
+        let authority = parts.authority.ok_or("the URL has no host")?;
+        if authority.as_str().contains('@') {
+            return Err("credentials do not belong in the URL: use api_key");
+        }
+        let path = parts.path_and_query.as_ref().map_or("", PathAndQuery::path);
+        if parts.path_and_query.as_ref().is_some_and(|path| path.query().is_some()) {
+            return Err("a base URL has no query");
+        }
+        let mut prefix = path.trim_end_matches('/').to_owned();
+        if !prefix.split('/').any(is_version) {
+            prefix.push_str(base_path);
+        }
+        Ok(Self { scheme, authority, prefix: prefix.into() })
+    }
+
+    fn uri(&self, path: &str, query: Option<&str>) -> Result<Uri, http::Error> {
+        let mut whole = String::with_capacity(self.prefix.len() + path.len() + query.map_or(0, |query| query.len() + 1));
+        whole.push_str(&self.prefix);
+        whole.push_str(path);
+        if let Some(query) = query {
+            whole.push('?');
+            whole.push_str(query);
+        }
+        Uri::builder()
+            .scheme(self.scheme.clone())
+            .authority(self.authority.clone())
+            .path_and_query(PathAndQuery::from_maybe_shared(bytes::Bytes::from(whole))?)
+            .build()
+    }
+
+    /// Whether connections are encrypted.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.scheme == Scheme::HTTPS
+    }
+}
+
+/// `v1`, `v2`, `v1beta` …
+fn is_version(segment: &str) -> bool {
+    segment
+        .strip_prefix('v')
+        .is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()))
+}
+
+/// How a provider's connections are made and kept.
+#[derive(Debug)]
+pub struct Options<'a> {
+    /// Bounds a TCP connection's making.
+    pub connect_timeout: Duration,
+    /// How long an idle connection is kept.
+    pub pool_idle_timeout: Duration,
+    /// How many idle connections are kept.
+    pub pool_max_idle: usize,
+    /// The proxy, where one is configured.
+    pub proxy: Option<Proxy>,
+    /// PEM file of further certificate authorities.
+    pub ca_file: Option<&'a Path>,
+}
+
+/// One provider's HTTP client.
+pub struct Transport {
+    client: Client<HttpsConnector<Dial>, UpstreamBody>,
+    base: Base,
+}
+
+impl std::fmt::Debug for Transport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Transport").field("base", &self.base).finish_non_exhaustive()
+    }
+}
+
+/// Why there is no reply.
+#[derive(Debug)]
+pub enum SendError {
+    /// No connection could be made: refused, unknown host, TLS.
+    Connect(String),
+    /// A connection that had been waiting in the pool died before the first byte of a reply.
+    StaleConnection(String),
+    /// The connection failed, or what came is not HTTP.
+    Broken(String),
+    /// The request cannot be sent: its path or a header is not valid.
+    Unsendable(String),
+}
+
+impl Transport {
+    /// A client for `base`.
+    pub fn new(base: Base, options: Options<'_>) -> Result<Self, String> {
+        let tls = tls_config(base.is_https(), options.ca_file)?;
+        let connector = hyper_rustls::HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_or_http()
+            .enable_http1()
+            .enable_http2()
+            .wrap_connector(Dial::new(options.connect_timeout, options.proxy));
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .timer(TokioTimer::new())
+            .pool_idle_timeout(options.pool_idle_timeout)
+            .pool_max_idle_per_host(options.pool_max_idle)
+            .http2_adaptive_window(true)
+            .build(connector);
+        Ok(Self { client, base })
+    }
+
+    /// Sends a request and waits for the head of its reply. Dropping the future closes the connection.
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        query: Option<&str>,
+        headers: HeaderMap,
+        body: UpstreamBody,
+    ) -> Result<Response<Incoming>, SendError> {
+        let uri = self.base.uri(path, query).map_err(|error| SendError::Unsendable(error.to_string()))?;
+        let mut request = Request::new(body);
+        *request.method_mut() = method;
+        *request.uri_mut() = uri;
+        *request.headers_mut() = headers;
+        match self.client.request(request).await {
+            Ok(response) => {
+                if let Some(replies) = response.extensions().get::<Replies>() {
+                    replies.count();
+                }
+                Ok(response)
+            }
+            Err(error) => Err(classify(&error)),
+        }
+    }
+}
+
+fn classify(error: &hyper_util::client::legacy::Error) -> SendError {
+    let detail = chain(error);
+    if error.is_connect() {
+        return SendError::Connect(detail);
+    }
+    let mut extensions = http::Extensions::new();
+    if let Some(connected) = error.connect_info() {
+        connected.get_extras(&mut extensions);
+    }
+    let reused = extensions.get::<Replies>().is_some_and(Replies::any);
+    if reused && died_before_reply(error) {
+        SendError::StaleConnection(detail)
+    } else {
+        SendError::Broken(detail)
+    }
+}
+
+/// Whether a connection closed or was reset with no byte of the reply read.
+fn died_before_reply(error: &hyper_util::client::legacy::Error) -> bool {
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        if let Some(error) = error.downcast_ref::<hyper::Error>()
+            && (error.is_incomplete_message() || error.is_canceled() || error.is_closed())
+        {
+            return true;
+        }
+        if let Some(error) = error.downcast_ref::<std::io::Error>() {
+            return matches!(
+                error.kind(),
+                std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::BrokenPipe | std::io::ErrorKind::ConnectionAborted
+            );
+        }
+        source = error.source();
+    }
+    false
+}
+
+/// An error with what caused it, for the log.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let cause = error.to_string();
+        if !text.ends_with(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+        source = error.source();
+    }
+    text
+}
+
+/// The system's trust and, beside it, the authorities of `ca_file`. Nothing is loaded for plain HTTP.
+fn tls_config(needed: bool, ca_file: Option<&Path>) -> Result<ClientConfig, String> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?;
+    if !needed {
+        return Ok(builder.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth());
+    }
+    let mut extra = Vec::new();
+    if let Some(path) = ca_file {
+        for certificate in CertificateDer::pem_file_iter(path).map_err(|error| format!("cannot be read: {error}"))? {
+            extra.push(certificate.map_err(|error| format!("is not a PEM file of certificates: {error}"))?);
+        }
+        if extra.is_empty() {
+            return Err("holds no certificate".to_owned());
+        }
+    }
+    let verifier = rustls_platform_verifier::Verifier::new_with_extra_roots(extra, provider).map_err(|error| error.to_string())?;
+    Ok(builder
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn uri(base: &str, path: &str) -> String {
+        Base::parse(base, "/v1").unwrap().uri(path, None).unwrap().to_string()
+    }
+
+    #[test]
+    fn a_base_url_may_name_its_version_or_not() {
+        for base in ["http://llm:8000", "http://llm:8000/", "http://llm:8000/v1", "http://llm:8000/v1/"] {
+            assert_eq!(uri(base, "/chat/completions"), "http://llm:8000/v1/chat/completions");
+        }
+        assert_eq!(uri("https://x/openai/v1beta", "/models"), "https://x/openai/v1beta/models");
+        assert_eq!(uri("https://x/llm", "/models"), "https://x/llm/v1/models");
+    }
+
+    #[test]
+    fn what_cannot_be_a_base_url_is_told() {
+        for url in ["llm:8000", "ftp://x", "/v1", "http://user:key@x", "http://x/v1?key=1"] {
+            assert!(Base::parse(url, "/v1").is_err(), "{url}");
+        }
+    }
+}

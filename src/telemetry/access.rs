@@ -1,0 +1,119 @@
+//! The access log: one line for each exchange, and nothing in it that a client wrote in a body, a key or a query.
+
+use std::time::Instant;
+
+use http::{HeaderMap, HeaderValue};
+use millgate_plugin::Outcome;
+
+use crate::{
+    pipeline::request::ClientRequest,
+    routing::{attempt::Attempt, flight::Tried, scanner::Usage},
+};
+
+/// What is found out about an exchange on its way.
+#[derive(Debug, Default)]
+pub struct Record {
+    /// How it ended.
+    pub outcome: Option<Outcome>,
+    /// Status sent to the client; 0 where it left before there was one.
+    pub status: u16,
+    /// `error.code` of the reply.
+    pub error: Option<String>,
+    /// Tokens, as the upstream counted them.
+    pub usage: Option<Usage>,
+    /// Body bytes sent to the client.
+    pub bytes: u64,
+    /// The provider that answered.
+    provider: Option<std::sync::Arc<str>>,
+    /// The model that it was asked for.
+    model: Option<Box<str>>,
+    first_byte: Option<Instant>,
+    /// Tokens of the answer, as estimated where nobody counted.
+    estimated_output: Option<u64>,
+}
+
+impl Record {
+    /// This attempt has committed.
+    pub fn serve(&mut self, attempt: &Attempt) {
+        self.provider = Some(attempt.target.provider.name.clone());
+        self.model = Some(attempt.model.clone());
+        self.usage = attempt.answer().and_then(crate::routing::answer::Answer::usage);
+    }
+
+    /// The first byte of the body goes out.
+    pub fn first_byte(&mut self) {
+        self.first_byte.get_or_insert_with(Instant::now);
+    }
+
+    /// No more will come from this attempt.
+    pub fn finish(&mut self, attempt: &Attempt) {
+        let Some(answer) = attempt.answer() else { return };
+        self.usage = answer.usage().or(self.usage);
+        if self.usage.is_none() && answer.content_events() > 0 {
+            self.estimated_output = Some(answer.content_events());
+        }
+    }
+
+    /// The telling headers of a reply.
+    pub fn expose(&self, headers: &mut HeaderMap, attempts: usize, started: Instant) {
+        if let Some(provider) = &self.provider {
+            insert(headers, "x-millgate-provider", provider);
+        }
+        if let Some(model) = self.model.as_deref().filter(|model| !model.is_empty()) {
+            insert(headers, "x-millgate-model", model);
+        }
+        if attempts > 0 {
+            headers.insert("x-millgate-attempts", HeaderValue::from(attempts));
+        }
+        let total = started.elapsed().as_micros() as f64 / 1000.0;
+        insert(headers, "server-timing", &format!("total;dur={total:.1}"));
+    }
+}
+
+/// A header of any text: what is not visible ASCII is percent-encoded UTF-8.
+fn insert(headers: &mut HeaderMap, name: &'static str, value: &str) {
+    let encoded = percent_encoding::utf8_percent_encode(value, percent_encoding::CONTROLS);
+    if let Ok(value) = HeaderValue::from_str(&encoded.to_string()) {
+        headers.insert(name, value);
+    }
+}
+
+/// Writes the line.
+pub fn line(request: &ClientRequest, route: Option<&str>, tried: &[Tried], record: &Record) {
+    let since = |instant: Option<Instant>| instant.map(|instant| instant.duration_since(request.started).as_micros() as f64 / 1000.0);
+    tracing::info!(
+        target: "millgate::access",
+        request_id = request.id(),
+        peer = %request.peer,
+        caller = request.caller.id.as_deref(),
+        method = request.method.as_str(),
+        path = &*request.path,
+        endpoint = request.endpoint.name(),
+        route,
+        asked = (!request.model.is_empty()).then_some(&*request.model),
+        provider = record.provider.as_deref(),
+        model = record.model.as_deref(),
+        stream = request.stream,
+        attempts = tried.len(),
+        failed = (tried.iter().any(|tried| tried.failure.is_some())).then(|| failures(tried)),
+        status = record.status,
+        outcome = record.outcome.unwrap_or(Outcome::ClientClosed).name(),
+        error = record.error.as_deref(),
+        ms = since(Some(Instant::now())),
+        first_ms = since(record.first_byte),
+        input_tokens = record.usage.map(|usage| usage.input),
+        output_tokens = record.usage.map(|usage| usage.output),
+        estimated_tokens = record.estimated_output,
+        request_bytes = request.body.len(),
+        bytes = record.bytes,
+    );
+}
+
+/// `internal:status 503:12ms, ollama:connect:0ms`
+fn failures(tried: &[Tried]) -> String {
+    let failed = tried.iter().filter_map(|tried| {
+        let failure = tried.failure.as_ref()?;
+        Some(format!("{}:{failure}:{}ms", tried.target, tried.millis))
+    });
+    failed.collect::<Vec<_>>().join(", ")
+}
