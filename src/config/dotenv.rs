@@ -1,0 +1,1 @@
+//! The `.env` file beside the configuration.

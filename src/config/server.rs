@@ -1,0 +1,128 @@
+//! `[server]`: the listener for clients.
+
+use std::{borrow::Cow, fmt, net::SocketAddr, num::NonZeroU32, path::PathBuf, str::FromStr};
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, de};
+
+use super::{Duration, Size};
+
+/// The listener for clients.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Server {
+    /// Address and port for clients, whose `base_url` is then `http://127.0.0.1:8080/v1`.
+    /// Default: `"127.0.0.1:8080"`.
+    pub listen: Listen,
+    /// The largest request body that is collected. Larger ones are answered with 413. Default: `"32MiB"`.
+    pub max_body_size: Size,
+    /// The largest request head, all headers together. Default: `"64KiB"`.
+    pub max_header_size: Size,
+    /// The largest number of headers in a request. Default: 100.
+    pub max_headers: NonZeroU32,
+    /// The largest number of client connections at a time; further ones wait to be accepted. Default: 4096.
+    pub max_connections: NonZeroU32,
+    /// How long a client may take to send the head of a request. Default: `"10s"`.
+    pub header_timeout: Duration,
+    /// How long a shutdown waits for requests that are under way. Default: `"30s"`.
+    pub drain_timeout: Duration,
+    /// Origins of web pages that may call the gateway from a browser, such as `"https://chat.example.com"`.
+    /// Default: none.
+    pub cors_origins: Vec<String>,
+    /// `Host` names to accept beside loopback names and the address of `listen`. Default: none.
+    pub hosts: Vec<String>,
+    /// Whether to listen beyond loopback without an `auth` stage. Default: false.
+    pub allow_anonymous: bool,
+    /// Which `x-millgate-*` and timing headers replies carry: `"full"`, or `"minimal"` for none that tell about
+    /// providers. Default: `"full"`.
+    pub expose: Expose,
+    /// Folder for what outlives a restart. Default: `$STATE_DIRECTORY`, else the user's state folder.
+    pub state_dir: Option<PathBuf>,
+    /// Number of worker threads. Default: one for each core.
+    pub workers: Option<NonZeroU32>,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: Listen(SocketAddr::from(([127, 0, 0, 1], 8080))),
+            max_body_size: Size::from_mib(32),
+            max_header_size: Size::from_kib(64),
+            max_headers: NonZeroU32::MIN.saturating_add(99),
+            max_connections: NonZeroU32::MIN.saturating_add(4095),
+            header_timeout: Duration::from_secs(10),
+            drain_timeout: Duration::from_secs(30),
+            cors_origins: Vec::new(),
+            hosts: Vec::new(),
+            allow_anonymous: false,
+            expose: Expose::Full,
+            state_dir: None,
+            workers: None,
+        }
+    }
+}
+
+/// How much replies tell about the way that a request took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Expose {
+    /// Provider, model, attempts, cache and timings.
+    #[default]
+    Full,
+    /// Only `x-request-id` and what clients need to retry.
+    Minimal,
+}
+
+/// Address and port to listen on: `"127.0.0.1:8080"`, `"[::1]:8080"`, `"localhost:8080"`. Port 0 picks a free one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listen(pub SocketAddr);
+
+impl FromStr for Listen {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let text = text.trim();
+        let numeric = match text.strip_prefix("localhost:") {
+            Some(port) => Cow::Owned(format!("127.0.0.1:{port}")),
+            None => Cow::Borrowed(text),
+        };
+        numeric
+            .parse()
+            .map(Self)
+            .map_err(|_| "expected an address and port like \"127.0.0.1:8080\"")
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Serialize for Listen {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Listen {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(de::Error::custom)
+    }
+}
+
+impl JsonSchema for Listen {
+    fn schema_name() -> Cow<'static, str> {
+        "Listen".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "Address and port to listen on, like \"127.0.0.1:8080\" or \"[::1]:8080\".",
+            "type": "string",
+            "pattern": ":[0-9]+$",
+        })
+    }
+}
