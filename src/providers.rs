@@ -1,9 +1,16 @@
-//! The built-in provider kinds, one codec each, and the OpenAI shapes that several of them write.
+//! The built-in provider kinds, one codec each.
 
-pub mod answer;
-pub mod chat;
-pub mod completion;
+pub mod erased;
 pub mod ollama;
 pub mod openai;
 pub mod rehearsal;
-pub mod responses;
+mod registry;
+
+pub use registry::ProviderKind;
+
+/// Every built-in kind, in the order of the documentation.
+pub const KINDS: &[ProviderKind] = &[
+    ProviderKind::native::<openai::OpenAi>(),
+    ProviderKind::native::<ollama::Ollama>(),
+    ProviderKind::native::<rehearsal::Rehearsal>(),
+];

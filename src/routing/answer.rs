@@ -155,6 +155,18 @@ impl Answer {
         self.progress >= Progress::Complete
     }
 
+    /// Whether nothing is waiting to be handed out.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        self.ready.is_empty()
+    }
+
+    /// Whether nothing more comes.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.ready.is_empty() && matches!(self.source, Source::Ended)
+    }
+
     /// Tokens, as the upstream counted them.
     #[must_use]
     pub fn usage(&self) -> Option<Usage> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderMap, Method, Response, StatusCode, header};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -12,9 +12,9 @@ use millgate_plugin::{Call, Endpoint, HeadFlow, Outcome, Refusal, Reply, Upstrea
 use super::{
     answer::{Answer, Fault, Piece, Shape, Source},
     answering,
-    balance::Busy,
+    balance::InFlightGuard,
     effective,
-    failure::Failed,
+    failure::Failure,
     retry::FailureClass,
     route::{Commit, Route},
     target::Target,
@@ -65,19 +65,19 @@ pub struct Attempt {
     /// Pieces that came before the commit.
     held: std::collections::VecDeque<Piece>,
     ended: bool,
-    _busy: Busy,
+    _busy: InFlightGuard,
 }
 
 /// How an attempt ended without a commit.
 pub enum NotCommitted {
     /// It failed; another one may be made.
-    Failed(Box<Failed>),
+    Failed(Box<Failure>),
     /// A stage answered: final.
     Reply(Reply),
 }
 
-impl From<Failed> for NotCommitted {
-    fn from(failed: Failed) -> Self {
+impl From<Failure> for NotCommitted {
+    fn from(failed: Failure) -> Self {
         Self::Failed(Box::new(failed))
     }
 }
@@ -120,7 +120,7 @@ impl Attempt {
             self.head.headers = answering::headers(&self.context.request);
             Answer::new(Source::Answering(answers), self.expected_shape(), None)
         } else {
-            let request = codec.encode(&mut *state, &self.call(&body)).map_err(Failed::refused)?;
+            let request = codec.encode(&mut *state, &self.call(&body)).map_err(Failure::refused)?;
             let response = self.send(request, body).await?;
             self.judge(response, state).await?
         };
@@ -167,21 +167,21 @@ impl Attempt {
         }
     }
 
-    fn unsupported(&self) -> Failed {
+    fn unsupported(&self) -> Failure {
         let provider = &self.target.provider.name;
         let endpoint = self.context.request.endpoint.name();
         let error = ApiError::invalid(
             "unsupported_endpoint",
             format!("The provider `{provider}` does not serve {endpoint} calls."),
         );
-        Failed::new(FailureClass::Unsupported, error, "endpoint not served")
+        Failure::new(FailureClass::Unsupported, error, "endpoint not served")
     }
 
     /// Sends the request; a connection that had died in the pool is replaced once, for free.
-    async fn send(&mut self, encoded: UpstreamRequest, body: Bytes) -> Result<Response<Incoming>, Failed> {
+    async fn send(&mut self, encoded: UpstreamRequest, body: Bytes) -> Result<Response<Incoming>, Failure> {
         let provider = self.target.provider.clone();
         let Some(transport) = &provider.transport else {
-            return Err(Failed::bad_reply(&provider.name, "it has no address"));
+            return Err(Failure::bad_reply(&provider.name, "it has no address"));
         };
         let request = self.context.request.clone();
         let method = match &*encoded.method {
@@ -208,31 +208,38 @@ impl Attempt {
                 Ok(response) => return Ok(response),
                 Err(SendError::StaleConnection(detail)) => {
                     if stale || request.upload.as_ref().is_some_and(super::upload::Upload::is_touched) {
-                        return Err(Failed { detail: detail.into(), ..Failed::bad_reply(&provider.name, "the connection broke off") });
+                        return Err(Failure { detail: detail.into(), ..Failure::bad_reply(&provider.name, "the connection broke off") });
                     }
                     tracing::debug!(request_id = request.id(), provider = &*provider.name, %detail, "a pooled connection was dead; trying a new one");
                     stale = true;
                 }
-                Err(SendError::Connect(detail)) => return Err(Failed::connect(&provider.name, detail)),
+                Err(SendError::Connect(detail)) => return Err(Failure::connect(&provider.name, detail)),
                 Err(SendError::Broken(detail)) => {
-                    return Err(Failed { detail: detail.into(), ..Failed::bad_reply(&provider.name, "the connection broke off before an answer") });
+                    return Err(Failure { detail: detail.into(), ..Failure::bad_reply(&provider.name, "the connection broke off before an answer") });
                 }
                 Err(SendError::Unsendable(detail)) => {
                     let error = ApiError::invalid("invalid_request", "The path of the request cannot be passed on.");
-                    return Err(Failed::new(FailureClass::Client, error, detail));
+                    return Err(Failure::new(FailureClass::Client, error, detail));
                 }
             }
         }
     }
 
     /// What the head of a reply says: an error, or how its body is to be read.
-    async fn judge(&mut self, response: Response<Incoming>, mut state: Box<dyn std::any::Any + Send>) -> Result<Answer, Failed> {
+    async fn judge(&mut self, response: Response<Incoming>, mut state: Box<dyn std::any::Any + Send>) -> Result<Answer, Failure> {
         let provider = self.target.provider.clone();
         let (head, body) = response.into_parts();
         if !head.status.is_success() {
             let body = read_error_body(body).await;
             let refusal = provider.codec.on_error(head.status.as_u16(), &body);
-            return Err(Failed::status(&provider.name, head.status, &head.headers, &body, refusal));
+            return Err(Failure::status(
+                &provider.name,
+                head.status,
+                &head.headers,
+                &body,
+                refusal,
+                &self.context.route.retry.fallback_on,
+            ));
         }
         let endpoint = self.context.request.endpoint;
         self.head = ReplyHead { status: head.status, headers: headers::from_upstream(&head.headers) };
@@ -242,7 +249,7 @@ impl Attempt {
         if let Some(encoding) = head.headers.get(header::CONTENT_ENCODING)
             && encoding != "identity"
         {
-            return Err(Failed::bad_reply(&provider.name, "the reply is compressed, though nobody asked for that"));
+            return Err(Failure::bad_reply(&provider.name, "the reply is compressed, though nobody asked for that"));
         }
         self.head.headers.remove(header::CONTENT_LENGTH);
         let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -259,13 +266,13 @@ impl Attempt {
     }
 
     /// A 200 of the wrong kind: if its body reports an error, in its words.
-    async fn wrong_content_type(&self, found: &str, wanted: &str, body: Incoming) -> Failed {
+    async fn wrong_content_type(&self, found: &str, wanted: &str, body: Incoming) -> Failure {
         let provider = &self.target.provider.name;
         let body = read_error_body(body).await;
         match super::scanner::reply_error(&body) {
-            Some(error) => Failed::bad_reply(provider, format!("an error under status 200: {}", error.message)),
-            None if found.is_empty() => Failed::bad_reply(provider, format!("no content type, where {wanted} was expected")),
-            None => Failed::bad_reply(provider, format!("content type {found:?}, where {wanted} was expected")),
+            Some(error) => Failure::bad_reply(provider, format!("an error under status 200: {}", error.message)),
+            None if found.is_empty() => Failure::bad_reply(provider, format!("no content type, where {wanted} was expected")),
+            None => Failure::bad_reply(provider, format!("content type {found:?}, where {wanted} was expected")),
         }
     }
 
@@ -279,7 +286,7 @@ impl Attempt {
     }
 
     /// Reads until the reply is worth committing to: until then, another target can still take over.
-    async fn read_to_commit(&mut self) -> Result<(), Failed> {
+    async fn read_to_commit(&mut self) -> Result<(), Failure> {
         let route = self.context.route.clone();
         let provider = self.target.provider.name.clone();
         let waits = self.context.request.endpoint.is_understood()
@@ -343,7 +350,16 @@ impl Attempt {
     pub fn exact_size(&self) -> Option<u64> {
         let answer = self.answer.as_ref()?;
         let held: u64 = self.held.iter().map(|piece| piece.bytes.len() as u64).sum();
-        if answer.is_drained() { Some(held) } else { answer.exact_size().map(|rest| rest + held) }
+        if self.context.pipeline.below.wants_chunks(&self.states) || self.context.request.stream {
+            return None;
+        }
+        if answer.is_over() { Some(held) } else { answer.exact_size().map(|rest| rest + held) }
+    }
+
+    /// Whether everything that belongs to the answer has been handed out.
+    #[must_use]
+    pub fn is_delivered(&self) -> bool {
+        self.held.is_empty() && self.answer.as_ref().is_none_or(|answer| answer.is_complete() && answer.is_drained())
     }
 
     /// Tells the attempt's stages how it ended; once.
@@ -374,8 +390,8 @@ pub struct Broken {
     pub outcome: Outcome,
 }
 
-impl From<Failed> for Broken {
-    fn from(failed: Failed) -> Self {
+impl From<Failure> for Broken {
+    fn from(failed: Failure) -> Self {
         Self { outcome: failed.outcome(), detail: failed.detail.into_owned(), error: failed.error }
     }
 }
@@ -413,26 +429,26 @@ pub fn stage_failed(stage: &str) -> ApiError {
 fn stopped(stop: Stop) -> NotCommitted {
     match stop {
         Stop::Reply(reply) => NotCommitted::Reply(reply),
-        Stop::Reject(refusal) => NotCommitted::Failed(Box::new(Failed::refused(refusal))),
+        Stop::Reject(refusal) => NotCommitted::Failed(Box::new(Failure::refused(refusal))),
         // A stage that fails would fail for the next target too.
-        Stop::Failed { stage, error } => Failed::new(FailureClass::Client, stage_failed(&stage), error.0).into(),
+        Stop::Failed { stage, error } => Failure::new(FailureClass::Client, stage_failed(&stage), error.0).into(),
     }
 }
 
-fn too_large() -> Failed {
+fn too_large() -> Failure {
     let error = ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "The upload is larger than the gateway allows.").close();
-    Failed::new(FailureClass::Client, error, "upload too large")
+    Failure::new(FailureClass::Client, error, "upload too large")
 }
 
-fn faulted(provider: &str, fault: Fault) -> Failed {
+fn faulted(provider: &str, fault: Fault) -> Failure {
     match fault {
-        Fault::Broken(detail) => Failed { detail: detail.into(), ..Failed::bad_reply(provider, "the connection broke off") },
-        Fault::Incomplete(what) => Failed::bad_reply(provider, what),
-        Fault::Bad(what) => Failed::bad_reply(provider, what),
-        Fault::Reported(error) => Failed::reported(provider, error),
-        Fault::Codec(refusal) => Failed::refused(Refusal { ..refusal }),
-        Fault::Idle => Failed::timeout(provider, "idle_timeout"),
-        Fault::TooLong => Failed::timeout(provider, "stream_timeout"),
+        Fault::Broken(detail) => Failure { detail: detail.into(), ..Failure::bad_reply(provider, "the connection broke off") },
+        Fault::Incomplete(what) => Failure::bad_reply(provider, what),
+        Fault::Bad(what) => Failure::bad_reply(provider, what),
+        Fault::Reported(error) => Failure::reported(provider, error),
+        Fault::Codec(refusal) => Failure::refused(Refusal { ..refusal }),
+        Fault::Idle => Failure::timeout(provider, "idle_timeout"),
+        Fault::TooLong => Failure::timeout(provider, "stream_timeout"),
     }
 }
 
@@ -450,6 +466,3 @@ async fn read_error_body(body: Incoming) -> Bytes {
     }
     Bytes::from(collected)
 }
-
-/// The header of every reply to a streaming client that keeps proxies from buffering it.
-pub(super) const NO_BUFFERING: (&str, HeaderValue) = ("x-accel-buffering", HeaderValue::from_static("no"));

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use millgate_plugin::Endpoint;
 use serde_json::{Value, json};
+use smallvec::SmallVec;
 
 use super::{route::Route, target::Target};
 use crate::{
@@ -18,26 +19,28 @@ pub fn body(request: &ClientRequest, route: &Route, target: &Target, model: &str
     if request.members.is_empty() {
         return request.body.clone();
     }
-    let mut edits: Vec<Edit<'_>> = Vec::new();
+    let mut edits: SmallVec<[Edit<'_>; 4]> = SmallVec::new();
+    let mut renamed = Vec::new();
+    let options;
     let asked = request.members.get(&request.body, "model").and_then(json::as_str);
     let names_model = asked.is_some() || request.endpoint.is_understood();
     if names_model && asked.as_deref() != Some(model) {
-        let mut raw = Vec::with_capacity(model.len() + 2);
-        json::write_string(&mut raw, model);
-        edits.push(Edit::set("model", raw));
+        json::write_string(&mut renamed, model);
+        edits.push(Edit::Set { name: "model", value: &renamed });
     }
     if generates(request.endpoint) {
         let absent = |name: &str| request.members.get(&request.body, name).is_none();
         for (name, value) in target.params.iter().chain(&route.params) {
             if absent(name) && !edits.iter().any(|edit| edit.name() == &**name) {
-                edits.push(Edit::set(name, value.as_bytes()));
+                edits.push(Edit::Set { name, value: value.as_bytes() });
             }
         }
     }
-    if wants_usage(request, target)
-        && let Some(options) = with_usage(request)
-    {
-        edits.push(Edit::set("stream_options", options));
+    if wants_usage(request, target) {
+        options = with_usage(request);
+        if let Some(value) = &options {
+            edits.push(Edit::Set { name: "stream_options", value });
+        }
     }
     json::splice(&request.body, &request.members, &edits)
 }

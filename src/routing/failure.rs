@@ -7,12 +7,12 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use millgate_plugin::{Outcome, Refusal, RefusalKind};
 
-use super::retry::{self, FailureClass};
+use super::retry::{self, FailureClass, FallbackOn};
 use crate::{api::error::ApiError, http::json, routing::scanner};
 
 /// Why an attempt failed.
 #[derive(Debug)]
-pub struct Failed {
+pub struct Failure {
     /// Decides whether it is tried again.
     pub class: FailureClass,
     /// When the upstream wants to be asked again.
@@ -23,7 +23,7 @@ pub struct Failed {
     pub detail: Cow<'static, str>,
 }
 
-impl Failed {
+impl Failure {
     /// A failure of this class.
     pub fn new(class: FailureClass, error: ApiError, detail: impl Into<Cow<'static, str>>) -> Self {
         Self { class, retry_after: None, error, detail: detail.into() }
@@ -80,23 +80,35 @@ impl Failed {
         headers: &HeaderMap,
         body: &Bytes,
         refusal: Option<Refusal>,
+        fallback_on: &FallbackOn,
     ) -> Self {
         let retry_after = retry::retry_after(headers, std::time::SystemTime::now());
-        let (class, mut error) = match status.as_u16() {
-            401 | 403 | 407 => (FailureClass::UpstreamAuth, upstream_auth(provider)),
-            code @ (408 | 409 | 429) => (FailureClass::Status(code), client_error(status, body, refusal)),
-            code if code >= 500 => (FailureClass::Status(code), server_error(provider, status)),
-            404 => {
-                let error = client_error(status, body, refusal);
-                let class = if is_model_missing(&error, body) { FailureClass::ModelMissing } else { FailureClass::Client };
-                (class, error)
-            }
-            code if code >= 400 => (FailureClass::Client, client_error(status, body, refusal)),
-            _ => return Self::bad_reply(provider, format!("status {status}, where an answer was expected")),
+        if !(400..600).contains(&status.as_u16()) {
+            return Self::bad_reply(provider, format!("status {}, where an answer was expected", status.as_u16()));
+        }
+        let mut class = fallback_on.class_of(status.as_u16());
+        let mut error = match class {
+            FailureClass::UpstreamAuth => upstream_auth(provider),
+            _ if status.is_server_error() => server_error(provider, status),
+            _ => client_error(status, body, refusal),
         };
+        if status == StatusCode::NOT_FOUND && is_model_missing(&error, body) {
+            class = FailureClass::ModelMissing;
+            error.code = "model_not_found".into();
+        }
         error.retry_after = retry_after;
         let shown = String::from_utf8_lossy(&body[..body.len().min(LOGGED_BODY)]).into_owned();
         Self { class, retry_after, error, detail: format!("{status} {shown}").into() }
+    }
+
+    /// An error that came under status 200, or in mid-stream.
+    pub fn reported(provider: &str, reported: scanner::ReportedError) -> Self {
+        let error = ApiError::new(
+            StatusCode::BAD_GATEWAY,
+            reported.code.map_or(Cow::Borrowed("upstream_error"), Cow::Owned),
+            format!("The provider `{provider}` reported: {}", reported.message),
+        );
+        Self::new(FailureClass::Stream, error, reported.message)
     }
 
     /// How the attempt ended, for its stages and the log.
@@ -105,7 +117,8 @@ impl Failed {
         match self.class {
             FailureClass::Timeout => Outcome::Timeout,
             FailureClass::Rejected => Outcome::Rejected,
-            FailureClass::Client => Outcome::ClientError,
+            FailureClass::Client if self.error.status.is_server_error() => Outcome::InternalError,
+            FailureClass::Client | FailureClass::Unsupported => Outcome::ClientError,
             _ => Outcome::UpstreamError,
         }
     }

@@ -8,8 +8,8 @@ use smallvec::SmallVec;
 use super::{
     attempt::{Attempt, Context, NotCommitted},
     balance::{self, TargetLoad},
-    failure::Failed,
-    retry::{Attempts, Failure, FailureClass, Step},
+    failure::Failure,
+    retry::{self, Attempts, FailureClass, Room, Step},
     target::Target,
 };
 use crate::{api::error::ApiError, pipeline::request::Vars};
@@ -41,9 +41,10 @@ pub async fn answer(context: &Context, vars: &Vars, tried: &mut Vec<Tried>) -> R
     let route = &context.route;
     let deadline = context.request.started + route.deadline;
     let order = order(&route.targets, route.strategy);
-    let mut attempts = Attempts::new(&route.retry);
-    let mut last: Option<Failed> = None;
+    let mut attempts = Attempts::default();
+    let mut last: Option<Failure> = None;
     let mut position = 0;
+    let mut is_retry = false;
 
     while let Some(target) = order.get(position).map(|&index| &route.targets[index]) {
         if target.provider.is_last_resort() && last.as_ref().is_some_and(|failed| failed.class != FailureClass::Connect) {
@@ -51,10 +52,10 @@ pub async fn answer(context: &Context, vars: &Vars, tried: &mut Vec<Tried>) -> R
             break;
         }
         let begun = Instant::now();
-        if !tried.iter().any(|earlier| earlier.target == target.label()) {
-            target.provider.budget.deposit(begun);
+        if !is_retry {
+            target.provider.budget.deposit();
         }
-        let mut attempt = Attempt::new(context.clone(), target.clone(), tried.len() as u32 + 1, vars.clone());
+        let mut attempt = Attempt::new(context.clone(), target.clone(), attempts.number(), vars.clone());
         let until = deadline.min(begun + route.attempt_timeout);
         let run = tokio::time::timeout_at(until.into(), attempt.run()).await;
         let failed = match run {
@@ -69,7 +70,7 @@ pub async fn answer(context: &Context, vars: &Vars, tried: &mut Vec<Tried>) -> R
             Ok(Err(NotCommitted::Failed(failed))) => *failed,
             Err(_) => {
                 let limit = if until == deadline { "deadline" } else { "attempt_timeout" };
-                Failed::timeout(&target.provider.name, limit)
+                Failure::timeout(&target.provider.name, limit)
             }
         };
         attempt.end(failed.outcome());
@@ -78,7 +79,7 @@ pub async fn answer(context: &Context, vars: &Vars, tried: &mut Vec<Tried>) -> R
             request_id = context.request.id(),
             route = &*route.name,
             target = target.label(),
-            attempt = tried.len() + 1,
+            attempt = attempts.number(),
             class = %failed.class,
             detail = &*failed.detail,
             "attempt failed"
@@ -91,18 +92,28 @@ pub async fn answer(context: &Context, vars: &Vars, tried: &mut Vec<Tried>) -> R
         });
 
         let now = Instant::now();
-        let failure = Failure {
+        let seen = retry::Failed {
             class: failed.class,
             retry_after: failed.retry_after,
-            targets_left: order.len() - position - 1,
-            left: deadline.saturating_duration_since(now),
             replayable: !context.request.upload.as_ref().is_some_and(super::upload::Upload::is_touched),
         };
-        let step = attempts.next(&failure, &target.provider.budget, now, fastrand::f64());
+        let room = Room {
+            now,
+            left: deadline.saturating_duration_since(now),
+            targets_left: order.len() - position - 1,
+            random: fastrand::f64(),
+        };
+        let step = attempts.next(&route.retry, &seen, &target.provider.budget, &room);
         last = Some(worse(last, failed));
         match step {
-            Step::Again { after } => tokio::time::sleep(after).await,
-            Step::NextTarget => position += 1,
+            Step::Again { after } => {
+                is_retry = true;
+                tokio::time::sleep(after).await;
+            }
+            Step::NextTarget => {
+                is_retry = false;
+                position += 1;
+            }
             Step::Stop => break,
         }
     }
@@ -122,15 +133,15 @@ fn order(targets: &[Arc<Target>], strategy: balance::Strategy) -> SmallVec<[usiz
 }
 
 /// Of two failures the one that tells the client more: one with a status of an upstream rather than one without.
-fn worse(earlier: Option<Failed>, failed: Failed) -> Failed {
-    let has_status = |failed: &Failed| matches!(failed.class, FailureClass::Status(_) | FailureClass::Client | FailureClass::ModelMissing);
+fn worse(earlier: Option<Failure>, failed: Failure) -> Failure {
+    let has_status = |failed: &Failure| matches!(failed.class, FailureClass::Status(_) | FailureClass::Client | FailureClass::ModelMissing);
     match earlier {
         Some(earlier) if has_status(&earlier) && !has_status(&failed) => earlier,
         _ => failed,
     }
 }
 
-fn no_answer(last: Option<Failed>, route: &str) -> NoAnswer {
+fn no_answer(last: Option<Failure>, route: &str) -> NoAnswer {
     let Some(mut failed) = last else {
         let error = ApiError::new(
             http::StatusCode::SERVICE_UNAVAILABLE,

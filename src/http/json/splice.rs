@@ -25,7 +25,9 @@ pub enum Edit<'a> {
 }
 
 impl<'a> Edit<'a> {
-    const fn name(&self) -> &'a str {
+    /// The member's name.
+    #[must_use]
+    pub const fn name(&self) -> &'a str {
         match self {
             Self::Set { name, .. } | Self::Remove { name } => name,
         }

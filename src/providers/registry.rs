@@ -1,0 +1,43 @@
+//! How a codec is made from its table.
+
+use std::sync::Arc;
+
+use millgate_plugin::Provider;
+use schemars::{Schema, SchemaGenerator};
+
+use super::erased::{ErasedProvider, Native};
+use crate::config::Section;
+
+/// A kind of provider.
+pub struct ProviderKind {
+    /// What `kind = "…"` says.
+    pub kind: &'static str,
+    /// Whether it answers by itself, so that it needs no `base_url`.
+    pub answers: bool,
+    /// The JSON Schema of its table, less the keys that every provider has.
+    pub schema: fn(&mut SchemaGenerator) -> Schema,
+    /// Makes one from its name and table; `None` after telling the section what is wrong.
+    pub make: fn(&str, &Section<'_>) -> Option<Arc<dyn ErasedProvider>>,
+}
+
+impl ProviderKind {
+    /// The kind of a codec that is linked in.
+    #[must_use]
+    pub const fn native<P: Provider>() -> Self {
+        Self {
+            kind: P::KIND,
+            answers: P::ANSWERS,
+            schema: |generator| generator.subschema_for::<P::Config>(),
+            make: |name, section| {
+                let config = section.read::<P::Config>()?;
+                match P::new(name, config) {
+                    Ok(provider) => Some(Arc::new(Native(provider))),
+                    Err(error) => {
+                        section.report(&error.path, error.message);
+                        None
+                    }
+                }
+            },
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! The compiled, immutable whole: what a config means, ready to serve. An exchange keeps the one it began with.
+
+pub mod compile;
+pub mod gateway;
+
+use std::sync::Arc;
+
+use crate::{
+    api::{models::ModelLists, read::Limits},
+    http::guard::Guard,
+    pipeline::Pipeline,
+    routing::{provider::Provider, route::Routes},
+};
+
+pub use crate::config::server::Expose;
+
+/// One config, compiled.
+pub struct Runtime {
+    /// Counts the configs that this process has served, from 1.
+    pub generation: u64,
+    /// The environment whose overlay is in force.
+    pub environment: String,
+    /// The stages.
+    pub pipeline: Arc<Pipeline>,
+    /// The rules.
+    pub routes: Routes,
+    /// The providers that a route reaches, each with the table it was made from.
+    pub providers: Vec<Compiled<Provider>>,
+    /// Who may connect.
+    pub guard: Guard,
+    /// What clients may send.
+    pub limits: Limits,
+    /// Whether replies tell of providers and attempts.
+    pub expose: Expose,
+    /// What the providers have listed.
+    pub models: ModelLists,
+}
+
+/// Something made from a table of the config; while the table stays the same, so does it.
+pub struct Compiled<T: ?Sized> {
+    /// A digest of the resolved table.
+    pub table: u64,
+    /// What was made of it.
+    pub made: Arc<T>,
+}
