@@ -48,7 +48,6 @@ pub struct Splitter {
     /// How many bytes of the byte order mark were seen; all of them once the stream has begun.
     bom: usize,
     limit: usize,
-    too_large: bool,
 }
 
 impl Splitter {
@@ -64,7 +63,6 @@ impl Splitter {
             after_cr: false,
             bom: 0,
             limit,
-            too_large: false,
         }
     }
 
@@ -81,13 +79,11 @@ impl Splitter {
 
     /// The next whole event; `None` where the rest of the stream is needed first.
     pub fn next_event(&mut self) -> Result<Option<Bytes>, EventTooLarge> {
-        match self.find_end(0)? {
-            Some(end) => Ok(Some(self.take(end))),
-            None => {
-                self.store_rest();
-                Ok(None)
-            }
+        let event = self.find_end(0)?.map(|end| self.take(end));
+        if event.is_none() {
+            self.store_rest();
         }
+        Ok(event)
     }
 
     /// All whole events at once, in one piece, after showing each to `look`; `None` where there is none.
@@ -102,17 +98,19 @@ impl Splitter {
             }
         }
         let mut done = 0;
-        loop {
+        let fault = loop {
             match self.find_end(done) {
                 Ok(Some(end)) => {
                     look(&self.frame[done..end]);
                     done = end;
                 }
-                Ok(None) => break,
-                // Events that came whole go out before the error, which the next call repeats.
-                Err(error) if done == 0 && first.is_none() => return Err(error),
-                Err(_) => break,
+                Ok(None) => break None,
+                Err(error) => break Some(error),
             }
+        };
+        // Events that came whole go out before the error, which the next call repeats.
+        if let Some(error) = fault.filter(|_| done == 0 && first.is_none()) {
+            return Err(error);
         }
         let rest = self.take(done);
         self.store_rest();
@@ -163,14 +161,9 @@ impl Splitter {
 
     /// Goes on through the frame to the end of the event that began at `start`, or in an earlier frame.
     fn find_end(&mut self, start: usize) -> Result<Option<usize>, EventTooLarge> {
-        let end = if self.too_large {
-            None
-        } else {
-            self.walk_lines()
-        };
-        let size = self.tail.len() + self.at - start;
-        self.too_large |= size > self.limit;
-        if self.too_large {
+        let end = self.walk_lines();
+        // An event that is too large is never taken, so every later call comes to this again.
+        if self.tail.len() + self.at - start > self.limit {
             return Err(EventTooLarge { limit: self.limit });
         }
         Ok(end)

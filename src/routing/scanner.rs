@@ -1,1 +1,163 @@
-//! To be written.
+//! What the host learns from the answers that pass by: where a stream has its first content, whether it ended as it
+//! should, what it used and whether it failed.
+//!
+//! A plain delta is not parsed: keys are searched for in its bytes ([`keys`]). Where that finds something that is rare
+//! and matters, usage or an error, the event is scanned as JSON to be sure of it.
+
+mod error;
+mod keys;
+#[cfg(test)]
+mod tests;
+mod usage;
+
+pub use error::{ReplyError, reply_error};
+pub use usage::{Usage, reply_usage};
+
+use millgate_plugin::Endpoint;
+
+use crate::http::{
+    json,
+    sse::{self, Fields},
+};
+use keys::{KEYS, is_something};
+
+/// What one event of a stream means to the host. An event with nothing set (a comment, a ping, a role-only delta) is
+/// of no consequence.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent observations")]
+pub struct Mark {
+    /// The answer has begun: text, refusal, reasoning, tool call or audio that is not empty, or a finish. Never set
+    /// together with `error`.
+    pub content: bool,
+    /// The stream has come to its proper end; what may still follow is usage and `[DONE]`.
+    ///
+    /// Chat and completions: any choice has its finish reason, or `[DONE]`. With `n` > 1 the first choice to finish
+    /// sets it, so a break after that goes unnoticed. Responses: `response.completed`, `.incomplete` or `.failed`.
+    pub end: bool,
+    /// `[DONE]`, behind which clients stop reading.
+    pub done: bool,
+    /// The tokens used so far.
+    pub usage: Option<Usage>,
+    /// The event is there for its usage only (`"choices":[]`): the one that a client gets who asked for
+    /// `stream_options.include_usage`, and that nobody else expects.
+    pub usage_only: bool,
+    /// The upstream reports that it failed.
+    pub error: Option<Box<ReplyError>>,
+    /// The data is neither `[DONE]` nor an object: something that is not this API answers.
+    pub garbage: bool,
+}
+
+/// Watches one stream.
+#[derive(Clone, Debug)]
+pub struct StreamScanner {
+    endpoint: Endpoint,
+    content_events: u64,
+}
+
+impl StreamScanner {
+    /// A scanner for the stream of a call to `endpoint`.
+    ///
+    /// Of endpoints that have no stream of their own kind any data counts as content and `[DONE]` as the end.
+    #[must_use]
+    pub const fn new(endpoint: Endpoint) -> Self {
+        Self {
+            endpoint,
+            content_events: 0,
+        }
+    }
+
+    /// How many events brought a piece of the answer so far. Upstreams send about one token with each, so it
+    /// estimates the output where no usage comes.
+    #[must_use]
+    pub const fn content_events(&self) -> u64 {
+        self.content_events
+    }
+
+    /// Looks at one whole event, as [`sse::Splitter`] gives it.
+    pub fn look(&mut self, event: &[u8]) -> Mark {
+        let Fields { name, data, .. } = sse::fields(event);
+        let data = data.trim_ascii();
+        let is_responses = self.endpoint == Endpoint::Responses;
+        if data.starts_with(b"[DONE]") {
+            return Mark {
+                done: true,
+                end: !is_responses,
+                ..Mark::default()
+            };
+        }
+        let is_object = data.starts_with(b"{") && data.ends_with(b"}");
+        let kind = if is_responses {
+            keys::response_kind(data).unwrap_or(name)
+        } else {
+            b""
+        };
+        let (is_named, has_failed) = (name == b"error", kind == b"response.failed");
+        if (is_named || has_failed || KEYS.error.is_suspected(data))
+            && let Some(error) = error::of_event(is_named, data)
+        {
+            return Mark {
+                error: Some(Box::new(error)),
+                end: has_failed,
+                ..Mark::default()
+            };
+        }
+        if data.is_empty() {
+            return Mark::default();
+        }
+        match self.endpoint {
+            Endpoint::Chat | Endpoint::Completions if is_object => self.choices(data),
+            Endpoint::Responses if is_object => self.response(kind, data),
+            Endpoint::Chat | Endpoint::Completions | Endpoint::Responses => Mark {
+                garbage: true,
+                ..Mark::default()
+            },
+            _ => {
+                self.content_events += 1;
+                Mark {
+                    content: true,
+                    ..Mark::default()
+                }
+            }
+        }
+    }
+
+    /// A chunk of chat or completions.
+    fn choices(&mut self, data: &[u8]) -> Mark {
+        let has_delta = KEYS.delta.iter().any(|key| key.has_something(data));
+        let has_finish = KEYS.finish_reason.has_something(data);
+        self.content_events += u64::from(has_delta);
+        let mut mark = Mark {
+            content: has_delta || has_finish,
+            end: has_finish,
+            ..Mark::default()
+        };
+        if KEYS.usage.has_something(data) {
+            match json::scan(data) {
+                Ok(members) => {
+                    let is_empty = |raw: &[u8]| raw.starts_with(b"[") && !is_something(raw);
+                    mark.usage = members.get(data, "usage").and_then(Usage::from_json);
+                    mark.usage_only =
+                        mark.usage.is_some() && members.get(data, "choices").is_some_and(is_empty);
+                }
+                Err(_) => mark.garbage = true,
+            }
+        }
+        mark
+    }
+
+    /// An event of the Responses API that is no error.
+    fn response(&mut self, kind: &[u8], data: &[u8]) -> Mark {
+        let ends = matches!(kind, b"response.completed" | b"response.incomplete");
+        let has_delta = kind.ends_with(b".delta") && KEYS.response_delta.has_something(data);
+        // What is done has had deltas, or never will: either way it is part of the answer.
+        let is_content =
+            has_delta || kind.ends_with(b".done") || kind.ends_with(b".partial_image") || ends;
+        self.content_events += u64::from(has_delta);
+        Mark {
+            content: is_content,
+            end: ends,
+            usage: if ends { usage::of_response(data) } else { None },
+            ..Mark::default()
+        }
+    }
+}

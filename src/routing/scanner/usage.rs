@@ -1,0 +1,57 @@
+//! What an answer used, in either shape of the API.
+
+use crate::http::json;
+
+/// Tokens of one answer, as the upstream counted them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Tokens of the prompt, cached ones included.
+    pub input: u64,
+    /// Tokens of the answer, reasoning included.
+    pub output: u64,
+    /// Of `input`, those that the upstream had cached; `None` where it does not say.
+    pub cached: Option<u64>,
+    /// Of `output`, those spent on reasoning; `None` where it does not say.
+    pub reasoning: Option<u64>,
+}
+
+impl Usage {
+    /// Reads the raw value of a `usage` member: `prompt_tokens` and `completion_tokens` (chat, completions,
+    /// embeddings) or `input_tokens` and `output_tokens` (responses), with their `…_details`.
+    /// `None` where it counts neither.
+    #[must_use]
+    pub fn from_json(raw: &[u8]) -> Option<Self> {
+        let members = json::scan(raw).ok()?;
+        let number = |name| members.get(raw, name).and_then(json::as_u64);
+        let detail = |group, name| {
+            let group = members.get(raw, group)?;
+            json::as_u64(json::scan(group).ok()?.get(group, name)?)
+        };
+        let input = number("prompt_tokens").or_else(|| number("input_tokens"));
+        let output = number("completion_tokens").or_else(|| number("output_tokens"));
+        if input.is_none() && output.is_none() {
+            return None;
+        }
+        Some(Self {
+            input: input.unwrap_or(0),
+            output: output.unwrap_or(0),
+            cached: detail("prompt_tokens_details", "cached_tokens")
+                .or_else(|| detail("input_tokens_details", "cached_tokens")),
+            reasoning: detail("completion_tokens_details", "reasoning_tokens")
+                .or_else(|| detail("output_tokens_details", "reasoning_tokens")),
+        })
+    }
+}
+
+/// What a whole JSON reply used; `None` where it does not say or is not a JSON object.
+#[must_use]
+pub fn reply_usage(body: &[u8]) -> Option<Usage> {
+    let members = json::scan(body).ok()?;
+    Usage::from_json(members.get(body, "usage")?)
+}
+
+/// What an event that ends a Responses stream says of its `response`.
+pub(super) fn of_response(event_data: &[u8]) -> Option<Usage> {
+    let members = json::scan(event_data).ok()?;
+    reply_usage(members.get(event_data, "response")?)
+}
