@@ -1,4 +1,6 @@
 //! Shared HTTP parts.
 
+pub mod guard;
+pub mod headers;
 pub mod json;
 pub mod sse;

@@ -1,7 +1,28 @@
 //! millgate: a lightweight OpenAI-compatible reverse proxy.
+//!
+//! The way of a request:
+//!
+//! 1. [`server`] accepts a connection and hands each request to
+//! 2. [`pipeline::exchange::serve`], which tells the whole story from top to bottom: who may connect
+//!    ([`http::guard`]), what is asked ([`api::endpoint`], [`api::read`]), which rule it falls under
+//!    ([`routing::route`]), and the stages above `route` ([`pipeline`]), any of which may answer.
+//! 3. [`routing::flight`] asks target after target until one commits. Each try is a
+//!    [`routing::attempt`]: the stages below `route`, the codec's encode ([`providers`]), the request over
+//!    [`routing::transport`], a verdict on its head, and reading up to the commit point ([`routing::answer`]).
+//! 4. [`pipeline::reply`] is the body on its way out: pieces as they come, through the stages again, and at its
+//!    end or when the client leaves the access line ([`telemetry::access`]).
+//!
+//! What all of it runs on is a [`runtime::Runtime`], compiled from the TOML file ([`config`]) and swapped as a whole.
 
+pub mod admin;
+pub mod api;
 pub mod config;
 pub mod http;
 pub mod mock;
+pub mod pipeline;
 pub mod providers;
 pub mod routing;
+pub mod runtime;
+pub mod server;
+pub mod stages;
+pub mod telemetry;

@@ -17,7 +17,7 @@ use hyper::body::Incoming;
 use millgate_plugin::{Endpoint, Refusal};
 use tokio::{sync::mpsc, time::{Instant, Sleep}};
 
-use super::{scanner::{self, StreamScanner, Usage}, transport::chain};
+use super::{scanner::{self, ReplyError, StreamScanner, Usage}, transport::chain};
 use crate::{http::{json, sse::Splitter}, providers::erased::ErasedProvider};
 
 /// The most that one event may hold: images come as base64 within events.
@@ -84,7 +84,7 @@ pub enum Fault {
     /// What came is not what it should be.
     Bad(String),
     /// The upstream reported an error in mid-answer.
-    Reported(scanner::ReportedError),
+    Reported(Box<ReplyError>),
     /// The codec refused what came.
     Codec(Refusal),
     /// Nothing came for too long.
@@ -331,7 +331,10 @@ impl Answer {
         splitter.push(bytes);
         while let Some(event) = splitter.next_event().map_err(|error| Fault::Bad(error.to_string()))? {
             let mark = scanner.look(&event);
-            if let Some(error) = mark.error {
+            // A response that fails after it has begun says so in an event of its own, which its client knows.
+            if let Some(error) = mark.error
+                && !(mark.end && self.progress >= Progress::Content)
+            {
                 return Err(Fault::Reported(error));
             }
             if mark.garbage {
@@ -360,7 +363,7 @@ impl Answer {
     fn finish_document(&mut self, document: Bytes) -> Result<(), Fault> {
         json::scan(&document).map_err(|error| Fault::Bad(format!("the reply is not a JSON object ({error})")))?;
         if let Some(error) = scanner::reply_error(&document) {
-            return Err(Fault::Reported(error));
+            return Err(Fault::Reported(Box::new(error)));
         }
         self.usage = scanner::reply_usage(&document);
         self.progress = Progress::Done;

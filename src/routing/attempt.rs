@@ -445,7 +445,7 @@ fn faulted(provider: &str, fault: Fault) -> Failure {
         Fault::Broken(detail) => Failure { detail: detail.into(), ..Failure::bad_reply(provider, "the connection broke off") },
         Fault::Incomplete(what) => Failure::bad_reply(provider, what),
         Fault::Bad(what) => Failure::bad_reply(provider, what),
-        Fault::Reported(error) => Failure::reported(provider, error),
+        Fault::Reported(error) => Failure::reported(provider, *error),
         Fault::Codec(refusal) => Failure::refused(Refusal { ..refusal }),
         Fault::Idle => Failure::timeout(provider, "idle_timeout"),
         Fault::TooLong => Failure::timeout(provider, "stream_timeout"),

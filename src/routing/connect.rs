@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use base64::{Engine, prelude::BASE64_STANDARD as BASE64};
 use http::{Uri, uri::Scheme};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::{
@@ -70,6 +71,30 @@ pub struct Proxy {
     pub uri: Uri,
     /// `Proxy-Authorization`, where it wants one.
     pub authorization: Option<http::HeaderValue>,
+}
+
+impl Proxy {
+    /// Reads `http://[user:password@]host:port`.
+    pub fn parse(url: &str) -> Result<Self, &'static str> {
+        let uri: Uri = url.parse().map_err(|_| "not a URL")?;
+        if uri.scheme() != Some(&Scheme::HTTP) {
+            return Err("a proxy is spoken to over http://");
+        }
+        let authority = uri.authority().ok_or("the URL has no host")?.as_str();
+        let (credentials, host) = authority.rsplit_once('@').map_or((None, authority), |(left, host)| (Some(left), host));
+        let authorization = match credentials {
+            None => None,
+            Some(credentials) => {
+                let decoded = percent_encoding::percent_decode_str(credentials).collect::<Vec<u8>>();
+                let mut value = http::HeaderValue::from_str(&format!("Basic {}", BASE64.encode(decoded)))
+                    .map_err(|_| "the credentials cannot be sent")?;
+                value.set_sensitive(true);
+                Some(value)
+            }
+        };
+        let uri = Uri::builder().scheme(Scheme::HTTP).authority(host).path_and_query("/").build().map_err(|_| "not a URL")?;
+        Ok(Self { uri, authorization })
+    }
 }
 
 impl Service<Uri> for Dial {

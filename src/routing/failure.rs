@@ -8,7 +8,7 @@ use http::{HeaderMap, StatusCode};
 use millgate_plugin::{Outcome, Refusal, RefusalKind};
 
 use super::retry::{self, FailureClass, FallbackOn};
-use crate::{api::error::ApiError, http::json, routing::scanner};
+use crate::{api::error::ApiError, http::json, routing::scanner::{self, ReplyError}};
 
 /// Why an attempt failed.
 #[derive(Debug)]
@@ -102,7 +102,7 @@ impl Failure {
     }
 
     /// An error that came under status 200, or in mid-stream.
-    pub fn reported(provider: &str, reported: scanner::ReportedError) -> Self {
+    pub fn reported(provider: &str, reported: ReplyError) -> Self {
         let error = ApiError::new(
             StatusCode::BAD_GATEWAY,
             reported.code.map_or(Cow::Borrowed("upstream_error"), Cow::Owned),
