@@ -25,6 +25,8 @@ mod messages;
 mod models;
 mod options;
 mod refusals;
+#[cfg(test)]
+mod tests;
 
 use std::num::NonZeroU32;
 

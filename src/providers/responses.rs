@@ -4,6 +4,8 @@
 //! Shapes as in OpenAI's API reference (`response`, and the streaming events of `/v1/responses`).
 
 mod request;
+#[cfg(test)]
+mod tests;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};

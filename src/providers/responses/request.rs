@@ -290,7 +290,7 @@ fn tool_choice(mut choice: Value) -> Result<Value, Refusal> {
 
 fn without_type(mut object: Value) -> Value {
     if let Some(members) = object.as_object_mut() {
-        members.remove("type");
+        members.shift_remove("type");
     }
     object
 }
