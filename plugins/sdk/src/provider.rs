@@ -88,8 +88,6 @@ pub trait Provider: Send + Sync + Sized + 'static {
     const KIND: &'static str;
     /// Whether it answers by itself ([`Provider::answer`]) instead of being reached over a network.
     const ANSWERS: bool = false;
-    /// Whether its upstream understands `stream_options.include_usage`.
-    const INCLUDE_USAGE: bool = false;
     /// Its table in the config, less the keys that every provider has (`kind`, `base_url`, `api_key`, `model` …).
     type Config: DeserializeOwned + JsonSchema;
     /// What it remembers of one attempt.
@@ -104,6 +102,11 @@ pub trait Provider: Send + Sync + Sized + 'static {
     /// The path that belongs to every base URL: `base_url` is completed with it where it names no version.
     fn base_path(&self) -> &'static str {
         ""
+    }
+
+    /// Whether its upstream understands `stream_options.include_usage`.
+    fn include_usage(&self) -> bool {
+        false
     }
 
     /// The state of an attempt that begins.
