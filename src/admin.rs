@@ -1,0 +1,64 @@
+//! The listener for operators: whether the process lives, and whether it should be sent requests.
+
+use std::{convert::Infallible, sync::Arc};
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpListener;
+
+use crate::{api::error::ApiError, http::guard::Guard, runtime::gateway::Gateway, server};
+
+/// Serves until the future is dropped.
+pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>, guard: Guard) {
+    let guard = Arc::new(guard);
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            continue;
+        };
+        let Ok(local) = stream.local_addr() else { continue };
+        let (gateway, guard) = (gateway.clone(), guard.clone());
+        server::spawn_connection(async move {
+            let service = hyper::service::service_fn(|request| {
+                let response = match guard.admit(request.uri(), request.headers(), local) {
+                    Ok(_) => answer(&gateway, &request),
+                    Err(_) => error(&ApiError::new(StatusCode::FORBIDDEN, "forbidden", "Not from there. Operators: see [admin] hosts.")),
+                };
+                async move { Ok::<_, Infallible>(response) }
+            });
+            let connection = hyper::server::conn::http1::Builder::new()
+                .timer(TokioTimer::new())
+                .serve_connection(TokioIo::new(stream), service);
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "admin connection ended");
+            }
+        });
+    }
+}
+
+fn answer(gateway: &Gateway, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    match (request.method(), request.uri().path()) {
+        (&Method::GET | &Method::HEAD, "/healthz") => status(StatusCode::OK, r#"{"status":"ok"}"#),
+        (&Method::GET | &Method::HEAD, "/readyz") if gateway.is_ready() => status(StatusCode::OK, r#"{"status":"ready"}"#),
+        (&Method::GET | &Method::HEAD, "/readyz") => status(StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"draining"}"#),
+        _ => error(&ApiError::new(StatusCode::NOT_FOUND, "unknown_path", "There are /healthz and /readyz.")),
+    }
+}
+
+fn status(status: StatusCode, body: &'static str) -> Response<Full<Bytes>> {
+    json(status, Bytes::from_static(body.as_bytes()))
+}
+
+fn error(error: &ApiError) -> Response<Full<Bytes>> {
+    json(error.status, error.to_json())
+}
+
+fn json(status: StatusCode, body: Bytes) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}

@@ -1,0 +1,89 @@
+//! The command line: one file for each command.
+//!
+//! Exit codes: 0 all well, 1 a finding or a failure, 2 wrong usage.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "commands talk to a terminal")]
+
+mod ask;
+mod check;
+mod mock;
+mod schema;
+mod serve;
+
+use std::{
+    io::IsTerminal,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand};
+
+use crate::{
+    config::{self, Loaded},
+    runtime::{Runtime, compile::compile, gateway::process_environment},
+};
+
+/// An OpenAI-compatible gateway: applications change one URL, operators one file.
+#[derive(Parser)]
+#[command(name = "millgate", version, about, args_conflicts_with_subcommands = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: serve::Arguments,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve clients (what millgate does without a command)
+    Serve(serve::Arguments),
+    /// Read the config and print every finding, the pipeline and the routes as they will run
+    Check(check::Arguments),
+    /// Send one prompt to a running gateway and print the answer as it comes
+    Ask(ask::Arguments),
+    /// Run a scripted upstream that speaks OpenAI and Ollama, for tests and rehearsals
+    Mock(mock::Arguments),
+    /// Print the JSON Schema of the config, or its reference as Markdown
+    Schema(schema::Arguments),
+}
+
+/// The config file that a command works with.
+#[derive(clap::Args, Clone)]
+struct ConfigFile {
+    /// The config file
+    #[arg(short, long, env = "MILLGATE_CONFIG", default_value = "config.toml", value_name = "FILE")]
+    config: PathBuf,
+}
+
+/// Runs the command of the process arguments.
+#[must_use]
+pub fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    match arguments.command.unwrap_or(Command::Serve(arguments.serve)) {
+        Command::Serve(arguments) => serve::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Ask(arguments) => ask::run(&arguments),
+        Command::Mock(arguments) => mock::run(&arguments),
+        Command::Schema(arguments) => schema::run(&arguments),
+    }
+}
+
+/// Reads and compiles a config.
+fn load(path: &Path) -> (Loaded, Option<Runtime>) {
+    let loaded = config::load(path, &process_environment);
+    let runtime = compile(&loaded, None);
+    (loaded, runtime)
+}
+
+/// Findings on standard error, for a person.
+fn print_findings(loaded: &Loaded) {
+    let color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    for finding in loaded.findings.sorted() {
+        eprintln!("{}", finding.render(color));
+    }
+}
+
+/// A failure that is nobody's config.
+fn fail(message: impl std::fmt::Display) -> ExitCode {
+    eprintln!("error: {message}");
+    ExitCode::from(1)
+}

@@ -1,0 +1,107 @@
+//! `millgate serve`
+
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc};
+
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
+
+use super::{ConfigFile, fail, load, print_findings};
+use crate::{
+    admin,
+    config::{Config, Loaded},
+    http::guard::Guard,
+    pipeline::Phases,
+    runtime::{Runtime, gateway::Gateway},
+    server::{self, Limits},
+    telemetry::logs,
+};
+
+/// Options of `serve`.
+#[derive(clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    file: ConfigFile,
+}
+
+/// How many log lines a signal's config may have; the rest is in `millgate check`.
+const SHOWN_FINDINGS: usize = 50;
+
+/// Runs the command.
+pub fn run(arguments: &Arguments) -> ExitCode {
+    let (loaded, runtime) = load(&arguments.file.config);
+    print_findings(&loaded);
+    let Some(runtime) = runtime else { return ExitCode::from(1) };
+    if let Err(error) = logs::init(&loaded.config.log) {
+        return fail(error);
+    }
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if let Some(workers) = loaded.config.server.workers {
+        builder.worker_threads(workers.get() as usize);
+    }
+    match builder.enable_all().build() {
+        Ok(tokio) => tokio.block_on(serve(loaded, runtime, arguments.file.config.clone())),
+        Err(error) => fail(error),
+    }
+}
+
+async fn serve(loaded: Loaded, runtime: Runtime, path: PathBuf) -> ExitCode {
+    let config = loaded.config;
+    let (clients, operators) = match (bind(config.server.listen.0, "server").await, bind(config.admin.listen.0, "admin").await) {
+        (Ok(clients), Ok(operators)) => (clients, operators),
+        (Err(error), _) | (_, Err(error)) => return fail(error),
+    };
+    let (Ok(client_address), Ok(operator_address)) = (clients.local_addr(), operators.local_addr()) else {
+        return fail("a listener has no address");
+    };
+    greet(&runtime, client_address, operator_address);
+
+    let gateway = Arc::new(Gateway::new(runtime, &path));
+    let (stop, stopped) = watch::channel(false);
+    let drained = server::serve(clients, gateway.clone(), limits(&config), stopped);
+    let admin = admin::serve(operators, gateway.clone(), Guard::new(&config.admin.hosts, &[]));
+    let signals = obey_signals(gateway, stop);
+    tokio::select! {
+        drained = drained => {
+            tracing::info!(drained, "stopped");
+            if drained { ExitCode::SUCCESS } else { ExitCode::from(1) }
+        }
+        () = admin => ExitCode::from(1),
+        code = signals => code,
+    }
+}
+
+async fn bind(address: SocketAddr, table: &str) -> Result<TcpListener, String> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| format!("cannot listen on {address}: {error}\n  is another millgate running? Change [{table}] listen, or stop it"))
+}
+
+fn limits(config: &Config) -> Limits {
+    let server = &config.server;
+    Limits {
+        max_header_size: usize::try_from(server.max_header_size.bytes()).unwrap_or(usize::MAX),
+        max_headers: server.max_headers.get() as usize,
+        max_connections: server.max_connections.get() as usize,
+        header_timeout: server.header_timeout.get(),
+        drain_timeout: server.drain_timeout.get(),
+    }
+}
+
+/// SIGHUP reads the config again. The first SIGTERM or SIGINT stops in good order, a second one at once.
+async fn obey_signals(gateway: Arc<Gateway>, stop: watch::Sender<bool>) -> ExitCode {
+    let (Ok(mut hangup), Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::hangup()), signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return fail("cannot listen for signals");
+    };
+    loop {
+        tokio::select! {
+            _ = hangup.recv() => reload(&gateway),
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! The listener for clients: connections in, requests to [`exchange::serve`], and an orderly end.
+
+mod busy;
+mod tasks;
+
+pub(crate) use tasks::spawn as spawn_connection;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{conn::auto, graceful::GracefulShutdown},
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, watch},
+};
+
+use crate::{
+    pipeline::exchange::{self, Ends},
+    runtime::gateway::Gateway,
+};
+
+/// What a listener allows.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Largest head of a request, in bytes.
+    pub max_header_size: usize,
+    /// Most headers of a request.
+    pub max_headers: usize,
+    /// Most connections at a time.
+    pub max_connections: usize,
+    /// Longest time for the head of a request to arrive.
+    pub header_timeout: Duration,
+    /// Longest time for exchanges to finish once the server is told to stop.
+    pub drain_timeout: Duration,
+}
+
+/// Streams that one HTTP/2 connection may have open.
+const MAX_STREAMS: u32 = 256;
+
+/// How long accepting pauses when the process has no file descriptor left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves until `stop` says so, then lets exchanges finish for as long as `drain_timeout`. True if all of them did.
+pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>, limits: Limits, mut stop: watch::Receiver<bool>) -> bool {
+    let builder = Arc::new(connection_builder(&limits));
+    let connections = Arc::new(Semaphore::new(limits.max_connections));
+    let graceful = GracefulShutdown::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stop.wait_for(|stop| *stop) => break,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let Ok(permit) = connections.clone().try_acquire_owned() else {
+            tasks::spawn(busy::turn_away(stream));
+            continue;
+        };
+        let Ok(ends) = prepare(&stream, peer) else { continue };
+        let gateway = gateway.clone();
+        let service = hyper::service::service_fn(move |request| {
+            let answer = exchange::serve(gateway.runtime(), ends, request);
+            async move { Ok::<_, std::convert::Infallible>(answer.await) }
+        });
+        let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+        let connection = graceful.watch(connection);
+        tasks::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%peer, error = &*error, "connection ended");
+            }
+            drop(permit);
+        });
+    }
+    drop(listener);
+    tokio::time::timeout(limits.drain_timeout, graceful.shutdown()).await.is_ok()
+}
+
+fn prepare(stream: &TcpStream, peer: SocketAddr) -> std::io::Result<Ends> {
+    stream.set_nodelay(true)?;
+    Ok(Ends { peer, local: stream.local_addr()? })
+}
+
+/// HTTP/1.1, and HTTP/2 for clients that begin with its preface.
+fn connection_builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout)
+        .max_buf_size(limits.max_header_size.max(8192));
+    if limits.max_headers != hyper_default::MAX_HEADERS {
+        builder.http1().max_headers(limits.max_headers);
+    }
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .adaptive_window(true)
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(u32::try_from(limits.max_header_size).unwrap_or(u32::MAX))
+        .keep_alive_interval(Duration::from_secs(30));
+    builder
+}
+
+mod hyper_default {
+    /// hyper keeps this many on the stack; any other number costs an allocation for each request.
+    pub(super) const MAX_HEADERS: usize = 100;
+}

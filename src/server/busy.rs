@@ -1,0 +1,44 @@
+//! One connection too many: a 503 that says when to come back.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use crate::api::error::ApiError;
+
+/// How long the client has to take its answer.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Answers whatever is asked with 503, and closes.
+pub async fn turn_away(mut stream: TcpStream) {
+    let mut error = ApiError::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "too_many_connections",
+        "The gateway has as many connections as it may. Try again shortly.",
+    );
+    error.retry_after = Some(Duration::from_secs(1));
+    let body = error.to_json();
+    let mut reply = format!("HTTP/1.1 503 Service Unavailable\r\ncontent-length: {}\r\nconnection: close\r\n", body.len()).into_bytes();
+    for (name, value) in &error.headers() {
+        reply.extend_from_slice(name.as_str().as_bytes());
+        reply.extend_from_slice(b": ");
+        reply.extend_from_slice(value.as_bytes());
+        reply.extend_from_slice(b"\r\n");
+    }
+    reply.extend_from_slice(b"\r\n");
+    reply.extend_from_slice(&body);
+    let exchange = async {
+        // The request is read first: closing with bytes unread would reset the connection and lose the answer.
+        let mut request = [0; 4096];
+        let _ = stream.read(&mut request).await;
+        stream.write_all(&reply).await?;
+        stream.shutdown().await?;
+        while stream.read(&mut request).await? > 0 {}
+        std::io::Result::Ok(())
+    };
+    let _ = tokio::time::timeout(PATIENCE, exchange).await;
+}

@@ -1,0 +1,24 @@
+//! Where log lines go: standard error, for people on a terminal, as JSON otherwise.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::{EnvFilter, Layer, Registry, layer::SubscriberExt, util::SubscriberInitExt};
+
+use crate::config::{Log, log::Format};
+
+/// Starts logging; the error names the filter that cannot be read.
+pub fn init(log: &Log) -> Result<(), String> {
+    let filter = EnvFilter::try_new(&log.level).map_err(|error| format!("log.level: {error}"))?;
+    let pretty = match log.format {
+        Format::Pretty => true,
+        Format::Json => false,
+        Format::Auto => std::io::stderr().is_terminal(),
+    };
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines: Box<dyn Layer<Registry> + Send + Sync> = if pretty {
+        Box::new(lines.compact().with_filter(filter))
+    } else {
+        Box::new(lines.json().flatten_event(true).with_current_span(false).with_span_list(false).with_filter(filter))
+    };
+    tracing_subscriber::registry().with(lines).try_init().map_err(|error| error.to_string())
+}
