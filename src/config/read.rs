@@ -1,11 +1,25 @@
 //! From a table to a typed value, telling all that is wrong with it.
+//!
+//! Serde stops at the first error. So a faulty value is taken out and the table read again, until it can be read or
+//! nothing is left to take out; errors that only follow from what was taken out are not told.
+
+mod attempts;
+mod deserializer;
+mod error;
+#[cfg(test)]
+mod tests;
+
+pub(super) use attempts::{Reading, Strictness, read_node};
 
 use serde::de::DeserializeOwned;
 
-use super::{Finding, Findings, tree::Node};
+use super::{
+    finding::{Finding, Findings},
+    tree::{Node, Value},
+};
 
 /// A table of the file, to be read into a type.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Section<'a> {
     node: Node,
     findings: &'a Findings,
@@ -14,34 +28,63 @@ pub struct Section<'a> {
 }
 
 impl<'a> Section<'a> {
+    pub(super) fn new(node: &Node, findings: &'a Findings) -> Self {
+        Self {
+            node: node.clone(),
+            findings,
+            elsewhere: Vec::new(),
+        }
+    }
+
     /// Reads the table. Every unknown key and every wrong type becomes a finding; the answer is `None` where there
-    /// is any error. A placeholder without a value is an error.
+    /// is any. A placeholder without a value is an error.
     #[must_use]
     pub fn read<T: DeserializeOwned>(&self) -> Option<T> {
-        todo!()
+        self.reading(Strictness::Strict).clean()
     }
 
     /// The same for a table that no active route reaches: keys whose placeholders have no value count as absent,
     /// and the answer is `None`, without a finding, where the type cannot do without them.
     #[must_use]
     pub fn read_lenient<T: DeserializeOwned>(&self) -> Option<T> {
-        todo!()
+        self.reading(Strictness::Lenient).clean()
     }
 
-    /// Divides the table into the host's keys and those of its kind.
+    pub(super) fn reading<T: DeserializeOwned>(&self, strictness: Strictness) -> Reading<T> {
+        read_node(&self.node, strictness, &self.elsewhere, self.findings)
+    }
+
+    /// Divides the table into the host's keys, which are `known`, and those of its kind.
     #[must_use]
     pub fn split(self, known: &[&str]) -> (Self, Self) {
-        todo!()
+        let Value::Table(table) = self.node.value else {
+            return (self.clone(), self);
+        };
+        let part = |table, elsewhere| Self {
+            node: Node {
+                value: Value::Table(table),
+                place: self.node.place.clone(),
+            },
+            findings: self.findings,
+            elsewhere,
+        };
+        let (host, kind) = table.partition(|key| known.contains(&key));
+        let known = known.iter().map(|&key| key.to_owned()).collect();
+        (part(host, Vec::new()), part(kind, known))
     }
 
     /// Tells what is wrong at `path` below this table, for example where a
-    /// [`SetupError`](millgate_plugin::SetupError) points to.
+    /// [`SetupError`](millgate_plugin::SetupError) points to. Values from outside the file are kept out of the
+    /// message.
     pub fn report<S: AsRef<str>>(&self, path: &[S], message: impl Into<String>) {
-        todo!()
+        let message = self.node.without_foreign_text(message.into());
+        let place = self.node.value_place(path);
+        self.findings.add(Finding::error(message).at(place));
     }
+
     /// The table itself.
     #[must_use]
-    pub fn node(&self) -> &Node {
+    pub const fn node(&self) -> &Node {
         &self.node
     }
 }

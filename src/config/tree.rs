@@ -184,18 +184,9 @@ impl Node {
     /// What is below it by this key or index.
     #[must_use]
     pub fn child(&self, step: &str) -> Option<&Self> {
-        self.child_entry(step).map(|(_, node)| node)
-    }
-
-    /// What is below it by this key or index, with the place of the key; an element of an array is its own key.
-    #[must_use]
-    pub fn child_entry(&self, step: &str) -> Option<(&Place, &Self)> {
         match &self.value {
-            Value::Table(table) => table.entry(step).map(|(key, node)| (&key.place, node)),
-            Value::Array(elements) => {
-                let element = elements.get(step.parse::<usize>().ok()?)?;
-                Some((&element.place, element))
-            }
+            Value::Table(table) => table.get(step),
+            Value::Array(elements) => elements.get(step.parse::<usize>().ok()?),
             _ => None,
         }
     }
@@ -206,13 +197,39 @@ impl Node {
             .try_fold(self, |node, step| node.child(step.as_ref()))
     }
 
+    /// Where the value at a path stands, or the nearest above it that there is.
+    pub fn value_place<S: AsRef<str>>(&self, path: &[S]) -> Place {
+        let mut node = self;
+        for step in path {
+            match node.child(step.as_ref()) {
+                Some(child) => node = child,
+                None => break,
+            }
+        }
+        node.place.clone()
+    }
+
+    /// Where the key at a path stands, or the nearest above it that there is; an element of an array is its own key.
+    pub fn key_place<S: AsRef<str>>(&self, path: &[S]) -> Place {
+        let (mut node, mut place) = (self, &self.place);
+        for step in path {
+            let Some(child) = node.child(step.as_ref()) else {
+                break;
+            };
+            let key = node.as_table().and_then(|table| table.entry(step.as_ref()));
+            place = key.map_or(&child.place, |(key, _)| &key.place);
+            node = child;
+        }
+        place.clone()
+    }
+
     /// What it is, in the words of an operator.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self.value {
             Value::Bool(_) => "a boolean",
             Value::Integer(_) => "a whole number",
-            Value::Float(_) => "a number",
+            Value::Float(_) => "a decimal number",
             Value::Datetime(_) => "a date",
             Value::String(_) | Value::Unset(_) => "a string",
             Value::Array(_) => "an array",
