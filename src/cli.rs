@@ -18,7 +18,7 @@ use std::{
 use clap::{Parser, Subcommand};
 
 use crate::{
-    config::{self, Loaded},
+    config::{self, Loaded, finding::Renderer},
     runtime::{Runtime, compile::compile, gateway::process_environment},
 };
 
@@ -78,7 +78,7 @@ fn load(path: &Path) -> (Loaded, Option<Runtime>) {
 fn print_findings(loaded: &Loaded) {
     let color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     for finding in loaded.findings.sorted() {
-        eprintln!("{}", finding.render(color));
+        eprintln!("{}", Renderer::default().color(color).render(&finding));
     }
 }
 

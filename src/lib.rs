@@ -16,6 +16,7 @@
 
 pub mod admin;
 pub mod api;
+pub mod cli;
 pub mod config;
 pub mod http;
 pub mod mock;

@@ -1,10 +1,14 @@
 //! The built-in provider kinds, one codec each.
 
+pub mod answer;
+pub mod chat;
+pub mod completion;
 pub mod erased;
 pub mod ollama;
 pub mod openai;
-pub mod rehearsal;
 mod registry;
+pub mod rehearsal;
+pub mod responses;
 
 pub use registry::ProviderKind;
 

@@ -11,7 +11,7 @@ use tokio::{
 use super::{ConfigFile, fail, load, print_findings};
 use crate::{
     admin,
-    config::{Config, Loaded},
+    config::{Config, Loaded, finding::Renderer},
     http::guard::Guard,
     pipeline::Phases,
     runtime::{Runtime, gateway::Gateway},
@@ -21,7 +21,7 @@ use crate::{
 
 /// Options of `serve`.
 #[derive(clap::Args)]
-pub struct Arguments {
+pub(super) struct Arguments {
     #[command(flatten)]
     file: ConfigFile,
 }
@@ -30,7 +30,7 @@ pub struct Arguments {
 const SHOWN_FINDINGS: usize = 50;
 
 /// Runs the command.
-pub fn run(arguments: &Arguments) -> ExitCode {
+pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let (loaded, runtime) = load(&arguments.file.config);
     print_findings(&loaded);
     let Some(runtime) = runtime else { return ExitCode::from(1) };
@@ -97,11 +97,68 @@ async fn obey_signals(gateway: Arc<Gateway>, stop: watch::Sender<bool>) -> ExitC
     else {
         return fail("cannot listen for signals");
     };
+    let mut stopping = false;
     loop {
-        tokio::select! {
-            _ = hangup.recv() => reload(&gateway),
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+        let name = tokio::select! {
+            _ = hangup.recv() => {
+                reload(&gateway);
+                continue;
+            }
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        };
+        if std::mem::replace(&mut stopping, true) {
+            tracing::warn!(signal = name, "stopping at once");
+            return ExitCode::from(130);
+        }
+        tracing::info!(signal = name, "stopping: no new connections, exchanges may finish; a second signal stops at once");
+        gateway.drain();
+        stop.send_replace(true);
+    }
+}
+
+fn reload(gateway: &Gateway) {
+    match gateway.reload() {
+        Ok(runtime) => tracing::info!(generation = runtime.generation, "config reloaded"),
+        Err(loaded) => {
+            for finding in loaded.findings.sorted().iter().take(SHOWN_FINDINGS) {
+                tracing::error!(finding = Renderer::default().render(finding), "config refused");
+            }
+            tracing::error!("the new config has errors: the old one stays in force");
         }
     }
+}
+
+/// What a person at the terminal wants to know first.
+fn greet(runtime: &Runtime, clients: SocketAddr, operators: SocketAddr) {
+    println!("millgate {}", env!("CARGO_PKG_VERSION"));
+    println!("  listening    http://{clients}/v1   (operators: http://{operators})");
+    println!("  environment  {}", runtime.environment);
+    println!("  pipeline     {}", pipeline_line(runtime));
+    for line in route_lines(runtime) {
+        println!("  route        {line}");
+    }
+    println!(
+        "  try          curl -s http://{clients}/v1/chat/completions -H 'content-type: application/json' -d '{{\"model\":\"any\",\"messages\":[{{\"role\":\"user\",\"content\":\"hi\"}}]}}'"
+    );
+}
+
+/// The stages in their order, with `route` among them.
+pub(super) fn pipeline_line(runtime: &Runtime) -> String {
+    let names = |phases: &Phases| phases.stages().iter().map(|stage| stage.name.to_string()).collect::<Vec<_>>();
+    let mut all = names(&runtime.pipeline.above);
+    all.push("route".to_owned());
+    all.extend(names(&runtime.pipeline.below));
+    all.join(" → ")
+}
+
+/// Each route with its patterns and targets.
+pub(super) fn route_lines(runtime: &Runtime) -> Vec<String> {
+    let route_line = |route: &std::sync::Arc<crate::routing::route::Route>| {
+        let patterns = if route.paths.is_empty() { &route.models } else { &route.paths };
+        let patterns: Vec<_> = patterns.iter().map(crate::routing::pattern::Glob::as_str).collect();
+        let targets: Vec<_> = route.targets.iter().map(|target| target.label()).collect();
+        format!("{}: {} → {}", route.name, patterns.join(" | "), targets.join(", "))
+    };
+    runtime.routes.0.iter().map(route_line).collect()
 }

@@ -16,11 +16,13 @@ pub struct Server {
     pub listen: Listen,
     /// The largest request body that is collected. Larger ones are answered with 413. Default: `"32MiB"`.
     pub max_body_size: Size,
+    /// The largest body that streams past without being collected, such as a file upload. Default: `"512MiB"`.
+    pub max_upload_size: Size,
     /// The largest request head, all headers together. Default: `"64KiB"`.
     pub max_header_size: Size,
     /// The largest number of headers in a request. Default: 100.
     pub max_headers: NonZeroU32,
-    /// The largest number of client connections at a time; further ones wait to be accepted. Default: 4096.
+    /// The largest number of client connections at a time; further ones are answered with 503. Default: 4096.
     pub max_connections: NonZeroU32,
     /// How long a client may take to send the head of a request. Default: `"10s"`.
     pub header_timeout: Duration,
@@ -47,6 +49,7 @@ impl Default for Server {
         Self {
             listen: Listen(SocketAddr::from(([127, 0, 0, 1], 8080))),
             max_body_size: Size::from_mib(32),
+            max_upload_size: Size::from_mib(512),
             max_header_size: Size::from_kib(64),
             max_headers: NonZeroU32::MIN.saturating_add(99),
             max_connections: NonZeroU32::MIN.saturating_add(4095),

@@ -99,7 +99,6 @@ enum Reply {
 
 impl Provider for Ollama {
     const KIND: &'static str = "ollama";
-    const INCLUDE_USAGE: bool = true;
     type Config = Config;
     type State = Attempt;
 
@@ -119,6 +118,10 @@ impl Provider for Ollama {
 
     fn serves(&self, endpoint: Endpoint) -> bool {
         endpoint.is_understood()
+    }
+
+    fn include_usage(&self) -> bool {
+        true
     }
 
     fn begin(&self) -> Attempt {

@@ -260,20 +260,9 @@ impl Attempt {
         }
         let wanted = if self.context.request.stream { "text/event-stream" } else { "application/json" };
         if !content_type.trim_start().to_ascii_lowercase().starts_with(wanted) {
-            return Err(self.wrong_content_type(content_type, wanted, body).await);
+            return Err(wrong_content_type(&provider.name, content_type, wanted, body).await);
         }
         Ok(Answer::new(Source::Upstream(body), self.expected_shape(), None))
-    }
-
-    /// A 200 of the wrong kind: if its body reports an error, in its words.
-    async fn wrong_content_type(&self, found: &str, wanted: &str, body: Incoming) -> Failure {
-        let provider = &self.target.provider.name;
-        let body = read_error_body(body).await;
-        match super::scanner::reply_error(&body) {
-            Some(error) => Failure::bad_reply(provider, format!("an error under status 200: {}", error.message)),
-            None if found.is_empty() => Failure::bad_reply(provider, format!("no content type, where {wanted} was expected")),
-            None => Failure::bad_reply(provider, format!("content type {found:?}, where {wanted} was expected")),
-        }
     }
 
     fn expected_shape(&self) -> Shape {
@@ -449,6 +438,16 @@ fn faulted(provider: &str, fault: Fault) -> Failure {
         Fault::Codec(refusal) => Failure::refused(Refusal { ..refusal }),
         Fault::Idle => Failure::timeout(provider, "idle_timeout"),
         Fault::TooLong => Failure::timeout(provider, "stream_timeout"),
+    }
+}
+
+/// A 200 of the wrong kind: if its body reports an error, in its words.
+async fn wrong_content_type(provider: &str, found: &str, wanted: &str, body: Incoming) -> Failure {
+    let body = read_error_body(body).await;
+    match super::scanner::reply_error(&body) {
+        Some(error) => Failure::bad_reply(provider, format!("an error under status 200: {}", error.message)),
+        None if found.is_empty() => Failure::bad_reply(provider, format!("no content type, where {wanted} was expected")),
+        None => Failure::bad_reply(provider, format!("content type {found:?}, where {wanted} was expected")),
     }
 }
 

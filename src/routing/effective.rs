@@ -19,9 +19,9 @@ pub fn body(request: &ClientRequest, route: &Route, target: &Target, model: &str
     if request.members.is_empty() {
         return request.body.clone();
     }
-    let mut edits: SmallVec<[Edit<'_>; 4]> = SmallVec::new();
     let mut renamed = Vec::new();
     let options;
+    let mut edits: SmallVec<[Edit<'_>; 4]> = SmallVec::new();
     let asked = request.members.get(&request.body, "model").and_then(json::as_str);
     let names_model = asked.is_some() || request.endpoint.is_understood();
     if names_model && asked.as_deref() != Some(model) {

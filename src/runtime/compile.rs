@@ -6,7 +6,7 @@ mod providers;
 mod routes;
 
 use std::{
-    hash::{Hash, Hasher},
+    hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
     time::Duration,
 };
@@ -14,7 +14,7 @@ use std::{
 use super::Runtime;
 use crate::{
     api::{models::ModelLists, read::Limits},
-    config::{Loaded, tree::Node},
+    config::{Loaded, tree::{Node, Value}},
     http::guard::Guard,
 };
 
@@ -51,7 +51,24 @@ pub fn compile(loaded: &Loaded, previous: Option<&Runtime>) -> Option<Runtime> {
 
 /// A digest of a resolved table, the same for the same keys and values wherever they stand.
 fn digest(node: &Node) -> u64 {
-    let mut hasher = std::hash::DefaultHasher::new();
-    node.hash(&mut hasher);
+    let mut hasher = DefaultHasher::new();
+    hash(node, &mut hasher);
     hasher.finish()
+}
+
+fn hash(node: &Node, hasher: &mut DefaultHasher) {
+    std::mem::discriminant(&node.value).hash(hasher);
+    match &node.value {
+        Value::Bool(value) => value.hash(hasher),
+        Value::Integer(value) => value.hash(hasher),
+        Value::Float(value) => value.to_bits().hash(hasher),
+        Value::Datetime(value) => value.hash(hasher),
+        Value::String(value) => value.text.hash(hasher),
+        Value::Unset(_) => {}
+        Value::Array(items) => items.iter().for_each(|item| hash(item, hasher)),
+        Value::Table(table) => table.iter().for_each(|(key, value)| {
+            key.name.hash(hasher);
+            hash(value, hasher);
+        }),
+    }
 }

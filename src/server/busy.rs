@@ -14,7 +14,7 @@ use crate::api::error::ApiError;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Answers whatever is asked with 503, and closes.
-pub async fn turn_away(mut stream: TcpStream) {
+pub(super) async fn turn_away(mut stream: TcpStream) {
     let mut error = ApiError::new(
         StatusCode::SERVICE_UNAVAILABLE,
         "too_many_connections",

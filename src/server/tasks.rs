@@ -4,6 +4,6 @@ use std::future::Future;
 
 /// Runs a connection to its end.
 #[expect(clippy::disallowed_methods, reason = "the one place for what no exchange owns")]
-pub fn spawn(task: impl Future<Output = ()> + Send + 'static) {
+pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) {
     tokio::task::spawn(task);
 }

@@ -107,7 +107,7 @@ fn transport(loaded: &Loaded, name: &str, common: &config::Provider, base_path: 
     let proxy = match &common.proxy {
         None => None,
         Some(url) => Some(
-            Proxy::parse(url.as_str())
+            Proxy::parse(url.expose())
                 .map_err(|error| loaded.report(&path("proxy"), Severity::Error, error, None))
                 .ok()?,
         ),

@@ -6,7 +6,7 @@ use millgate_plugin::{Exchange, Field};
 
 /// A value, parsed.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Template(Vec<Part>);
+pub(super) struct Template(Vec<Part>);
 
 #[derive(Debug, PartialEq, Eq)]
 enum Part {
@@ -40,7 +40,7 @@ impl Source {
 
 /// What became of a template.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Rendered<'a> {
+pub(super) enum Rendered<'a> {
     /// A header value.
     Value(Cow<'a, str>),
     /// A part of it is not known and has no default.
@@ -51,7 +51,7 @@ pub enum Rendered<'a> {
 
 impl Template {
     /// Parses a value; the error says what is wrong with it.
-    pub fn parse(value: &str) -> Result<Self, String> {
+    pub(super) fn parse(value: &str) -> Result<Self, String> {
         let mut parts = Vec::new();
         let mut text = String::new();
         let mut rest = value;
@@ -81,7 +81,7 @@ impl Template {
     }
 
     /// Fills the placeholders.
-    pub fn render(&self, exchange: &dyn Exchange) -> Rendered<'_> {
+    pub(super) fn render(&self, exchange: &dyn Exchange) -> Rendered<'_> {
         if let [Part::Text(text)] = &*self.0 {
             return Rendered::Value(Cow::Borrowed(text));
         }

@@ -1,0 +1,48 @@
+//! `millgate mock`
+
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+
+use super::fail;
+use crate::mock::{self, Options, Plan};
+
+/// Options of `mock`.
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// Where to listen; port 0 picks a free one
+    #[arg(short, long, default_value = "127.0.0.1:9999", value_name = "ADDRESS")]
+    listen: SocketAddr,
+    /// A JSON file that says what to do (see the documentation of `millgate::mock`)
+    #[arg(short, long, value_name = "FILE")]
+    script: Option<PathBuf>,
+}
+
+/// Runs the command.
+pub(super) fn run(arguments: &Arguments) -> ExitCode {
+    let script = match &arguments.script {
+        None => None,
+        Some(path) => match read(path) {
+            Ok(plan) => Some(plan),
+            Err(error) => return fail(format!("{}: {error}", path.display())),
+        },
+    };
+    let options = Options { listen: arguments.listen, script };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(error),
+    };
+    let served = runtime.block_on(async {
+        tokio::select! {
+            served = mock::serve(options, |address| println!("listening on http://{address}")) => served.map(|_| ()),
+            _ = tokio::signal::ctrl_c() => Ok(()),
+        }
+    });
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(format!("cannot listen on {}: {error}", arguments.listen)),
+    }
+}
+
+fn read(path: &std::path::Path) -> Result<Plan, String> {
+    let text = std::fs::read(path).map_err(|error| error.to_string())?;
+    serde_json::from_slice(&text).map_err(|error| error.to_string())
+}
