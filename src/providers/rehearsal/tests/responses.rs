@@ -40,7 +40,7 @@ fn a_document_has_every_documented_member() {
             "truncation": "disabled",
             "usage": {
                 "input_tokens": 3,
-                "input_tokens_details": {"cached_tokens": 0},
+                "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
                 "output_tokens": 11,
                 "output_tokens_details": {"reasoning_tokens": 0},
                 "total_tokens": 14,
