@@ -44,8 +44,9 @@ pub struct Route {
     /// When a reply is final, so that no other target is tried: `"content"`, at its first content, or `"head"`, as
     /// soon as the upstream says 200. Default: `"content"`.
     pub commit: Commit,
-    /// What makes the next target be tried, such as `["connect", "timeout", 429, "5xx"]`.
-    /// Default: everything that another target might do better.
+    /// What is tried again, and then with the next target: `"connect"`, `"timeout"`, `"upstream_auth"`,
+    /// `"model_missing"`, `"stream"`, `"rejected"`, a status or a class of them such as `"5xx"`.
+    /// Default: `["connect", "timeout", 408, 429, "5xx", "upstream_auth", "model_missing", "stream", "rejected"]`.
     #[serde(deserialize_with = "words")]
     #[schemars(with = "Option<Vec<NumberOrText>>")]
     pub fallback_on: Option<Vec<String>>,

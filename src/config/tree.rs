@@ -1,8 +1,6 @@
 //! The file as a tree in which every key and value knows where it stands.
 
 mod parse;
-#[cfg(test)]
-mod tests;
 
 use std::fmt;
 
@@ -197,30 +195,40 @@ impl Node {
             .try_fold(self, |node, step| node.child(step.as_ref()))
     }
 
-    /// Where the value at a path stands, or the nearest above it that there is.
+    /// Where the value at a path stands, or the nearest above it that is written down.
     pub fn value_place<S: AsRef<str>>(&self, path: &[S]) -> Place {
-        let mut node = self;
-        for step in path {
-            match node.child(step.as_ref()) {
-                Some(child) => node = child,
-                None => break,
-            }
-        }
-        node.place.clone()
+        self.places(path).1.clone()
     }
 
-    /// Where the key at a path stands, or the nearest above it that there is; an element of an array is its own key.
+    /// Where the key at a path stands, or the nearest above it that is written down; an element of an array is its
+    /// own key.
     pub fn key_place<S: AsRef<str>>(&self, path: &[S]) -> Place {
-        let (mut node, mut place) = (self, &self.place);
+        let (key, value) = self.places(path);
+        key.unwrap_or(value).clone()
+    }
+
+    /// Where the key, if there is one, and the value at a path stand.
+    fn places<S: AsRef<str>>(&self, path: &[S]) -> (Option<&Place>, &Place) {
+        let mut nodes = vec![(None, self)];
         for step in path {
+            let Some((_, node)) = nodes.last() else { break };
             let Some(child) = node.child(step.as_ref()) else {
+                // `[stages.x]` makes a table `stages` that is not written down anywhere by itself.
+                while nodes.len() > 1
+                    && nodes
+                        .last()
+                        .is_some_and(|(key, node)| *key == Some(&node.place))
+                {
+                    nodes.pop();
+                }
                 break;
             };
             let key = node.as_table().and_then(|table| table.entry(step.as_ref()));
-            place = key.map_or(&child.place, |(key, _)| &key.place);
-            node = child;
+            nodes.push((key.map(|(key, _)| &key.place), child));
         }
-        place.clone()
+        nodes
+            .last()
+            .map_or((None, &self.place), |(key, node)| (*key, &node.place))
     }
 
     /// What it is, in the words of an operator.

@@ -1,6 +1,6 @@
 //! Answers without any network, and says so: for a fresh machine, for tests and for rehearsing faults.
 //!
-//! An answer is worked out whole from the request ([`script`]), then played with the latency, the pace
+//! An answer is worked out whole from the request, then played with the latency, the pace
 //! and the faults of the config. The same request gives the same bytes, except for ids and `created`.
 
 mod chance;

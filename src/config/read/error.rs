@@ -75,7 +75,7 @@ impl Kind {
             Self::Custom(message) => {
                 let message = node.without_foreign_text(message);
                 let message = match from {
-                    Some(from) => format!("{message}; the value is that of {from}"),
+                    Some(from) => format!("{message}; the value comes from {from}"),
                     None => message,
                 };
                 (message, None)
@@ -148,7 +148,11 @@ impl serde::de::Error for ReadError {
     fn invalid_length(length: usize, expected: &dyn Expected) -> Self {
         Self::new(Kind::Unfit {
             expected: type_words(&expected.to_string()),
-            found: format!("{length} elements"),
+            found: if length == 1 {
+                "1 element".to_owned()
+            } else {
+                format!("{length} elements")
+            },
             is_value: false,
         })
     }
@@ -204,6 +208,12 @@ const fn found_type(found: Unexpected<'_>) -> &'static str {
 
 /// What serde's and the standard library's types say they expect, as an operator would say it.
 fn type_words(expected: &str) -> String {
+    let length = ["a tuple of size ", "an array of length "]
+        .iter()
+        .find_map(|prefix| expected.strip_prefix(prefix));
+    if let Some(length) = length {
+        return format!("an array of {length} elements");
+    }
     let words = match expected {
         "i8" | "i16" | "i32" | "i64" | "u8" | "u16" | "u32" | "u64" | "usize" | "isize" => {
             "a whole number"
@@ -213,7 +223,6 @@ fn type_words(expected: &str) -> String {
         "a sequence" => "an array",
         "a map" => "a table",
         "path string" => "a path",
-        "string or table" | "enum" => "a string",
         other if other.starts_with("a nonzero ") => "a whole number other than 0",
         other if other.starts_with("struct ") => "a table",
         other if other.starts_with("enum ") || other.starts_with("variant ") => "a string",

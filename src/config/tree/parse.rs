@@ -87,10 +87,17 @@ impl Reader<'_> {
 }
 
 fn syntax_error(source: &Arc<Source>, error: &toml::de::Error) -> Finding {
-    let length = source.text.len();
-    let span = error.span().unwrap_or(length..length);
-    Finding::error(error.message().to_owned()).at(Place {
-        source: Arc::clone(source),
-        span,
-    })
+    let text = source.text.as_str();
+    let span = error.span().unwrap_or(text.len()..text.len());
+    let key = text.get(span.clone()).unwrap_or_default();
+    let message = match error.message() {
+        "duplicate key" => format!("`{}` is there already", key.trim_matches(['"', '\''])),
+        other => other.to_owned(),
+    };
+    let is_at_end = span.start >= text.trim_end().len();
+    let help = is_at_end.then(|| "the file ends here; it may be only half written".to_owned());
+    let source = Arc::clone(source);
+    Finding::error(message)
+        .at(Place { source, span })
+        .help(help)
 }

@@ -37,7 +37,7 @@ pub(super) fn events(response: &Response<'_>) -> Vec<Event> {
     );
     match &response.said {
         Said::Text(clipped) => text(&mut events, response, &clipped.text),
-        Said::Call(tool) => arguments(&mut events, response, &tool.name, &tool.arguments),
+        Said::Call(tool) => arguments(&mut events, response, &tool.arguments),
     }
     let item = response.ended_item();
     events.push(
@@ -81,12 +81,12 @@ fn text(events: &mut Sequence, response: &Response<'_>, text: &str) {
     );
 }
 
-fn arguments(events: &mut Sequence, response: &Response<'_>, name: &str, arguments: &str) {
+fn arguments(events: &mut Sequence, response: &Response<'_>, arguments: &str) {
     let id = response.item_id();
     for piece in tools::pieces(arguments) {
         let data = json!({"item_id": id, "output_index": 0, "delta": piece});
         events.push("response.function_call_arguments.delta", data, true);
     }
-    let data = json!({"item_id": id, "output_index": 0, "name": name, "arguments": arguments});
+    let data = json!({"item_id": id, "output_index": 0, "arguments": arguments});
     events.push("response.function_call_arguments.done", data, false);
 }
