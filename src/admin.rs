@@ -19,13 +19,19 @@ pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>, guard: Guard) {
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
             continue;
         };
-        let Ok(local) = stream.local_addr() else { continue };
+        let Ok(local) = stream.local_addr() else {
+            continue;
+        };
         let (gateway, guard) = (gateway.clone(), guard.clone());
         server::spawn_connection(async move {
             let service = hyper::service::service_fn(|request| {
                 let response = match guard.admit(request.uri(), request.headers(), local) {
                     Ok(_) => answer(&gateway, &request),
-                    Err(_) => error(&ApiError::new(StatusCode::FORBIDDEN, "forbidden", "Not from there. Operators: see [admin] hosts.")),
+                    Err(_) => error(&ApiError::new(
+                        StatusCode::FORBIDDEN,
+                        "forbidden",
+                        "Not from there. Operators: see [admin] hosts.",
+                    )),
                 };
                 async move { Ok::<_, Infallible>(response) }
             });
@@ -42,9 +48,17 @@ pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>, guard: Guard) {
 fn answer(gateway: &Gateway, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     match (request.method(), request.uri().path()) {
         (&Method::GET | &Method::HEAD, "/healthz") => status(StatusCode::OK, r#"{"status":"ok"}"#),
-        (&Method::GET | &Method::HEAD, "/readyz") if gateway.is_ready() => status(StatusCode::OK, r#"{"status":"ready"}"#),
-        (&Method::GET | &Method::HEAD, "/readyz") => status(StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"draining"}"#),
-        _ => error(&ApiError::new(StatusCode::NOT_FOUND, "unknown_path", "There are /healthz and /readyz.")),
+        (&Method::GET | &Method::HEAD, "/readyz") if gateway.is_ready() => {
+            status(StatusCode::OK, r#"{"status":"ready"}"#)
+        }
+        (&Method::GET | &Method::HEAD, "/readyz") => {
+            status(StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"draining"}"#)
+        }
+        _ => error(&ApiError::new(
+            StatusCode::NOT_FOUND,
+            "unknown_path",
+            "There are /healthz and /readyz.",
+        )),
     }
 }
 
@@ -59,6 +73,9 @@ fn error(error: &ApiError) -> Response<Full<Bytes>> {
 fn json(status: StatusCode, body: Bytes) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(body));
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
     response
 }

@@ -1,7 +1,11 @@
 //! The command line: one file for each command.
 //!
 //! Exit codes: 0 all well, 1 a finding or a failure, 2 wrong usage.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "commands talk to a terminal")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "commands talk to a terminal"
+)]
 
 mod ask;
 mod check;
@@ -24,7 +28,12 @@ use crate::{
 
 /// An OpenAI-compatible gateway: applications change one URL, operators one file.
 #[derive(Parser)]
-#[command(name = "millgate", version, about, args_conflicts_with_subcommands = true)]
+#[command(
+    name = "millgate",
+    version,
+    about,
+    args_conflicts_with_subcommands = true
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
@@ -50,7 +59,13 @@ enum Command {
 #[derive(clap::Args, Clone)]
 struct ConfigFile {
     /// The config file
-    #[arg(short, long, env = "MILLGATE_CONFIG", default_value = "config.toml", value_name = "FILE")]
+    #[arg(
+        short,
+        long,
+        env = "MILLGATE_CONFIG",
+        default_value = "config.toml",
+        value_name = "FILE"
+    )]
     config: PathBuf,
 }
 

@@ -92,8 +92,13 @@ impl Phases {
     /// The phases of these stages.
     #[must_use]
     pub fn new(stages: Vec<Mounted>) -> Self {
-        let wants_chunks = stages.iter().any(|stage| stage.hooks.contains(Hooks::CHUNK));
-        Self { stages, wants_chunks }
+        let wants_chunks = stages
+            .iter()
+            .any(|stage| stage.hooks.contains(Hooks::CHUNK));
+        Self {
+            stages,
+            wants_chunks,
+        }
     }
 
     /// The stages, in pipeline order.
@@ -106,11 +111,17 @@ impl Phases {
     #[must_use]
     pub fn wants_chunks(&self, states: &States) -> bool {
         self.wants_chunks
-            && self.entered(states).any(|index| self.stages[index].hooks.contains(Hooks::CHUNK))
+            && self
+                .entered(states)
+                .any(|index| self.stages[index].hooks.contains(Hooks::CHUNK))
     }
 
     /// The way in: enters each stage that the exchange is for and calls its `on_request`, in pipeline order.
-    pub async fn on_request<E: Exchange + Send>(&self, states: &mut States, exchange: &mut E) -> Result<(), Stop> {
+    pub async fn on_request<E: Exchange + Send>(
+        &self,
+        states: &mut States,
+        exchange: &mut E,
+    ) -> Result<(), Stop> {
         for (index, mounted) in self.stages.iter().enumerate() {
             if !mounted.when.matches(exchange) {
                 states.0.push(None);
@@ -121,7 +132,9 @@ impl Phases {
                 continue;
             }
             loop {
-                let Some(state) = states.0[index].as_mut() else { break };
+                let Some(state) = states.0[index].as_mut() else {
+                    break;
+                };
                 let flow = contain(|| mounted.stage.on_request(&mut **state, exchange));
                 match mounted.settle(flow)? {
                     Flow::Wait(wait) => contain_wait(wait).await,
@@ -147,7 +160,9 @@ impl Phases {
                 continue;
             }
             loop {
-                let Some(state) = states.0.get_mut(index).and_then(Option::as_mut) else { break };
+                let Some(state) = states.0.get_mut(index).and_then(Option::as_mut) else {
+                    break;
+                };
                 let flow = contain(|| mounted.stage.on_response(&mut **state, exchange));
                 match mounted.settle(flow) {
                     Ok(Flow::Wait(wait)) => {
@@ -176,7 +191,9 @@ impl Phases {
             if !mounted.hooks.contains(Hooks::CHUNK) {
                 continue;
             }
-            let Some(state) = states.0.get_mut(index).and_then(Option::as_mut) else { continue };
+            let Some(state) = states.0.get_mut(index).and_then(Option::as_mut) else {
+                continue;
+            };
             match contain(|| mounted.stage.on_chunk(&mut **state, exchange, &chunk)) {
                 Ok(ChunkFlow::Keep) => {}
                 Ok(ChunkFlow::Drop) => return Ok(None),
@@ -205,7 +222,12 @@ impl Phases {
     }
 
     fn entered<'a>(&'a self, states: &'a States) -> impl Iterator<Item = usize> + 'a {
-        states.0.iter().enumerate().filter(|(_, state)| state.is_some()).map(|(index, _)| index)
+        states
+            .0
+            .iter()
+            .enumerate()
+            .filter(|(_, state)| state.is_some())
+            .map(|(index, _)| index)
     }
 }
 
@@ -227,7 +249,10 @@ impl Mounted {
         tracing::error!(stage = &*self.name, %error, skipped = self.on_error == OnError::Skip, "stage failed");
         match self.on_error {
             OnError::Skip => Ok(()),
-            OnError::Fail => Err(Stop::Failed { stage: self.name.clone(), error }),
+            OnError::Fail => Err(Stop::Failed {
+                stage: self.name.clone(),
+                error,
+            }),
         }
     }
 }

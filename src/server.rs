@@ -43,7 +43,12 @@ const MAX_STREAMS: u32 = 256;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until `stop` says so, then lets exchanges finish for as long as `drain_timeout`. True if all of them did.
-pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>, limits: Limits, mut stop: watch::Receiver<bool>) -> bool {
+pub async fn serve(
+    listener: TcpListener,
+    gateway: Arc<Gateway>,
+    limits: Limits,
+    mut stop: watch::Receiver<bool>,
+) -> bool {
     let builder = Arc::new(connection_builder(&limits));
     let connections = Arc::new(Semaphore::new(limits.max_connections));
     let graceful = GracefulShutdown::new();
@@ -64,13 +69,17 @@ pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>, limits: Limits,
             tasks::spawn(busy::turn_away(stream));
             continue;
         };
-        let Ok(ends) = prepare(&stream, peer) else { continue };
+        let Ok(ends) = prepare(&stream, peer) else {
+            continue;
+        };
         let gateway = gateway.clone();
         let service = hyper::service::service_fn(move |request| {
             let answer = exchange::serve(gateway.runtime(), ends, request);
             async move { Ok::<_, std::convert::Infallible>(answer.await) }
         });
-        let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+        let connection = builder
+            .serve_connection(TokioIo::new(stream), service)
+            .into_owned();
         let connection = graceful.watch(connection);
         tasks::spawn(async move {
             if let Err(error) = connection.await {
@@ -80,12 +89,17 @@ pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>, limits: Limits,
         });
     }
     drop(listener);
-    tokio::time::timeout(limits.drain_timeout, graceful.shutdown()).await.is_ok()
+    tokio::time::timeout(limits.drain_timeout, graceful.shutdown())
+        .await
+        .is_ok()
 }
 
 fn prepare(stream: &TcpStream, peer: SocketAddr) -> std::io::Result<Ends> {
     stream.set_nodelay(true)?;
-    Ok(Ends { peer, local: stream.local_addr()? })
+    Ok(Ends {
+        peer,
+        local: stream.local_addr()?,
+    })
 }
 
 /// HTTP/1.1, and HTTP/2 for clients that begin with its preface.

@@ -22,13 +22,7 @@ pub enum Call<'a> {
 }
 
 /// Stateless families below `/v1` that are passed on.
-const STATELESS: [&str; 5] = [
-    "audio/",
-    "images/",
-    "moderations",
-    "rerank",
-    "score",
-];
+const STATELESS: [&str; 5] = ["audio/", "images/", "moderations", "rerank", "score"];
 
 /// Families below `/v1` that keep state at the upstream.
 const STATEFUL: [&str; 14] = [
@@ -117,10 +111,19 @@ mod tests {
 
     #[test]
     fn understood_endpoints_want_post() {
-        assert_eq!(post("/v1/chat/completions"), Call::Understood(Endpoint::Chat));
-        assert_eq!(post("/v1/embeddings"), Call::Understood(Endpoint::Embeddings));
+        assert_eq!(
+            post("/v1/chat/completions"),
+            Call::Understood(Endpoint::Chat)
+        );
+        assert_eq!(
+            post("/v1/embeddings"),
+            Call::Understood(Endpoint::Embeddings)
+        );
         assert_eq!(post("/v1/responses"), Call::Understood(Endpoint::Responses));
-        assert_eq!(classify(&Method::GET, "/v1/completions"), Call::WrongMethod("POST"));
+        assert_eq!(
+            classify(&Method::GET, "/v1/completions"),
+            Call::WrongMethod("POST")
+        );
     }
 
     #[test]
@@ -138,8 +141,14 @@ mod tests {
         assert_eq!(post("/v1/images/generations"), Call::Forward);
         assert_eq!(post("/v1/moderations"), Call::Forward);
         assert_eq!(post("/v1/files"), Call::Stateful);
-        assert_eq!(classify(&Method::GET, "/v1/responses/resp_1"), Call::Stateful);
-        assert_eq!(classify(&Method::GET, "/v1/chat/completions"), Call::Stateful);
+        assert_eq!(
+            classify(&Method::GET, "/v1/responses/resp_1"),
+            Call::Stateful
+        );
+        assert_eq!(
+            classify(&Method::GET, "/v1/chat/completions"),
+            Call::Stateful
+        );
         assert_eq!(post("/v1/filesystem"), Call::Unknown);
         assert_eq!(post("/chat/completions"), Call::Unknown);
     }

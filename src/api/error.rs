@@ -122,7 +122,10 @@ impl ApiError {
         if let Some(after) = self.retry_after {
             let seconds = after.as_millis().div_ceil(1000) as u64;
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-            headers.insert("retry-after-ms", HeaderValue::from(after.as_millis() as u64));
+            headers.insert(
+                "retry-after-ms",
+                HeaderValue::from(after.as_millis() as u64),
+            );
         }
         if self.exhausted {
             headers.insert("x-should-retry", HeaderValue::from_static("false"));
@@ -177,7 +180,11 @@ mod tests {
 
     #[test]
     fn waiting_is_told_in_both_units() {
-        let mut error = ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded", "later");
+        let mut error = ApiError::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "rate_limit_exceeded",
+            "later",
+        );
         error.retry_after = Some(Duration::from_millis(1500));
         let headers = error.headers();
         assert_eq!(headers["retry-after"], "2");

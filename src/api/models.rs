@@ -59,7 +59,11 @@ struct Page {
 }
 
 /// The list, or the one model `name` of it.
-pub async fn answer(runtime: &Arc<Runtime>, request: &Arc<ClientRequest>, name: Option<&str>) -> Result<Bytes, ApiError> {
+pub async fn answer(
+    runtime: &Arc<Runtime>,
+    request: &Arc<ClientRequest>,
+    name: Option<&str>,
+) -> Result<Bytes, ApiError> {
     let models = list(runtime, request).await;
     let document = match name {
         None => json!({"object": "list", "data": models.values().collect::<Vec<_>>()}),
@@ -84,7 +88,12 @@ pub fn no_route(runtime: &Runtime, request: &ClientRequest) -> ApiError {
             "No route is for this path. Operators: name it in a route's `paths`, with `shared_state = true` where it keeps state.",
         );
     }
-    let named = runtime.routes.0.iter().flat_map(|route| route.models.iter()).map(pattern::Glob::as_str);
+    let named = runtime
+        .routes
+        .0
+        .iter()
+        .flat_map(|route| route.models.iter())
+        .map(pattern::Glob::as_str);
     not_found(&request.model, named)
 }
 
@@ -93,9 +102,20 @@ fn not_found<'a>(model: &str, known: impl Iterator<Item = &'a str>) -> ApiError 
     let hint = if near.is_empty() {
         "GET /v1/models lists the models there are.".to_owned()
     } else {
-        format!("Did you mean {}?", near.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or "))
+        format!(
+            "Did you mean {}?",
+            near.iter()
+                .map(|name| format!("`{name}`"))
+                .collect::<Vec<_>>()
+                .join(" or ")
+        )
     };
-    ApiError::new(StatusCode::NOT_FOUND, "model_not_found", format!("The model `{model}` does not exist. {hint}")).param("model")
+    ApiError::new(
+        StatusCode::NOT_FOUND,
+        "model_not_found",
+        format!("The model `{model}` does not exist. {hint}"),
+    )
+    .param("model")
 }
 
 /// Every model by its name.
@@ -104,8 +124,13 @@ async fn list(runtime: &Arc<Runtime>, request: &Arc<ClientRequest>) -> BTreeMap<
     for route in &runtime.routes.0 {
         for glob in &route.models {
             if glob.is_exact() {
-                let owner = route.targets.first().map_or("millgate", |target| &*target.provider.name);
-                models.entry(glob.as_str().to_owned()).or_insert_with(|| entry(glob.as_str(), 0, owner));
+                let owner = route
+                    .targets
+                    .first()
+                    .map_or("millgate", |target| &*target.provider.name);
+                models
+                    .entry(glob.as_str().to_owned())
+                    .or_insert_with(|| entry(glob.as_str(), 0, owner));
             }
         }
         if route.models.iter().all(pattern::Glob::is_exact) {
@@ -115,7 +140,9 @@ async fn list(runtime: &Arc<Runtime>, request: &Arc<ClientRequest>) -> BTreeMap<
             for model in listed(runtime, request, route, target).await {
                 if route.models.iter().any(|glob| glob.matches(&model.id)) {
                     let owner = model.owned_by.as_deref().unwrap_or(&target.provider.name);
-                    models.entry(model.id.clone()).or_insert_with(|| entry(&model.id, model.created, owner));
+                    models
+                        .entry(model.id.clone())
+                        .or_insert_with(|| entry(&model.id, model.created, owner));
                 }
             }
         }
@@ -128,8 +155,20 @@ fn entry(id: &str, created: u64, owned_by: &str) -> Value {
 }
 
 /// A target's models, asked for at most once a minute, however many clients want to know.
-async fn listed(runtime: &Arc<Runtime>, request: &Arc<ClientRequest>, route: &Arc<Route>, target: &Arc<Target>) -> Vec<Model> {
-    let slot = runtime.models.lists.lock().await.entry(target.provider.name.clone()).or_default().clone();
+async fn listed(
+    runtime: &Arc<Runtime>,
+    request: &Arc<ClientRequest>,
+    route: &Arc<Route>,
+    target: &Arc<Target>,
+) -> Vec<Model> {
+    let slot = runtime
+        .models
+        .lists
+        .lock()
+        .await
+        .entry(target.provider.name.clone())
+        .or_default()
+        .clone();
     let mut listed = slot.lock().await;
     if listed.at.is_some_and(|at| at.elapsed() < FRESH) {
         return listed.models.clone();
@@ -144,12 +183,25 @@ async fn listed(runtime: &Arc<Runtime>, request: &Arc<ClientRequest>, route: &Ar
 }
 
 /// Asks a provider for its list, through the stages that any attempt at it goes through.
-async fn ask(runtime: &Arc<Runtime>, request: &Arc<ClientRequest>, route: &Arc<Route>, target: &Arc<Target>) -> Option<Vec<Model>> {
+async fn ask(
+    runtime: &Arc<Runtime>,
+    request: &Arc<ClientRequest>,
+    route: &Arc<Route>,
+    target: &Arc<Target>,
+) -> Option<Vec<Model>> {
     if !target.provider.codec.serves(Endpoint::Models) {
         return None;
     }
-    let listing = ClientRequest { path: "/v1/models".into(), query: None, ..ClientRequest::clone(request) };
-    let context = Context { pipeline: runtime.pipeline.clone(), request: Arc::new(listing), route: route.clone() };
+    let listing = ClientRequest {
+        path: "/v1/models".into(),
+        query: None,
+        ..ClientRequest::clone(request)
+    };
+    let context = Context {
+        pipeline: runtime.pipeline.clone(),
+        request: Arc::new(listing),
+        route: route.clone(),
+    };
     let mut attempt = Attempt::new(context, target.clone(), 1, Vars::default());
     if attempt.run().await.is_err() {
         attempt.end(Outcome::UpstreamError);
@@ -160,5 +212,7 @@ async fn ask(runtime: &Arc<Runtime>, request: &Arc<ClientRequest>, route: &Arc<R
         document.extend_from_slice(&piece.bytes);
     }
     attempt.end(Outcome::Ok);
-    serde_json::from_slice::<Page>(&document).ok().map(|page| page.data)
+    serde_json::from_slice::<Page>(&document)
+        .ok()
+        .map(|page| page.data)
 }

@@ -28,7 +28,12 @@ pub struct Limits {
 }
 
 /// Reads what follows the head of a request into `request`.
-pub async fn read(request: &mut ClientRequest, call: Call<'_>, limits: &Limits, body: Incoming) -> Result<(), ApiError> {
+pub async fn read(
+    request: &mut ClientRequest,
+    call: Call<'_>,
+    limits: &Limits,
+    body: Incoming,
+) -> Result<(), ApiError> {
     match call {
         Call::Understood(endpoint) => {
             request.endpoint = endpoint;
@@ -48,14 +53,21 @@ pub async fn read(request: &mut ClientRequest, call: Call<'_>, limits: &Limits, 
         Call::WrongMethod(right) => Err(ApiError::new(
             StatusCode::METHOD_NOT_ALLOWED,
             "method_not_allowed",
-            format!("{} is not the method of this path: use {right}.", request.method),
+            format!(
+                "{} is not the method of this path: use {right}.",
+                request.method
+            ),
         )),
         Call::Unknown => Err(unknown_path(&request.path)),
     }
 }
 
 /// JSON is collected, so that it can be routed by its model and tried again; anything else streams past.
-async fn read_forwarded(request: &mut ClientRequest, limits: &Limits, body: Incoming) -> Result<(), ApiError> {
+async fn read_forwarded(
+    request: &mut ClientRequest,
+    limits: &Limits,
+    body: Incoming,
+) -> Result<(), ApiError> {
     if body.is_end_stream() || request.method == Method::GET {
         return Ok(());
     }
@@ -71,14 +83,18 @@ async fn read_forwarded(request: &mut ClientRequest, limits: &Limits, body: Inco
     if let Some(model) = member(request, "model").and_then(json::as_str) {
         request.model = model.into();
     }
-    request.stream = member(request, "stream").and_then(json::as_bool).unwrap_or(false);
+    request.stream = member(request, "stream")
+        .and_then(json::as_bool)
+        .unwrap_or(false);
     Ok(())
 }
 
 /// What the gateway itself needs to know of an understood request.
 fn read_members(request: &mut ClientRequest) -> Result<(), ApiError> {
     let model = member(request, "model").ok_or_else(|| missing("model"))?;
-    let model = json::as_str(model).filter(|model| !model.is_empty()).ok_or_else(|| wrong("model", "a non-empty string"))?;
+    let model = json::as_str(model)
+        .filter(|model| !model.is_empty())
+        .ok_or_else(|| wrong("model", "a non-empty string"))?;
     let needed = match request.endpoint {
         Endpoint::Chat => Some(("messages", b'[', "an array of messages")),
         _ => None,
@@ -110,7 +126,12 @@ fn member<'a>(request: &'a ClientRequest, name: &str) -> Option<&'a [u8]> {
 }
 
 fn asks_for_usage(options: &[u8]) -> bool {
-    json::scan(options).is_ok_and(|members| members.get(options, "include_usage").and_then(json::as_bool) == Some(true))
+    json::scan(options).is_ok_and(|members| {
+        members
+            .get(options, "include_usage")
+            .and_then(json::as_bool)
+            == Some(true)
+    })
 }
 
 async fn collect(body: Incoming, headers: &HeaderMap, limits: &Limits) -> Result<Bytes, ApiError> {
@@ -119,21 +140,38 @@ async fn collect(body: Incoming, headers: &HeaderMap, limits: &Limits) -> Result
         return Err(too_large(limits.max_body));
     }
     let whole = collect_frames(body, length, limits.max_body);
-    tokio::time::timeout(limits.body_timeout, whole).await.unwrap_or_else(|_| {
-        Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", "The request's body did not arrive in time.").close())
-    })
+    tokio::time::timeout(limits.body_timeout, whole)
+        .await
+        .unwrap_or_else(|_| {
+            Err(ApiError::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "request_timeout",
+                "The request's body did not arrive in time.",
+            )
+            .close())
+        })
 }
 
 /// Collects a body; one that arrives in a single frame is not copied.
-async fn collect_frames(body: Incoming, length: Option<u64>, limit: u64) -> Result<Bytes, ApiError> {
+async fn collect_frames(
+    body: Incoming,
+    length: Option<u64>,
+    limit: u64,
+) -> Result<Bytes, ApiError> {
     let mut body = Limited::new(body, usize::try_from(limit).unwrap_or(usize::MAX));
     let mut first: Option<Bytes> = None;
     let mut rest = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| {
-            if error.is::<LengthLimitError>() { too_large(limit) } else { cut_short() }
+            if error.is::<LengthLimitError>() {
+                too_large(limit)
+            } else {
+                cut_short()
+            }
         })?;
-        let Ok(data) = frame.into_data() else { continue };
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
         match first.take() {
             None if rest.is_empty() => first = Some(data),
             None => rest.extend_from_slice(&data),
@@ -149,19 +187,28 @@ async fn collect_frames(body: Incoming, length: Option<u64>, limit: u64) -> Resu
 }
 
 fn expect_json(headers: &HeaderMap) -> Result<(), ApiError> {
-    let encoded = headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity");
+    let encoded = headers
+        .get(header::CONTENT_ENCODING)
+        .is_some_and(|encoding| encoding != "identity");
     let content_type = content_type(headers);
     if encoded {
-        return Err(unsupported_media("Compressed request bodies are not understood: send the JSON as it is."));
+        return Err(unsupported_media(
+            "Compressed request bodies are not understood: send the JSON as it is.",
+        ));
     }
     if !content_type.is_empty() && !is_json(content_type) {
-        return Err(unsupported_media("The body must be JSON: send it with `content-type: application/json`."));
+        return Err(unsupported_media(
+            "The body must be JSON: send it with `content-type: application/json`.",
+        ));
     }
     Ok(())
 }
 
 fn content_type(headers: &HeaderMap) -> &str {
-    headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
 }
 
 fn is_json(content_type: &str) -> bool {
@@ -170,11 +217,20 @@ fn is_json(content_type: &str) -> bool {
 }
 
 fn content_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+    headers
+        .get(header::CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
 }
 
 fn unsupported_media(message: &'static str) -> ApiError {
-    ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message)
+    ApiError::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "unsupported_media_type",
+        message,
+    )
 }
 
 fn too_large(limit: u64) -> ApiError {
@@ -187,15 +243,26 @@ fn too_large(limit: u64) -> ApiError {
 }
 
 fn cut_short() -> ApiError {
-    ApiError::invalid("body_cut_short", "The request's body ended before it was complete.").close()
+    ApiError::invalid(
+        "body_cut_short",
+        "The request's body ended before it was complete.",
+    )
+    .close()
 }
 
 fn invalid_json(error: JsonError) -> ApiError {
-    ApiError::invalid("invalid_json", format!("The request's body could not be read: {error}."))
+    ApiError::invalid(
+        "invalid_json",
+        format!("The request's body could not be read: {error}."),
+    )
 }
 
 fn missing(name: &'static str) -> ApiError {
-    ApiError::invalid("missing_required_parameter", format!("`{name}` is missing: the request needs it.")).param(name)
+    ApiError::invalid(
+        "missing_required_parameter",
+        format!("`{name}` is missing: the request needs it."),
+    )
+    .param(name)
 }
 
 fn wrong(name: &'static str, expected: &'static str) -> ApiError {

@@ -25,6 +25,7 @@ use crate::{
 
 /// Options of `ask`.
 #[derive(clap::Args)]
+#[group(skip)]
 pub(super) struct Arguments {
     /// The prompt; read from standard input where it is left out
     prompt: Vec<String>,
@@ -35,7 +36,13 @@ pub(super) struct Arguments {
     #[arg(short, long, value_name = "URL")]
     url: Option<String>,
     /// The caller's key
-    #[arg(short, long, env = "OPENAI_API_KEY", hide_env_values = true, value_name = "KEY")]
+    #[arg(
+        short,
+        long,
+        env = "OPENAI_API_KEY",
+        hide_env_values = true,
+        value_name = "KEY"
+    )]
     key: Option<String>,
     /// Print each event as JSON, for programs
     #[arg(long)]
@@ -60,7 +67,10 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         let loaded = config::load(&arguments.file.config, &process_environment);
         format!("http://{}", loaded.config.server.listen.0)
     });
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return fail(error),
     };
@@ -81,9 +91,13 @@ async fn ask(arguments: &Arguments, url: &str, prompt: &str) -> Result<(), Strin
     };
     let transport = Transport::new(base, options)?;
     let mut headers = HeaderMap::new();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
     if let Some(key) = &arguments.key {
-        let mut value = HeaderValue::from_str(&format!("Bearer {key}")).map_err(|_| "the key cannot be sent in a header")?;
+        let mut value = HeaderValue::from_str(&format!("Bearer {key}"))
+            .map_err(|_| "the key cannot be sent in a header")?;
         value.set_sensitive(true);
         headers.insert(header::AUTHORIZATION, value);
     }
@@ -101,7 +115,12 @@ async fn ask(arguments: &Arguments, url: &str, prompt: &str) -> Result<(), Strin
 
 async fn explain(response: Response<Incoming>) -> String {
     let status = response.status();
-    let body = response.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let body = response
+        .into_body()
+        .collect()
+        .await
+        .map(http_body_util::Collected::to_bytes)
+        .unwrap_or_default();
     let document: Value = serde_json::from_slice(&body).unwrap_or_default();
     match document["error"]["message"].as_str() {
         Some(message) => format!("{status}: {message}"),
@@ -114,7 +133,12 @@ async fn print_stream(response: Response<Incoming>, as_json: bool) -> Result<(),
     let mut splitter = Splitter::new(MAX_EVENT);
     let mut out = std::io::stdout().lock();
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|error| format!("the answer broke off: {error}"))?.into_data() else { continue };
+        let Ok(data) = frame
+            .map_err(|error| format!("the answer broke off: {error}"))?
+            .into_data()
+        else {
+            continue;
+        };
         splitter.push(data);
         while let Some(event) = splitter.next_event().map_err(|error| error.to_string())? {
             let data = sse::data(&event);
@@ -128,9 +152,17 @@ async fn print_stream(response: Response<Incoming>, as_json: bool) -> Result<(),
             let written = if as_json {
                 writeln!(out, "{document}")
             } else {
-                write!(out, "{}", document["choices"][0]["delta"]["content"].as_str().unwrap_or_default())
+                write!(
+                    out,
+                    "{}",
+                    document["choices"][0]["delta"]["content"]
+                        .as_str()
+                        .unwrap_or_default()
+                )
             };
-            written.and_then(|()| out.flush()).map_err(|error| error.to_string())?;
+            written
+                .and_then(|()| out.flush())
+                .map_err(|error| error.to_string())?;
         }
     }
     if !as_json {

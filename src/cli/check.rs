@@ -12,6 +12,7 @@ use crate::{config::Severity, runtime::Runtime};
 
 /// Options of `check`.
 #[derive(clap::Args)]
+#[group(skip)]
 pub(super) struct Arguments {
     #[command(flatten)]
     file: ConfigFile,
@@ -24,7 +25,12 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let (loaded, runtime) = load(&arguments.file.config);
     if arguments.json {
-        let findings: Vec<_> = loaded.findings.sorted().iter().map(crate::config::Finding::to_json).collect();
+        let findings: Vec<_> = loaded
+            .findings
+            .sorted()
+            .iter()
+            .map(crate::config::Finding::to_json)
+            .collect();
         let document = json!({
             "ok": runtime.is_some(),
             "environment": loaded.environment_name,
@@ -44,8 +50,16 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
             None => println!("The config has errors."),
         }
     }
-    let is_clean = loaded.findings.sorted().iter().all(|finding| finding.severity != Severity::Error);
-    if runtime.is_some() && is_clean { ExitCode::SUCCESS } else { ExitCode::from(1) }
+    let is_clean = loaded
+        .findings
+        .sorted()
+        .iter()
+        .all(|finding| finding.severity != Severity::Error);
+    if runtime.is_some() && is_clean {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(1)
+    }
 }
 
 fn describe(runtime: &Runtime) {
@@ -54,8 +68,18 @@ fn describe(runtime: &Runtime) {
         println!(
             "route        {}: {} → {}",
             route.name,
-            route.models.iter().map(crate::routing::pattern::Glob::as_str).collect::<Vec<_>>().join(" | "),
-            route.targets.iter().map(|target| target.label()).collect::<Vec<_>>().join(", "),
+            route
+                .models
+                .iter()
+                .map(crate::routing::pattern::Glob::as_str)
+                .collect::<Vec<_>>()
+                .join(" | "),
+            route
+                .targets
+                .iter()
+                .map(|target| target.label())
+                .collect::<Vec<_>>()
+                .join(", "),
         );
         println!(
             "             retries {}, attempt_timeout {:?}, deadline {:?}, idle_timeout {:?}",

@@ -7,6 +7,7 @@ use crate::mock::{self, Options, Plan};
 
 /// Options of `mock`.
 #[derive(clap::Args)]
+#[group(skip)]
 pub(super) struct Arguments {
     /// Where to listen; port 0 picks a free one
     #[arg(short, long, default_value = "127.0.0.1:9999", value_name = "ADDRESS")]
@@ -25,8 +26,14 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
             Err(error) => return fail(format!("{}: {error}", path.display())),
         },
     };
-    let options = Options { listen: arguments.listen, script };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let options = Options {
+        listen: arguments.listen,
+        script,
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return fail(error),
     };

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 /// Options of `schema`.
 #[derive(clap::Args)]
+#[group(skip)]
 pub(super) struct Arguments {
     /// Print the reference as Markdown instead (docs/configuration.md)
     #[arg(long)]

@@ -21,6 +21,7 @@ use crate::{
 
 /// Options of `serve`.
 #[derive(clap::Args)]
+#[group(skip)]
 pub(super) struct Arguments {
     #[command(flatten)]
     file: ConfigFile,
@@ -33,7 +34,9 @@ const SHOWN_FINDINGS: usize = 50;
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let (loaded, runtime) = load(&arguments.file.config);
     print_findings(&loaded);
-    let Some(runtime) = runtime else { return ExitCode::from(1) };
+    let Some(runtime) = runtime else {
+        return ExitCode::from(1);
+    };
     if let Err(error) = logs::init(&loaded.config.log) {
         return fail(error);
     }
@@ -49,11 +52,15 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
 
 async fn serve(loaded: Loaded, runtime: Runtime, path: PathBuf) -> ExitCode {
     let config = loaded.config;
-    let (clients, operators) = match (bind(config.server.listen.0, "server").await, bind(config.admin.listen.0, "admin").await) {
+    let (clients, operators) = match (
+        bind(config.server.listen.0, "server").await,
+        bind(config.admin.listen.0, "admin").await,
+    ) {
         (Ok(clients), Ok(operators)) => (clients, operators),
         (Err(error), _) | (_, Err(error)) => return fail(error),
     };
-    let (Ok(client_address), Ok(operator_address)) = (clients.local_addr(), operators.local_addr()) else {
+    let (Ok(client_address), Ok(operator_address)) = (clients.local_addr(), operators.local_addr())
+    else {
         return fail("a listener has no address");
     };
     greet(&runtime, client_address, operator_address);
@@ -61,7 +68,11 @@ async fn serve(loaded: Loaded, runtime: Runtime, path: PathBuf) -> ExitCode {
     let gateway = Arc::new(Gateway::new(runtime, &path));
     let (stop, stopped) = watch::channel(false);
     let drained = server::serve(clients, gateway.clone(), limits(&config), stopped);
-    let admin = admin::serve(operators, gateway.clone(), Guard::new(&config.admin.hosts, &[]));
+    let admin = admin::serve(
+        operators,
+        gateway.clone(),
+        Guard::new(&config.admin.hosts, &[]),
+    );
     let signals = obey_signals(gateway, stop);
     tokio::select! {
         drained = drained => {
@@ -92,9 +103,11 @@ fn limits(config: &Config) -> Limits {
 
 /// SIGHUP reads the config again. The first SIGTERM or SIGINT stops in good order, a second one at once.
 async fn obey_signals(gateway: Arc<Gateway>, stop: watch::Sender<bool>) -> ExitCode {
-    let (Ok(mut hangup), Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::hangup()), signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
+    let (Ok(mut hangup), Ok(mut terminate), Ok(mut interrupt)) = (
+        signal(SignalKind::hangup()),
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
         return fail("cannot listen for signals");
     };
     let mut stopping = false;
@@ -111,7 +124,10 @@ async fn obey_signals(gateway: Arc<Gateway>, stop: watch::Sender<bool>) -> ExitC
             tracing::warn!(signal = name, "stopping at once");
             return ExitCode::from(130);
         }
-        tracing::info!(signal = name, "stopping: no new connections, exchanges may finish; a second signal stops at once");
+        tracing::info!(
+            signal = name,
+            "stopping: no new connections, exchanges may finish; a second signal stops at once"
+        );
         gateway.drain();
         stop.send_replace(true);
     }
@@ -122,7 +138,10 @@ fn reload(gateway: &Gateway) {
         Ok(runtime) => tracing::info!(generation = runtime.generation, "config reloaded"),
         Err(loaded) => {
             for finding in loaded.findings.sorted().iter().take(SHOWN_FINDINGS) {
-                tracing::error!(finding = Renderer::default().render(finding), "config refused");
+                tracing::error!(
+                    finding = Renderer::default().render(finding),
+                    "config refused"
+                );
             }
             tracing::error!("the new config has errors: the old one stays in force");
         }
@@ -145,7 +164,13 @@ fn greet(runtime: &Runtime, clients: SocketAddr, operators: SocketAddr) {
 
 /// The stages in their order, with `route` among them.
 pub(super) fn pipeline_line(runtime: &Runtime) -> String {
-    let names = |phases: &Phases| phases.stages().iter().map(|stage| stage.name.to_string()).collect::<Vec<_>>();
+    let names = |phases: &Phases| {
+        phases
+            .stages()
+            .iter()
+            .map(|stage| stage.name.to_string())
+            .collect::<Vec<_>>()
+    };
     let mut all = names(&runtime.pipeline.above);
     all.push("route".to_owned());
     all.extend(names(&runtime.pipeline.below));
@@ -155,10 +180,22 @@ pub(super) fn pipeline_line(runtime: &Runtime) -> String {
 /// Each route with its patterns and targets.
 pub(super) fn route_lines(runtime: &Runtime) -> Vec<String> {
     let route_line = |route: &std::sync::Arc<crate::routing::route::Route>| {
-        let patterns = if route.paths.is_empty() { &route.models } else { &route.paths };
-        let patterns: Vec<_> = patterns.iter().map(crate::routing::pattern::Glob::as_str).collect();
+        let patterns = if route.paths.is_empty() {
+            &route.models
+        } else {
+            &route.paths
+        };
+        let patterns: Vec<_> = patterns
+            .iter()
+            .map(crate::routing::pattern::Glob::as_str)
+            .collect();
         let targets: Vec<_> = route.targets.iter().map(|target| target.label()).collect();
-        format!("{}: {} → {}", route.name, patterns.join(" | "), targets.join(", "))
+        format!(
+            "{}: {} → {}",
+            route.name,
+            patterns.join(" | "),
+            targets.join(", ")
+        )
     };
     runtime.routes.0.iter().map(route_line).collect()
 }

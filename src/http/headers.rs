@@ -69,7 +69,10 @@ pub fn for_upstream(
         forward_more(request, provider, &mut headers);
     }
     for (name, value) in codec {
-        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value)) {
+        if let (Ok(name), Ok(value)) = (
+            HeaderName::from_bytes(name.as_bytes()),
+            HeaderValue::from_str(value),
+        ) {
             headers.insert(name, value);
         }
     }
@@ -86,11 +89,21 @@ pub fn for_upstream(
 }
 
 fn forward_more(request: &ClientRequest, provider: &Provider, headers: &mut HeaderMap) {
-    let connection = request.headers.get(header::CONNECTION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let connection = request
+        .headers
+        .get(header::CONNECTION)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     for (name, value) in &request.headers {
-        let hop_by_hop = connection.split(',').any(|named| named.trim().eq_ignore_ascii_case(name.as_str()));
-        let wanted = provider.forward_headers.iter().any(|glob| glob.matches(name.as_str()));
-        if wanted && !hop_by_hop && !NEVER_TO_UPSTREAM.contains(name) && !TO_UPSTREAM.contains(name) {
+        let hop_by_hop = connection
+            .split(',')
+            .any(|named| named.trim().eq_ignore_ascii_case(name.as_str()));
+        let wanted = provider
+            .forward_headers
+            .iter()
+            .any(|glob| glob.matches(name.as_str()));
+        if wanted && !hop_by_hop && !NEVER_TO_UPSTREAM.contains(name) && !TO_UPSTREAM.contains(name)
+        {
             headers.append(name.clone(), value.clone());
         }
     }

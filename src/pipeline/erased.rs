@@ -15,9 +15,17 @@ pub trait ErasedStage: Send + Sync {
     /// See [`Stage::begin`].
     fn begin(&self) -> Box<State>;
     /// See [`Stage::on_request`].
-    fn on_request(&self, state: &mut State, exchange: &mut dyn Exchange) -> Result<Flow, StageError>;
+    fn on_request(
+        &self,
+        state: &mut State,
+        exchange: &mut dyn Exchange,
+    ) -> Result<Flow, StageError>;
     /// See [`Stage::on_response`].
-    fn on_response(&self, state: &mut State, exchange: &mut dyn Exchange) -> Result<Flow, StageError>;
+    fn on_response(
+        &self,
+        state: &mut State,
+        exchange: &mut dyn Exchange,
+    ) -> Result<Flow, StageError>;
     /// See [`Stage::on_chunk`].
     fn on_chunk(
         &self,
@@ -49,11 +57,19 @@ impl<S: Stage> ErasedStage for Native<S> {
         Box::new(self.0.begin())
     }
 
-    fn on_request(&self, state: &mut State, exchange: &mut dyn Exchange) -> Result<Flow, StageError> {
+    fn on_request(
+        &self,
+        state: &mut State,
+        exchange: &mut dyn Exchange,
+    ) -> Result<Flow, StageError> {
         self.0.on_request(Self::state(state)?, exchange)
     }
 
-    fn on_response(&self, state: &mut State, exchange: &mut dyn Exchange) -> Result<Flow, StageError> {
+    fn on_response(
+        &self,
+        state: &mut State,
+        exchange: &mut dyn Exchange,
+    ) -> Result<Flow, StageError> {
         self.0.on_response(Self::state(state)?, exchange)
     }
 

@@ -46,7 +46,11 @@ pub struct Ends {
 }
 
 /// Answers one request. Dropping the future, or later the body, is the client leaving.
-pub async fn serve(runtime: Arc<Runtime>, ends: Ends, request: Request<Incoming>) -> Response<ReplyBody> {
+pub async fn serve(
+    runtime: Arc<Runtime>,
+    ends: Ends,
+    request: Request<Incoming>,
+) -> Response<ReplyBody> {
     let (parts, body) = request.into_parts();
     let mut exchange = Box::new(Exchange::open(runtime, ends, &parts));
     let answer = exchange.answer(ends, parts, body).await;
@@ -80,7 +84,9 @@ impl Exchange {
         let request = ClientRequest {
             id: request_id(&parts.headers),
             started: Instant::now(),
-            created: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+            created: SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |since| since.as_secs()),
             peer: ends.peer.ip().to_canonical(),
             method: parts.method.clone(),
             path: parts.uri.path().into(),
@@ -101,7 +107,10 @@ impl Exchange {
             route: None,
             states: States::default(),
             vars: Vars::default(),
-            head: ReplyHead { status: StatusCode::OK, headers: HeaderMap::new() },
+            head: ReplyHead {
+                status: StatusCode::OK,
+                headers: HeaderMap::new(),
+            },
             tried: Vec::new(),
             origin: None,
             record: access::Record::default(),
@@ -109,7 +118,12 @@ impl Exchange {
     }
 
     /// The way in: admitted, read, routed, through the stages above `route`, and answered by what stands at `route`.
-    async fn answer(&mut self, ends: Ends, parts: Parts, body: Incoming) -> Result<Answer, ApiError> {
+    async fn answer(
+        &mut self,
+        ends: Ends,
+        parts: Parts,
+        body: Incoming,
+    ) -> Result<Answer, ApiError> {
         self.admit(ends, &parts)?;
         if parts.method == Method::OPTIONS && self.origin.is_some() {
             return Ok(preflight());
@@ -136,7 +150,11 @@ impl Exchange {
 
     /// Turns away what a web page of another origin has sent.
     fn admit(&mut self, ends: Ends, parts: &Parts) -> Result<(), ApiError> {
-        match self.runtime.guard.admit(&parts.uri, &parts.headers, ends.local) {
+        match self
+            .runtime
+            .guard
+            .admit(&parts.uri, &parts.headers, ends.local)
+        {
             Ok(origin) => {
                 self.origin = origin.cloned();
                 Ok(())
@@ -154,7 +172,12 @@ impl Exchange {
         }
     }
 
-    async fn read(&mut self, headers: HeaderMap, call: Call<'_>, body: Incoming) -> Result<(), ApiError> {
+    async fn read(
+        &mut self,
+        headers: HeaderMap,
+        call: Call<'_>,
+        body: Incoming,
+    ) -> Result<(), ApiError> {
         let limits = self.runtime.limits;
         // Nobody else holds the request yet.
         let Some(request) = Arc::get_mut(&mut self.request) else {
@@ -184,7 +207,10 @@ impl Exchange {
             route: route.clone(),
         };
         match flight::answer(&context, &self.vars, &mut self.tried).await {
-            Ok(attempt) => Ok(Answer { head: attempt.head.clone(), content: Content::Attempt(Box::new(attempt)) }),
+            Ok(attempt) => Ok(Answer {
+                head: attempt.head.clone(),
+                content: Content::Attempt(Box::new(attempt)),
+            }),
             Err(NoAnswer::Reply(reply)) => Ok(reply.into()),
             Err(NoAnswer::Error(error, outcome)) => {
                 self.record.outcome = Some(outcome);
@@ -197,8 +223,17 @@ impl Exchange {
     async fn models(&mut self, name: Option<&str>) -> Result<Answer, ApiError> {
         let body = models::answer(&self.runtime, &self.request, name).await?;
         let mut headers = HeaderMap::with_capacity(12);
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        Ok(Answer { head: ReplyHead { status: StatusCode::OK, headers }, content: Content::Full(Some(body)) })
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
+        Ok(Answer {
+            head: ReplyHead {
+                status: StatusCode::OK,
+                headers,
+            },
+            content: Content::Full(Some(body)),
+        })
     }
 
     /// The way out: the head through the stages that were entered, the gateway's own headers, and the body with
@@ -246,11 +281,15 @@ impl Exchange {
         }
         if let Some(origin) = &self.origin {
             headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-            headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("*"));
+            headers.insert(
+                header::ACCESS_CONTROL_EXPOSE_HEADERS,
+                HeaderValue::from_static("*"),
+            );
             headers.append(header::VARY, HeaderValue::from_static("origin"));
         }
         if self.runtime.expose == Expose::Full {
-            self.record.expose(headers, self.tried.len(), self.request.started);
+            self.record
+                .expose(headers, self.tried.len(), self.request.started);
         }
     }
 
@@ -274,21 +313,33 @@ impl Exchange {
     }
 
     fn error_answer(&mut self, error: ApiError) -> Answer {
-        let outcome = if error.status.is_server_error() { Outcome::InternalError } else { Outcome::ClientError };
+        let outcome = if error.status.is_server_error() {
+            Outcome::InternalError
+        } else {
+            Outcome::ClientError
+        };
         self.record.outcome.get_or_insert(outcome);
         self.record.error = Some(error.code.to_string());
         Answer::from(error)
     }
 
     /// One piece of the body on its way out, through the chunk hooks; `None` where nothing of it is left.
-    pub(super) fn on_chunk(&mut self, bytes: Bytes, usage: Option<Usage>) -> Result<Option<Bytes>, Broken> {
+    pub(super) fn on_chunk(
+        &mut self,
+        bytes: Bytes,
+        usage: Option<Usage>,
+    ) -> Result<Option<Bytes>, Broken> {
         self.record.usage = usage.or(self.record.usage);
         let runtime = self.runtime.clone();
         if !runtime.pipeline.above.wants_chunks(&self.states) {
             return Ok(Some(bytes));
         }
         let (states, mut view) = self.view();
-        runtime.pipeline.above.on_chunk(states, &mut view, bytes).map_err(Broken::stopped)
+        runtime
+            .pipeline
+            .above
+            .on_chunk(states, &mut view, bytes)
+            .map_err(Broken::stopped)
     }
 
     /// Whether any stage may still change the length of the body.
@@ -322,19 +373,32 @@ impl From<Reply> for Answer {
     fn from(reply: Reply) -> Self {
         let mut headers = HeaderMap::with_capacity(reply.headers.len() + 8);
         for (name, value) in &reply.headers {
-            if let (Ok(name), Ok(value)) = (http::HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value)) {
+            if let (Ok(name), Ok(value)) = (
+                http::HeaderName::from_bytes(name.as_bytes()),
+                HeaderValue::from_str(value),
+            ) {
                 headers.append(name, value);
             }
         }
-        let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Self { head: ReplyHead { status, headers }, content: Content::Full(Some(reply.body)) }
+        let status =
+            StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Self {
+            head: ReplyHead { status, headers },
+            content: Content::Full(Some(reply.body)),
+        }
     }
 }
 
 impl From<ApiError> for Answer {
     fn from(error: ApiError) -> Self {
-        let head = ReplyHead { status: error.status, headers: error.headers() };
-        Self { head, content: Content::Full(Some(error.to_json())) }
+        let head = ReplyHead {
+            status: error.status,
+            headers: error.headers(),
+        };
+        Self {
+            head,
+            content: Content::Full(Some(error.to_json())),
+        }
     }
 }
 
@@ -345,10 +409,25 @@ fn stop_error(stop: Stop) -> ApiError {
 /// The answer to a web page that asks whether it may call.
 fn preflight() -> Answer {
     let mut headers = HeaderMap::with_capacity(8);
-    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, DELETE"));
-    headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("*, authorization"));
-    headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
-    Answer { head: ReplyHead { status: StatusCode::NO_CONTENT, headers }, content: Content::Full(None) }
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_METHODS,
+        HeaderValue::from_static("GET, POST, DELETE"),
+    );
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_HEADERS,
+        HeaderValue::from_static("*, authorization"),
+    );
+    headers.insert(
+        header::ACCESS_CONTROL_MAX_AGE,
+        HeaderValue::from_static("600"),
+    );
+    Answer {
+        head: ReplyHead {
+            status: StatusCode::NO_CONTENT,
+            headers,
+        },
+        content: Content::Full(None),
+    }
 }
 
 /// The client's own `x-request-id` if it is short and plain, else a fresh one, ordered by time.
@@ -356,7 +435,10 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
     let is_sane = |id: &&HeaderValue| {
         !id.is_empty()
             && id.len() <= 128
-            && id.as_bytes().iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(byte))
+            && id
+                .as_bytes()
+                .iter()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(byte))
     };
     if let Some(id) = headers.get("x-request-id").filter(is_sane) {
         return id.clone();

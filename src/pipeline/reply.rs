@@ -49,7 +49,12 @@ impl ReplyBody {
                 Content::Ended => Some(0),
             }
         };
-        Self { exchange, content, sent: 0, length }
+        Self {
+            exchange,
+            content,
+            sent: 0,
+            length,
+        }
     }
 
     fn poll_bytes(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Cut>>> {
@@ -60,8 +65,15 @@ impl ReplyBody {
                     None => return Poll::Ready(None),
                 },
                 Content::Attempt(attempt) => match std::task::ready!(attempt.poll_piece(context)) {
-                    Some(Ok(piece)) if piece.is_usage && !self.exchange.request().include_usage => continue,
-                    Some(Ok(piece)) => (piece.bytes, attempt.answer().and_then(crate::routing::answer::Answer::usage)),
+                    Some(Ok(piece)) if piece.is_usage && !self.exchange.request().include_usage => {
+                        continue;
+                    }
+                    Some(Ok(piece)) => (
+                        piece.bytes,
+                        attempt
+                            .answer()
+                            .and_then(crate::routing::answer::Answer::usage),
+                    ),
                     Some(Err(broken)) => return Poll::Ready(self.break_off(broken)),
                     None => return Poll::Ready(None),
                 },
@@ -84,7 +96,12 @@ impl ReplyBody {
 
     /// After the commit a stream may only end with one error event, anything else only by closing.
     fn break_off(&mut self, broken: Broken) -> Option<Result<Bytes, Cut>> {
-        tracing::warn!(request_id = self.exchange.request().id(), detail = broken.detail, code = &*broken.error.code, "reply broke off");
+        tracing::warn!(
+            request_id = self.exchange.request().id(),
+            detail = broken.detail,
+            code = &*broken.error.code,
+            "reply broke off"
+        );
         let record = self.exchange.record();
         record.outcome = Some(broken.outcome);
         record.error = Some(broken.error.code.to_string());
@@ -99,7 +116,8 @@ impl ReplyBody {
 
     /// Lets go of the content, telling its attempt how things went.
     fn end(&mut self, outcome: Outcome) {
-        if let Content::Attempt(mut attempt) = std::mem::replace(&mut self.content, Content::Ended) {
+        if let Content::Attempt(mut attempt) = std::mem::replace(&mut self.content, Content::Ended)
+        {
             self.exchange.record().finish(&attempt);
             attempt.end(outcome);
         }
@@ -109,7 +127,9 @@ impl ReplyBody {
     fn is_delivered(&self) -> bool {
         match &self.content {
             Content::Full(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
-            Content::Attempt(attempt) => attempt.is_delivered() || self.length.is_some_and(|length| self.sent >= length),
+            Content::Attempt(attempt) => {
+                attempt.is_delivered() || self.length.is_some_and(|length| self.sent >= length)
+            }
             Content::Ended => true,
         }
     }
@@ -119,8 +139,13 @@ impl Body for ReplyBody {
     type Data = Bytes;
     type Error = Cut;
 
-    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
-        self.get_mut().poll_bytes(context).map(|bytes| bytes.map(|bytes| bytes.map(Frame::data)))
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        self.get_mut()
+            .poll_bytes(context)
+            .map(|bytes| bytes.map(|bytes| bytes.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -132,7 +157,9 @@ impl Body for ReplyBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.length.map_or_else(SizeHint::default, |length| SizeHint::with_exact(length - self.sent.min(length)))
+        self.length.map_or_else(SizeHint::default, |length| {
+            SizeHint::with_exact(length - self.sent.min(length))
+        })
     }
 }
 

@@ -16,7 +16,10 @@ impl Vars {
     /// The note under `key`.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&[u8]> {
-        self.0.iter().find(|(name, _)| &**name == key).map(|(_, value)| &**value)
+        self.0
+            .iter()
+            .find(|(name, _)| &**name == key)
+            .map(|(_, value)| &**value)
     }
 
     /// Leaves or removes a note.
@@ -128,7 +131,10 @@ impl ClientRequest {
 
     /// Changes a field; above `route` only.
     pub fn set(&mut self, field: Field, key: &str, value: Option<&[u8]>) -> Result<(), SetError> {
-        let text = value.map(std::str::from_utf8).transpose().map_err(|_| SetError::Invalid);
+        let text = value
+            .map(std::str::from_utf8)
+            .transpose()
+            .map_err(|_| SetError::Invalid);
         match field {
             Field::Model => self.model = text?.ok_or(SetError::Invalid)?.into(),
             Field::CallerId => self.caller.id = text?.map(Into::into),
@@ -151,7 +157,11 @@ impl ClientRequest {
 }
 
 /// Sets or removes a header, if its name and value can be one.
-pub(crate) fn set_header(headers: &mut HeaderMap, name: &str, value: Option<&[u8]>) -> Result<(), SetError> {
+pub(crate) fn set_header(
+    headers: &mut HeaderMap,
+    name: &str,
+    value: Option<&[u8]>,
+) -> Result<(), SetError> {
     let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| SetError::Invalid)?;
     match value {
         Some(value) => {

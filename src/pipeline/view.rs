@@ -42,7 +42,8 @@ impl Exchange for ExchangeView<'_> {
     }
 
     fn number(&self, field: Field) -> Option<u64> {
-        reply_number(field, self.reply.as_deref(), self.usage).or_else(|| self.request.number(field))
+        reply_number(field, self.reply.as_deref(), self.usage)
+            .or_else(|| self.request.number(field))
     }
 
     fn set(&mut self, field: Field, key: &str, value: Option<&[u8]>) -> Result<(), SetError> {
@@ -137,7 +138,8 @@ impl Exchange for AttemptView<'_> {
     fn number(&self, field: Field) -> Option<u64> {
         match field {
             Field::Attempt => Some(u64::from(self.number)),
-            _ => reply_number(field, self.reply.as_deref(), self.usage).or_else(|| self.request.number(field)),
+            _ => reply_number(field, self.reply.as_deref(), self.usage)
+                .or_else(|| self.request.number(field)),
         }
     }
 
@@ -165,7 +167,11 @@ fn reply_header<'a>(reply: Option<&'a ReplyHead>, key: &str) -> Option<&'a [u8]>
     reply?.headers.get(key).map(HeaderValue::as_bytes)
 }
 
-fn set_reply_header(reply: Option<&mut ReplyHead>, key: &str, value: Option<&[u8]>) -> Result<(), SetError> {
+fn set_reply_header(
+    reply: Option<&mut ReplyHead>,
+    key: &str,
+    value: Option<&[u8]>,
+) -> Result<(), SetError> {
     set_header(&mut reply.ok_or(SetError::ReadOnly)?.headers, key, value)
 }
 

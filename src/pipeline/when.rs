@@ -23,7 +23,11 @@ impl When {
     /// Whether a stage with this condition is to be entered.
     pub fn matches(&self, exchange: &mut dyn Exchange) -> bool {
         let exchange = &*exchange;
-        let model = || exchange.text(Field::TargetModel, "").or_else(|| exchange.text(Field::Model, ""));
+        let model = || {
+            exchange
+                .text(Field::TargetModel, "")
+                .or_else(|| exchange.text(Field::Model, ""))
+        };
         any(&self.provider, || exchange.text(Field::Provider, ""))
             && any(&self.model, model)
             && any(&self.path, || exchange.text(Field::Path, ""))

@@ -2,7 +2,9 @@
 
 use std::any::Any;
 
-use millgate_plugin::{Answer, Call, Endpoint, HeadFlow, Provider, Refusal, RefusalKind, UpstreamHead, UpstreamRequest};
+use millgate_plugin::{
+    Answer, Call, Endpoint, HeadFlow, Provider, Refusal, RefusalKind, UpstreamHead, UpstreamRequest,
+};
 
 /// What a codec remembers of an attempt.
 pub type State = dyn Any + Send;
@@ -26,7 +28,13 @@ pub trait ErasedProvider: Send + Sync {
     /// See [`Provider::on_head`].
     fn on_head(&self, state: &mut State, head: &UpstreamHead<'_>) -> HeadFlow;
     /// See [`Provider::on_data`].
-    fn on_data(&self, state: &mut State, data: &[u8], end: bool, out: &mut Vec<u8>) -> Result<(), Refusal>;
+    fn on_data(
+        &self,
+        state: &mut State,
+        data: &[u8],
+        end: bool,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Refusal>;
     /// See [`Provider::on_error`].
     fn on_error(&self, status: u16, body: &[u8]) -> Option<Refusal>;
     /// See [`Provider::answer`].
@@ -37,7 +45,10 @@ pub trait ErasedProvider: Send + Sync {
 pub struct Native<P>(pub P);
 
 fn foreign_state() -> Refusal {
-    Refusal::new(RefusalKind::Internal, "the codec was called with another codec's state")
+    Refusal::new(
+        RefusalKind::Internal,
+        "the codec was called with another codec's state",
+    )
 }
 
 impl<P: Provider> ErasedProvider for Native<P> {
@@ -66,7 +77,8 @@ impl<P: Provider> ErasedProvider for Native<P> {
     }
 
     fn encode(&self, state: &mut State, call: &Call<'_>) -> Result<UpstreamRequest, Refusal> {
-        self.0.encode(state.downcast_mut().ok_or_else(foreign_state)?, call)
+        self.0
+            .encode(state.downcast_mut().ok_or_else(foreign_state)?, call)
     }
 
     fn on_head(&self, state: &mut State, head: &UpstreamHead<'_>) -> HeadFlow {
@@ -75,8 +87,19 @@ impl<P: Provider> ErasedProvider for Native<P> {
             .map_or(HeadFlow::Passthrough, |state| self.0.on_head(state, head))
     }
 
-    fn on_data(&self, state: &mut State, data: &[u8], end: bool, out: &mut Vec<u8>) -> Result<(), Refusal> {
-        self.0.on_data(state.downcast_mut().ok_or_else(foreign_state)?, data, end, out)
+    fn on_data(
+        &self,
+        state: &mut State,
+        data: &[u8],
+        end: bool,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Refusal> {
+        self.0.on_data(
+            state.downcast_mut().ok_or_else(foreign_state)?,
+            data,
+            end,
+            out,
+        )
     }
 
     fn on_error(&self, status: u16, body: &[u8]) -> Option<Refusal> {

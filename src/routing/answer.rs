@@ -15,10 +15,19 @@ use bytes::Bytes;
 use http_body::Body;
 use hyper::body::Incoming;
 use millgate_plugin::{Endpoint, Refusal};
-use tokio::{sync::mpsc, time::{Instant, Sleep}};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, Sleep},
+};
 
-use super::{scanner::{self, ReplyError, StreamScanner, Usage}, transport::chain};
-use crate::{http::{json, sse::Splitter}, providers::erased::ErasedProvider};
+use super::{
+    scanner::{self, ReplyError, StreamScanner, Usage},
+    transport::chain,
+};
+use crate::{
+    http::{json, sse::Splitter},
+    providers::erased::ErasedProvider,
+};
 
 /// The most that one event may hold: images come as base64 within events.
 const MAX_EVENT: usize = 32 << 20;
@@ -58,7 +67,10 @@ impl Shape {
     /// The shape of an endpoint's event stream.
     #[must_use]
     pub fn events(endpoint: Endpoint) -> Self {
-        Self::Events { splitter: Splitter::new(MAX_EVENT), scanner: StreamScanner::new(endpoint) }
+        Self::Events {
+            splitter: Splitter::new(MAX_EVENT),
+            scanner: StreamScanner::new(endpoint),
+        }
     }
 }
 
@@ -192,7 +204,9 @@ impl Answer {
     #[must_use]
     pub fn exact_size(&self) -> Option<u64> {
         match (&self.source, &self.shape) {
-            (Source::Upstream(body), Shape::Raw) if self.decoder.is_none() => body.size_hint().exact(),
+            (Source::Upstream(body), Shape::Raw) if self.decoder.is_none() => {
+                body.size_hint().exact()
+            }
             _ => None,
         }
     }
@@ -202,11 +216,20 @@ impl Answer {
         if matches!(self.source, Source::Ended) {
             return;
         }
-        let idle = if self.progress == Progress::Done { AFTER_DONE } else { idle };
+        let idle = if self.progress == Progress::Done {
+            AFTER_DONE
+        } else {
+            idle
+        };
         let now = Instant::now();
         let end = whole.map(|whole| now + whole);
         let first = end.map_or(now + idle, |end| end.min(now + idle));
-        self.timer = Some(Timer { idle, end, silent_since: now, sleep: Box::pin(tokio::time::sleep_until(first)) });
+        self.timer = Some(Timer {
+            idle,
+            end,
+            silent_since: now,
+            sleep: Box::pin(tokio::time::sleep_until(first)),
+        });
     }
 
     /// The next piece; `None` when there is no more. Nothing follows a fault.
@@ -246,7 +269,9 @@ impl Answer {
                             return Poll::Ready(Some(Ok(data)));
                         }
                     }
-                    Some(Err(error)) => return Poll::Ready(Some(Err(Fault::Broken(chain(&error))))),
+                    Some(Err(error)) => {
+                        return Poll::Ready(Some(Err(Fault::Broken(chain(&error)))));
+                    }
                     None => return Poll::Ready(None),
                 }
             },
@@ -310,13 +335,21 @@ impl Answer {
         match &mut self.shape {
             Shape::Raw => {
                 self.progress = self.progress.max(Progress::Content);
-                self.ready.push_back(Ok(Piece { bytes, is_usage: false }));
+                self.ready.push_back(Ok(Piece {
+                    bytes,
+                    is_usage: false,
+                }));
             }
             Shape::Document(parts) => {
                 parts.push(bytes);
                 if parts.iter().map(Bytes::len).sum::<usize>() > MAX_DOCUMENT {
                     let parts = std::mem::take(parts);
-                    self.ready.extend(parts.into_iter().map(|bytes| Ok(Piece { bytes, is_usage: false })));
+                    self.ready.extend(parts.into_iter().map(|bytes| {
+                        Ok(Piece {
+                            bytes,
+                            is_usage: false,
+                        })
+                    }));
                     self.shape = Shape::Raw;
                     self.progress = Progress::Content;
                 }
@@ -327,9 +360,14 @@ impl Answer {
     }
 
     fn cut_events(&mut self, bytes: Bytes) -> Result<(), Fault> {
-        let Shape::Events { splitter, scanner } = &mut self.shape else { return Ok(()) };
+        let Shape::Events { splitter, scanner } = &mut self.shape else {
+            return Ok(());
+        };
         splitter.push(bytes);
-        while let Some(event) = splitter.next_event().map_err(|error| Fault::Bad(error.to_string()))? {
+        while let Some(event) = splitter
+            .next_event()
+            .map_err(|error| Fault::Bad(error.to_string()))?
+        {
             let mark = scanner.look(&event);
             // A response that fails after it has begun says so in an event of its own, which its client knows.
             if let Some(error) = mark.error
@@ -354,26 +392,35 @@ impl Answer {
                 timer.sleep.as_mut().reset(Instant::now() + AFTER_DONE);
             }
             self.progress = self.progress.max(reached);
-            self.ready.push_back(Ok(Piece { bytes: event, is_usage: mark.usage_only }));
+            self.ready.push_back(Ok(Piece {
+                bytes: event,
+                is_usage: mark.usage_only,
+            }));
         }
         Ok(())
     }
 
     /// A complete document: it must be JSON, and not an error in disguise.
     fn finish_document(&mut self, document: Bytes) -> Result<(), Fault> {
-        json::scan(&document).map_err(|error| Fault::Bad(format!("the reply is not a JSON object ({error})")))?;
+        json::scan(&document)
+            .map_err(|error| Fault::Bad(format!("the reply is not a JSON object ({error})")))?;
         if let Some(error) = scanner::reply_error(&document) {
             return Err(Fault::Reported(Box::new(error)));
         }
         self.usage = scanner::reply_usage(&document);
         self.progress = Progress::Done;
-        self.ready.push_back(Ok(Piece { bytes: document, is_usage: false }));
+        self.ready.push_back(Ok(Piece {
+            bytes: document,
+            is_usage: false,
+        }));
         Ok(())
     }
 
     /// While nothing comes: ready once a limit has run out, or after `[DONE]`.
     fn poll_timer(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Fault>> {
-        let Some(timer) = &mut self.timer else { return Poll::Pending };
+        let Some(timer) = &mut self.timer else {
+            return Poll::Pending;
+        };
         loop {
             std::task::ready!(timer.sleep.as_mut().poll(context));
             let now = Instant::now();
@@ -384,7 +431,10 @@ impl Answer {
             if now >= silent_until {
                 return Poll::Ready(Err(Fault::Idle));
             }
-            timer.sleep.as_mut().reset(timer.end.map_or(silent_until, |end| end.min(silent_until)));
+            timer
+                .sleep
+                .as_mut()
+                .reset(timer.end.map_or(silent_until, |end| end.min(silent_until)));
         }
     }
 }

@@ -36,9 +36,19 @@ pub fn start(
             request_id: request.id(),
             created: request.created,
         };
-        let mut writer = Writer { sender: sender.clone(), runtime };
-        let answered = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| codec.answer(&call, &mut writer)))
-            .unwrap_or_else(|_| Err(Refusal::new(RefusalKind::Internal, "The provider panicked.")));
+        let mut writer = Writer {
+            sender: sender.clone(),
+            runtime,
+        };
+        let answered = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            codec.answer(&call, &mut writer)
+        }))
+        .unwrap_or_else(|_| {
+            Err(Refusal::new(
+                RefusalKind::Internal,
+                "The provider panicked.",
+            ))
+        });
         if let Err(refusal) = answered {
             // The reader may have gone; then nobody wants to know.
             let _ = sender.blocking_send(Err(refusal));
@@ -51,7 +61,11 @@ pub fn start(
 #[must_use]
 pub fn headers(request: &ClientRequest) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(12);
-    let content_type = if request.stream { "text/event-stream; charset=utf-8" } else { "application/json" };
+    let content_type = if request.stream {
+        "text/event-stream; charset=utf-8"
+    } else {
+        "application/json"
+    };
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers
 }
@@ -63,12 +77,16 @@ struct Writer {
 
 impl Answer for Writer {
     fn emit(&mut self, bytes: Vec<u8>) -> Result<(), Gone> {
-        self.sender.blocking_send(Ok(Bytes::from(bytes))).map_err(|_| Gone)
+        self.sender
+            .blocking_send(Ok(Bytes::from(bytes)))
+            .map_err(|_| Gone)
     }
 
     fn wait(&mut self, time: Duration) -> Result<(), Gone> {
         let sender = &self.sender;
-        let left = self.runtime.block_on(async { tokio::time::timeout(time, sender.closed()).await.is_ok() });
+        let left = self
+            .runtime
+            .block_on(async { tokio::time::timeout(time, sender.closed()).await.is_ok() });
         if left { Err(Gone) } else { Ok(()) }
     }
 }

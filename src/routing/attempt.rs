@@ -7,7 +7,9 @@ use http::{HeaderMap, Method, Response, StatusCode, header};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use millgate_plugin::{Call, Endpoint, HeadFlow, Outcome, Refusal, Reply, UpstreamHead, UpstreamRequest};
+use millgate_plugin::{
+    Call, Endpoint, HeadFlow, Outcome, Refusal, Reply, UpstreamHead, UpstreamRequest,
+};
 
 use super::{
     answer::{Answer, Fault, Piece, Shape, Source},
@@ -86,7 +88,9 @@ impl Attempt {
     /// The `number`th attempt of an exchange; `vars` are the notes of the stages above `route`.
     #[must_use]
     pub fn new(context: Context, target: Arc<Target>, number: u32, vars: Vars) -> Self {
-        let model = target.model_for(context.request.endpoint, &context.request.model).into();
+        let model = target
+            .model_for(context.request.endpoint, &context.request.model)
+            .into();
         Self {
             _busy: target.busy.enter(),
             context,
@@ -96,7 +100,10 @@ impl Attempt {
             states: States::default(),
             vars,
             edits: HeaderEdits::default(),
-            head: ReplyHead { status: StatusCode::OK, headers: HeaderMap::new() },
+            head: ReplyHead {
+                status: StatusCode::OK,
+                headers: HeaderMap::new(),
+            },
             answer: None,
             held: std::collections::VecDeque::new(),
             ended: false,
@@ -107,20 +114,31 @@ impl Attempt {
     pub async fn run(&mut self) -> Result<(), NotCommitted> {
         let pipeline = self.context.pipeline.clone();
         let (states, mut view) = self.view();
-        pipeline.below.on_request(states, &mut view).await.map_err(stopped)?;
+        pipeline
+            .below
+            .on_request(states, &mut view)
+            .await
+            .map_err(stopped)?;
 
         let codec = self.target.provider.codec.clone();
         if !codec.serves(self.context.request.endpoint) {
             return Err(self.unsupported().into());
         }
-        let body = effective::body(&self.context.request, &self.context.route, &self.target, &self.model);
+        let body = effective::body(
+            &self.context.request,
+            &self.context.route,
+            &self.target,
+            &self.model,
+        );
         let mut state = codec.begin();
         let answer = if codec.answers() {
             let answers = answering::start(codec, &self.context.request, &self.model, body);
             self.head.headers = answering::headers(&self.context.request);
             Answer::new(Source::Answering(answers), self.expected_shape(), None)
         } else {
-            let request = codec.encode(&mut *state, &self.call(&body)).map_err(Failure::refused)?;
+            let request = codec
+                .encode(&mut *state, &self.call(&body))
+                .map_err(Failure::refused)?;
             let response = self.send(request, body).await?;
             self.judge(response, state).await?
         };
@@ -129,7 +147,10 @@ impl Attempt {
 
         let (states, mut view) = self.view();
         let mut replaced = None;
-        pipeline.below.on_response(states, &mut view, |_, stop| replaced = Some(stop)).await;
+        pipeline
+            .below
+            .on_response(states, &mut view, |_, stop| replaced = Some(stop))
+            .await;
         match replaced {
             None => Ok(()),
             Some(stop) => Err(stopped(stop)),
@@ -178,7 +199,11 @@ impl Attempt {
     }
 
     /// Sends the request; a connection that had died in the pool is replaced once, for free.
-    async fn send(&mut self, encoded: UpstreamRequest, body: Bytes) -> Result<Response<Incoming>, Failure> {
+    async fn send(
+        &mut self,
+        encoded: UpstreamRequest,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, Failure> {
         let provider = self.target.provider.clone();
         let Some(transport) = &provider.transport else {
             return Err(Failure::bad_reply(&provider.name, "it has no address"));
@@ -188,16 +213,30 @@ impl Attempt {
             "" => request.method.clone(),
             method => Method::from_bytes(method.as_bytes()).unwrap_or_default(),
         };
-        let headers = headers::for_upstream(&request, &provider, &encoded.headers, std::mem::take(&mut self.edits));
+        let headers = headers::for_upstream(
+            &request,
+            &provider,
+            &encoded.headers,
+            std::mem::take(&mut self.edits),
+        );
         let body = encoded.body.map_or(body, Bytes::from);
         let mut stale = false;
         loop {
             let upstream_body = match &request.upload {
-                Some(upload) => UpstreamBody::Upload { upload: upload.clone(), sent: 0 },
+                Some(upload) => UpstreamBody::Upload {
+                    upload: upload.clone(),
+                    sent: 0,
+                },
                 None => UpstreamBody::Full((!body.is_empty()).then(|| body.clone())),
             };
             let sent = transport
-                .send(method.clone(), &encoded.path, encoded.query.as_deref(), headers.clone(), upstream_body)
+                .send(
+                    method.clone(),
+                    &encoded.path,
+                    encoded.query.as_deref(),
+                    headers.clone(),
+                    upstream_body,
+                )
                 .await;
             if let Some(upload) = &request.upload
                 && upload.is_too_large()
@@ -207,18 +246,37 @@ impl Attempt {
             match sent {
                 Ok(response) => return Ok(response),
                 Err(SendError::StaleConnection(detail)) => {
-                    if stale || request.upload.as_ref().is_some_and(super::upload::Upload::is_touched) {
-                        return Err(Failure { detail: detail.into(), ..Failure::bad_reply(&provider.name, "the connection broke off") });
+                    if stale
+                        || request
+                            .upload
+                            .as_ref()
+                            .is_some_and(super::upload::Upload::is_touched)
+                    {
+                        return Err(Failure {
+                            detail: detail.into(),
+                            ..Failure::bad_reply(&provider.name, "the connection broke off")
+                        });
                     }
                     tracing::debug!(request_id = request.id(), provider = &*provider.name, %detail, "a pooled connection was dead; trying a new one");
                     stale = true;
                 }
-                Err(SendError::Connect(detail)) => return Err(Failure::connect(&provider.name, detail)),
+                Err(SendError::Connect(detail)) => {
+                    return Err(Failure::connect(&provider.name, detail));
+                }
                 Err(SendError::Broken(detail)) => {
-                    return Err(Failure { detail: detail.into(), ..Failure::bad_reply(&provider.name, "the connection broke off before an answer") });
+                    return Err(Failure {
+                        detail: detail.into(),
+                        ..Failure::bad_reply(
+                            &provider.name,
+                            "the connection broke off before an answer",
+                        )
+                    });
                 }
                 Err(SendError::Unsendable(detail)) => {
-                    let error = ApiError::invalid("invalid_request", "The path of the request cannot be passed on.");
+                    let error = ApiError::invalid(
+                        "invalid_request",
+                        "The path of the request cannot be passed on.",
+                    );
                     return Err(Failure::new(FailureClass::Client, error, detail));
                 }
             }
@@ -226,7 +284,11 @@ impl Attempt {
     }
 
     /// What the head of a reply says: an error, or how its body is to be read.
-    async fn judge(&mut self, response: Response<Incoming>, mut state: Box<dyn std::any::Any + Send>) -> Result<Answer, Failure> {
+    async fn judge(
+        &mut self,
+        response: Response<Incoming>,
+        mut state: Box<dyn std::any::Any + Send>,
+    ) -> Result<Answer, Failure> {
         let provider = self.target.provider.clone();
         let (head, body) = response.into_parts();
         if !head.status.is_success() {
@@ -242,27 +304,59 @@ impl Attempt {
             ));
         }
         let endpoint = self.context.request.endpoint;
-        self.head = ReplyHead { status: head.status, headers: headers::from_upstream(&head.headers) };
+        self.head = ReplyHead {
+            status: head.status,
+            headers: headers::from_upstream(&head.headers),
+        };
         if !endpoint.is_understood() {
             return Ok(Answer::new(Source::Upstream(body), Shape::Raw, None));
         }
         if let Some(encoding) = head.headers.get(header::CONTENT_ENCODING)
             && encoding != "identity"
         {
-            return Err(Failure::bad_reply(&provider.name, "the reply is compressed, though nobody asked for that"));
+            return Err(Failure::bad_reply(
+                &provider.name,
+                "the reply is compressed, though nobody asked for that",
+            ));
         }
         self.head.headers.remove(header::CONTENT_LENGTH);
-        let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let flow = provider.codec.on_head(&mut *state, &UpstreamHead { status: head.status.as_u16(), content_type });
+        let content_type = head
+            .headers
+            .get(header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
+        let flow = provider.codec.on_head(
+            &mut *state,
+            &UpstreamHead {
+                status: head.status.as_u16(),
+                content_type,
+            },
+        );
         if flow == HeadFlow::Decode {
             self.head.headers = answering::headers(&self.context.request);
-            return Ok(Answer::new(Source::Upstream(body), self.expected_shape(), Some((provider.codec.clone(), state))));
+            return Ok(Answer::new(
+                Source::Upstream(body),
+                self.expected_shape(),
+                Some((provider.codec.clone(), state)),
+            ));
         }
-        let wanted = if self.context.request.stream { "text/event-stream" } else { "application/json" };
-        if !content_type.trim_start().to_ascii_lowercase().starts_with(wanted) {
+        let wanted = if self.context.request.stream {
+            "text/event-stream"
+        } else {
+            "application/json"
+        };
+        if !content_type
+            .trim_start()
+            .to_ascii_lowercase()
+            .starts_with(wanted)
+        {
             return Err(wrong_content_type(&provider.name, content_type, wanted, body).await);
         }
-        Ok(Answer::new(Source::Upstream(body), self.expected_shape(), None))
+        Ok(Answer::new(
+            Source::Upstream(body),
+            self.expected_shape(),
+            None,
+        ))
     }
 
     fn expected_shape(&self) -> Shape {
@@ -280,7 +374,9 @@ impl Attempt {
         let provider = self.target.provider.name.clone();
         let waits = self.context.request.endpoint.is_understood()
             && (route.commit == Commit::Content || !self.context.request.stream);
-        let Some(answer) = &mut self.answer else { return Ok(()) };
+        let Some(answer) = &mut self.answer else {
+            return Ok(());
+        };
         let mut held = 0;
         while waits && !answer.has_content() && held <= MAX_HELD {
             match std::future::poll_fn(|context| answer.poll_piece(context)).await {
@@ -297,7 +393,10 @@ impl Attempt {
     }
 
     /// After the commit: the next piece, through the chunk hooks of the attempt's stages.
-    pub fn poll_piece(&mut self, context: &mut std::task::Context<'_>) -> std::task::Poll<Option<Result<Piece, Broken>>> {
+    pub fn poll_piece(
+        &mut self,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<Piece, Broken>>> {
         use std::task::Poll;
         loop {
             let next = match self.held.pop_front() {
@@ -342,13 +441,21 @@ impl Attempt {
         if self.context.pipeline.below.wants_chunks(&self.states) || self.context.request.stream {
             return None;
         }
-        if answer.is_over() { Some(held) } else { answer.exact_size().map(|rest| rest + held) }
+        if answer.is_over() {
+            Some(held)
+        } else {
+            answer.exact_size().map(|rest| rest + held)
+        }
     }
 
     /// Whether everything that belongs to the answer has been handed out.
     #[must_use]
     pub fn is_delivered(&self) -> bool {
-        self.held.is_empty() && self.answer.as_ref().is_none_or(|answer| answer.is_complete() && answer.is_drained())
+        self.held.is_empty()
+            && self
+                .answer
+                .as_ref()
+                .is_none_or(|answer| answer.is_complete() && answer.is_drained())
     }
 
     /// Tells the attempt's stages how it ended; once.
@@ -381,7 +488,11 @@ pub struct Broken {
 
 impl From<Failure> for Broken {
     fn from(failed: Failure) -> Self {
-        Self { outcome: failed.outcome(), detail: failed.detail.into_owned(), error: failed.error }
+        Self {
+            outcome: failed.outcome(),
+            detail: failed.detail.into_owned(),
+            error: failed.error,
+        }
     }
 }
 
@@ -390,7 +501,11 @@ impl Broken {
     #[must_use]
     pub fn stopped(stop: Stop) -> Self {
         match stop {
-            Stop::Reject(refusal) => Self { detail: refusal.message.to_string(), error: refusal.into(), outcome: Outcome::Rejected },
+            Stop::Reject(refusal) => Self {
+                detail: refusal.message.to_string(),
+                error: refusal.into(),
+                outcome: Outcome::Rejected,
+            },
             Stop::Reply(_) => Self {
                 error: ApiError::internal("A stage answered in the middle of a reply."),
                 detail: "a stage answered in the middle of a reply".to_owned(),
@@ -411,7 +526,9 @@ pub fn stage_failed(stage: &str) -> ApiError {
     ApiError::new(
         StatusCode::INTERNAL_SERVER_ERROR,
         "stage_failed",
-        format!("The stage `{stage}` failed. Operators: see the log, or set on_error = \"skip\" on it."),
+        format!(
+            "The stage `{stage}` failed. Operators: see the log, or set on_error = \"skip\" on it."
+        ),
     )
 }
 
@@ -420,18 +537,28 @@ fn stopped(stop: Stop) -> NotCommitted {
         Stop::Reply(reply) => NotCommitted::Reply(reply),
         Stop::Reject(refusal) => NotCommitted::Failed(Box::new(Failure::refused(refusal))),
         // A stage that fails would fail for the next target too.
-        Stop::Failed { stage, error } => Failure::new(FailureClass::Client, stage_failed(&stage), error.0).into(),
+        Stop::Failed { stage, error } => {
+            Failure::new(FailureClass::Client, stage_failed(&stage), error.0).into()
+        }
     }
 }
 
 fn too_large() -> Failure {
-    let error = ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "The upload is larger than the gateway allows.").close();
+    let error = ApiError::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "body_too_large",
+        "The upload is larger than the gateway allows.",
+    )
+    .close();
     Failure::new(FailureClass::Client, error, "upload too large")
 }
 
 fn faulted(provider: &str, fault: Fault) -> Failure {
     match fault {
-        Fault::Broken(detail) => Failure { detail: detail.into(), ..Failure::bad_reply(provider, "the connection broke off") },
+        Fault::Broken(detail) => Failure {
+            detail: detail.into(),
+            ..Failure::bad_reply(provider, "the connection broke off")
+        },
         Fault::Incomplete(what) => Failure::bad_reply(provider, what),
         Fault::Bad(what) => Failure::bad_reply(provider, what),
         Fault::Reported(error) => Failure::reported(provider, *error),
@@ -445,9 +572,18 @@ fn faulted(provider: &str, fault: Fault) -> Failure {
 async fn wrong_content_type(provider: &str, found: &str, wanted: &str, body: Incoming) -> Failure {
     let body = read_error_body(body).await;
     match super::scanner::reply_error(&body) {
-        Some(error) => Failure::bad_reply(provider, format!("an error under status 200: {}", error.message)),
-        None if found.is_empty() => Failure::bad_reply(provider, format!("no content type, where {wanted} was expected")),
-        None => Failure::bad_reply(provider, format!("content type {found:?}, where {wanted} was expected")),
+        Some(error) => Failure::bad_reply(
+            provider,
+            format!("an error under status 200: {}", error.message),
+        ),
+        None if found.is_empty() => Failure::bad_reply(
+            provider,
+            format!("no content type, where {wanted} was expected"),
+        ),
+        None => Failure::bad_reply(
+            provider,
+            format!("content type {found:?}, where {wanted} was expected"),
+        ),
     }
 }
 

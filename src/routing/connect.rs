@@ -59,8 +59,13 @@ impl Dial {
         direct.set_nodelay(true);
         direct.set_connect_timeout(Some(connect_timeout));
         direct.set_keepalive(Some(Duration::from_secs(60)));
-        let (proxy, proxy_authorization) = proxy.map_or((None, None), |proxy| (Some(proxy.uri), proxy.authorization));
-        Self { direct, proxy, proxy_authorization }
+        let (proxy, proxy_authorization) =
+            proxy.map_or((None, None), |proxy| (Some(proxy.uri), proxy.authorization));
+        Self {
+            direct,
+            proxy,
+            proxy_authorization,
+        }
     }
 }
 
@@ -81,18 +86,27 @@ impl Proxy {
             return Err("a proxy is spoken to over http://");
         }
         let authority = uri.authority().ok_or("the URL has no host")?.as_str();
-        let (credentials, host) = authority.rsplit_once('@').map_or((None, authority), |(left, host)| (Some(left), host));
+        let (credentials, host) = authority
+            .rsplit_once('@')
+            .map_or((None, authority), |(left, host)| (Some(left), host));
         let authorization = match credentials {
             None => None,
             Some(credentials) => {
-                let decoded = percent_encoding::percent_decode_str(credentials).collect::<Vec<u8>>();
-                let mut value = http::HeaderValue::from_str(&format!("Basic {}", BASE64.encode(decoded)))
-                    .map_err(|_| "the credentials cannot be sent")?;
+                let decoded =
+                    percent_encoding::percent_decode_str(credentials).collect::<Vec<u8>>();
+                let mut value =
+                    http::HeaderValue::from_str(&format!("Basic {}", BASE64.encode(decoded)))
+                        .map_err(|_| "the credentials cannot be sent")?;
                 value.set_sensitive(true);
                 Some(value)
             }
         };
-        let uri = Uri::builder().scheme(Scheme::HTTP).authority(host).path_and_query("/").build().map_err(|_| "not a URL")?;
+        let uri = Uri::builder()
+            .scheme(Scheme::HTTP)
+            .authority(host)
+            .path_and_query("/")
+            .build()
+            .map_err(|_| "not a URL")?;
         Ok(Self { uri, authorization })
     }
 }
@@ -132,24 +146,38 @@ pub struct Wire {
 
 impl Wire {
     fn new(stream: TokioIo<TcpStream>, proxied: bool) -> Self {
-        Self { stream, proxied, replies: Replies::default() }
+        Self {
+            stream,
+            proxied,
+            replies: Replies::default(),
+        }
     }
 }
 
 impl Connection for Wire {
     fn connected(&self) -> Connected {
-        Connected::new().proxy(self.proxied).extra(self.replies.clone())
+        Connected::new()
+            .proxy(self.proxied)
+            .extra(self.replies.clone())
     }
 }
 
 impl Read for Wire {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
 
 impl Write for Wire {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 

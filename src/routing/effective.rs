@@ -22,24 +22,36 @@ pub fn body(request: &ClientRequest, route: &Route, target: &Target, model: &str
     let mut renamed = Vec::new();
     let options;
     let mut edits: SmallVec<[Edit<'_>; 4]> = SmallVec::new();
-    let asked = request.members.get(&request.body, "model").and_then(json::as_str);
+    let asked = request
+        .members
+        .get(&request.body, "model")
+        .and_then(json::as_str);
     let names_model = asked.is_some() || request.endpoint.is_understood();
     if names_model && asked.as_deref() != Some(model) {
         json::write_string(&mut renamed, model);
-        edits.push(Edit::Set { name: "model", value: &renamed });
+        edits.push(Edit::Set {
+            name: "model",
+            value: &renamed,
+        });
     }
     if generates(request.endpoint) {
         let absent = |name: &str| request.members.get(&request.body, name).is_none();
         for (name, value) in target.params.iter().chain(&route.params) {
             if absent(name) && !edits.iter().any(|edit| edit.name() == &**name) {
-                edits.push(Edit::Set { name, value: value.as_bytes() });
+                edits.push(Edit::Set {
+                    name,
+                    value: value.as_bytes(),
+                });
             }
         }
     }
     if wants_usage(request, target) {
         options = with_usage(request);
         if let Some(value) = &options {
-            edits.push(Edit::Set { name: "stream_options", value });
+            edits.push(Edit::Set {
+                name: "stream_options",
+                value,
+            });
         }
     }
     json::splice(&request.body, &request.members, &edits)
@@ -47,7 +59,10 @@ pub fn body(request: &ClientRequest, route: &Route, target: &Target, model: &str
 
 /// Whether parameters such as `temperature` mean anything to an endpoint.
 fn generates(endpoint: Endpoint) -> bool {
-    matches!(endpoint, Endpoint::Chat | Endpoint::Completions | Endpoint::Responses)
+    matches!(
+        endpoint,
+        Endpoint::Chat | Endpoint::Completions | Endpoint::Responses
+    )
 }
 
 /// A stream is counted by its usage chunk, whether the client asked for it or not.

@@ -8,7 +8,11 @@ use http::{HeaderMap, StatusCode};
 use millgate_plugin::{Outcome, Refusal, RefusalKind};
 
 use super::retry::{self, FailureClass, FallbackOn};
-use crate::{api::error::ApiError, http::json, routing::scanner::{self, ReplyError}};
+use crate::{
+    api::error::ApiError,
+    http::json,
+    routing::scanner::{self, ReplyError},
+};
 
 /// Why an attempt failed.
 #[derive(Debug)]
@@ -26,7 +30,12 @@ pub struct Failure {
 impl Failure {
     /// A failure of this class.
     pub fn new(class: FailureClass, error: ApiError, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { class, retry_after: None, error, detail: detail.into() }
+        Self {
+            class,
+            retry_after: None,
+            error,
+            detail: detail.into(),
+        }
     }
 
     /// No connection.
@@ -34,7 +43,9 @@ impl Failure {
         let error = ApiError::new(
             StatusCode::BAD_GATEWAY,
             "upstream_unreachable",
-            format!("The provider `{provider}` could not be reached. Try again later; operators: see the log."),
+            format!(
+                "The provider `{provider}` could not be reached. Try again later; operators: see the log."
+            ),
         );
         Self::new(FailureClass::Connect, error, detail)
     }
@@ -70,7 +81,10 @@ impl Failure {
             _ => FailureClass::Rejected,
         };
         let detail = refusal.message.clone();
-        Self { retry_after: refusal.retry_after, ..Self::new(class, refusal.into(), detail) }
+        Self {
+            retry_after: refusal.retry_after,
+            ..Self::new(class, refusal.into(), detail)
+        }
     }
 
     /// An error reply of the upstream: `refusal` is what its codec made of it.
@@ -84,7 +98,10 @@ impl Failure {
     ) -> Self {
         let retry_after = retry::retry_after(headers, std::time::SystemTime::now());
         if !(400..600).contains(&status.as_u16()) {
-            return Self::bad_reply(provider, format!("status {}, where an answer was expected", status.as_u16()));
+            return Self::bad_reply(
+                provider,
+                format!("status {}, where an answer was expected", status.as_u16()),
+            );
         }
         let mut class = fallback_on.class_of(status.as_u16());
         let mut error = match class {
@@ -98,14 +115,21 @@ impl Failure {
         }
         error.retry_after = retry_after;
         let shown = String::from_utf8_lossy(&body[..body.len().min(LOGGED_BODY)]).into_owned();
-        Self { class, retry_after, error, detail: format!("{status} {shown}").into() }
+        Self {
+            class,
+            retry_after,
+            error,
+            detail: format!("{status} {shown}").into(),
+        }
     }
 
     /// An error that came under status 200, or in mid-stream.
     pub fn reported(provider: &str, reported: ReplyError) -> Self {
         let error = ApiError::new(
             StatusCode::BAD_GATEWAY,
-            reported.code.map_or(Cow::Borrowed("upstream_error"), Cow::Owned),
+            reported
+                .code
+                .map_or(Cow::Borrowed("upstream_error"), Cow::Owned),
             format!("The provider `{provider}` reported: {}", reported.message),
         );
         Self::new(FailureClass::Stream, error, reported.message)
@@ -132,7 +156,9 @@ fn upstream_auth(provider: &str) -> ApiError {
     ApiError::new(
         StatusCode::BAD_GATEWAY,
         "upstream_auth",
-        format!("The provider `{provider}` refused the gateway's own credentials. Operators: check its api_key and headers."),
+        format!(
+            "The provider `{provider}` refused the gateway's own credentials. Operators: check its api_key and headers."
+        ),
     )
 }
 
@@ -141,21 +167,37 @@ fn server_error(provider: &str, status: StatusCode) -> ApiError {
     ApiError::new(
         status,
         "upstream_error",
-        format!("The provider `{provider}` failed with status {}.", status.as_u16()),
+        format!(
+            "The provider `{provider}` failed with status {}.",
+            status.as_u16()
+        ),
     )
 }
 
 /// What the client did wrong, in the upstream's words: its body if it has the OpenAI shape, else wrapped in it.
 fn client_error(status: StatusCode, body: &Bytes, refusal: Option<Refusal>) -> ApiError {
     if let Some(refusal) = refusal {
-        return ApiError { status, ..refusal.into() };
+        return ApiError {
+            status,
+            ..refusal.into()
+        };
     }
     let reported = scanner::reply_error(body);
     let message = reported.as_ref().map_or_else(
-        || plain_text(body).unwrap_or_else(|| format!("The provider refused the request with status {}.", status.as_u16())),
+        || {
+            plain_text(body).unwrap_or_else(|| {
+                format!(
+                    "The provider refused the request with status {}.",
+                    status.as_u16()
+                )
+            })
+        },
         |error| error.message.clone(),
     );
-    let code = reported.as_ref().and_then(|error| error.code.clone()).unwrap_or_else(|| "upstream_refused".to_owned());
+    let code = reported
+        .as_ref()
+        .and_then(|error| error.code.clone())
+        .unwrap_or_else(|| "upstream_refused".to_owned());
     let mut error = ApiError::new(status, code, message);
     if has_openai_shape(body) {
         error.body = Some(body.clone());
@@ -165,13 +207,18 @@ fn client_error(status: StatusCode, body: &Bytes, refusal: Option<Refusal>) -> A
 
 /// Whether a body is `{"error":{…}}`.
 fn has_openai_shape(body: &Bytes) -> bool {
-    json::scan(body).is_ok_and(|members| members.get(body, "error").is_some_and(|error| error.starts_with(b"{")))
+    json::scan(body).is_ok_and(|members| {
+        members
+            .get(body, "error")
+            .is_some_and(|error| error.starts_with(b"{"))
+    })
 }
 
 /// A short plain-text body, such as vLLM and proxies send.
 fn plain_text(body: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(body).ok()?.trim();
-    (!text.is_empty() && text.len() <= LOGGED_BODY && !text.starts_with(['<', '{'])).then(|| text.to_owned())
+    (!text.is_empty() && text.len() <= LOGGED_BODY && !text.starts_with(['<', '{']))
+        .then(|| text.to_owned())
 }
 
 /// Whether a 404 is about the model rather than the path.

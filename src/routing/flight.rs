@@ -37,7 +37,11 @@ pub enum NoAnswer {
 
 /// Asks the route's targets until one commits. `tried` grows by every attempt, so that it is known even when the
 /// client leaves and this future is dropped.
-pub async fn answer(context: &Context, vars: &Vars, tried: &mut Vec<Tried>) -> Result<Attempt, NoAnswer> {
+pub async fn answer(
+    context: &Context,
+    vars: &Vars,
+    tried: &mut Vec<Tried>,
+) -> Result<Attempt, NoAnswer> {
     let route = &context.route;
     let deadline = context.request.started + route.deadline;
     let order = order(&route.targets, route.strategy);
@@ -47,7 +51,11 @@ pub async fn answer(context: &Context, vars: &Vars, tried: &mut Vec<Tried>) -> R
     let mut is_retry = false;
 
     while let Some(target) = order.get(position).map(|&index| &route.targets[index]) {
-        if target.provider.is_last_resort() && last.as_ref().is_some_and(|failed| failed.class != FailureClass::Connect) {
+        if target.provider.is_last_resort()
+            && last
+                .as_ref()
+                .is_some_and(|failed| failed.class != FailureClass::Connect)
+        {
             // Something real is there, and failed: a rehearsed answer would hide that.
             break;
         }
@@ -55,12 +63,22 @@ pub async fn answer(context: &Context, vars: &Vars, tried: &mut Vec<Tried>) -> R
         if !is_retry {
             target.provider.budget.deposit();
         }
-        let mut attempt = Attempt::new(context.clone(), target.clone(), attempts.number(), vars.clone());
+        let mut attempt = Attempt::new(
+            context.clone(),
+            target.clone(),
+            attempts.number(),
+            vars.clone(),
+        );
         let until = deadline.min(begun + route.attempt_timeout);
         let run = tokio::time::timeout_at(until.into(), attempt.run()).await;
         let failed = match run {
             Ok(Ok(())) => {
-                tried.push(Tried { target: target.label(), outcome: "ok", failure: None, millis: millis(begun) });
+                tried.push(Tried {
+                    target: target.label(),
+                    outcome: "ok",
+                    failure: None,
+                    millis: millis(begun),
+                });
                 return Ok(attempt);
             }
             Ok(Err(NotCommitted::Reply(reply))) => {
@@ -69,7 +87,11 @@ pub async fn answer(context: &Context, vars: &Vars, tried: &mut Vec<Tried>) -> R
             }
             Ok(Err(NotCommitted::Failed(failed))) => *failed,
             Err(_) => {
-                let limit = if until == deadline { "deadline" } else { "attempt_timeout" };
+                let limit = if until == deadline {
+                    "deadline"
+                } else {
+                    "attempt_timeout"
+                };
                 Failure::timeout(&target.provider.name, limit)
             }
         };
@@ -95,7 +117,11 @@ pub async fn answer(context: &Context, vars: &Vars, tried: &mut Vec<Tried>) -> R
         let seen = retry::Failed {
             class: failed.class,
             retry_after: failed.retry_after,
-            replayable: !context.request.upload.as_ref().is_some_and(super::upload::Upload::is_touched),
+            replayable: !context
+                .request
+                .upload
+                .as_ref()
+                .is_some_and(super::upload::Upload::is_touched),
         };
         let room = Room {
             now,
@@ -125,8 +151,13 @@ fn order(targets: &[Arc<Target>], strategy: balance::Strategy) -> SmallVec<[usiz
     if let [_] = targets {
         return SmallVec::from_slice(&[0]);
     }
-    let loads: SmallVec<[TargetLoad; 8]> =
-        targets.iter().map(|target| TargetLoad { weight: target.weight, busy: target.busy.count() }).collect();
+    let loads: SmallVec<[TargetLoad; 8]> = targets
+        .iter()
+        .map(|target| TargetLoad {
+            weight: target.weight,
+            busy: target.busy.count(),
+        })
+        .collect();
     let mut order = balance::order(strategy, &loads, fastrand::f64);
     order.sort_by_key(|&index| targets[index].provider.is_last_resort());
     order
@@ -134,7 +165,12 @@ fn order(targets: &[Arc<Target>], strategy: balance::Strategy) -> SmallVec<[usiz
 
 /// Of two failures the one that tells the client more: one with a status of an upstream rather than one without.
 fn worse(earlier: Option<Failure>, failed: Failure) -> Failure {
-    let has_status = |failed: &Failure| matches!(failed.class, FailureClass::Status(_) | FailureClass::Client | FailureClass::ModelMissing);
+    let has_status = |failed: &Failure| {
+        matches!(
+            failed.class,
+            FailureClass::Status(_) | FailureClass::Client | FailureClass::ModelMissing
+        )
+    };
     match earlier {
         Some(earlier) if has_status(&earlier) && !has_status(&failed) => earlier,
         _ => failed,
@@ -150,7 +186,10 @@ fn no_answer(last: Option<Failure>, route: &str) -> NoAnswer {
         );
         return NoAnswer::Error(error, Outcome::UpstreamError);
     };
-    failed.error.exhausted = !matches!(failed.class, FailureClass::Client | FailureClass::Unsupported);
+    failed.error.exhausted = !matches!(
+        failed.class,
+        FailureClass::Client | FailureClass::Unsupported
+    );
     let outcome = failed.outcome();
     NoAnswer::Error(failed.error, outcome)
 }

@@ -33,12 +33,16 @@ impl Provider {
     /// Whether it is only for machines on which nothing else is there.
     #[must_use]
     pub fn is_last_resort(&self) -> bool {
-        self.codec.kind() == <crate::providers::rehearsal::Rehearsal as millgate_plugin::Provider>::KIND
+        self.codec.kind()
+            == <crate::providers::rehearsal::Rehearsal as millgate_plugin::Provider>::KIND
     }
 }
 
 impl std::fmt::Debug for Provider {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Provider").field("name", &self.name).field("kind", &self.codec.kind()).finish_non_exhaustive()
+        f.debug_struct("Provider")
+            .field("name", &self.name)
+            .field("kind", &self.codec.kind())
+            .finish_non_exhaustive()
     }
 }

@@ -72,18 +72,26 @@ impl Routes {
     #[must_use]
     pub fn find(&self, wanted: Wanted<'_>) -> Option<&Arc<Route>> {
         let by_path = self.0.iter().filter(|route| {
-            route.paths.iter().any(|path| path.matches(wanted.path)) && (route.shared_state || !wanted.stateful)
+            route.paths.iter().any(|path| path.matches(wanted.path))
+                && (route.shared_state || !wanted.stateful)
         });
         best(by_path, wanted.model).or_else(|| {
             let by_model = self.0.iter().filter(|route| route.paths.is_empty());
-            (!wanted.stateful).then(|| best(by_model, wanted.model)).flatten()
+            (!wanted.stateful)
+                .then(|| best(by_model, wanted.model))
+                .flatten()
         })
     }
 
     /// Whether any rule could serve an endpoint at all.
     #[must_use]
     pub fn serves(&self, endpoint: Endpoint) -> bool {
-        self.0.iter().any(|route| route.targets.iter().any(|target| target.provider.codec.serves(endpoint)))
+        self.0.iter().any(|route| {
+            route
+                .targets
+                .iter()
+                .any(|target| target.provider.codec.serves(endpoint))
+        })
     }
 }
 

@@ -36,7 +36,9 @@ impl Base {
     pub fn parse(url: &str, base_path: &str) -> Result<Self, &'static str> {
         let uri: Uri = url.parse().map_err(|_| "not a URL")?;
         let parts = uri.into_parts();
-        let scheme = parts.scheme.ok_or("the URL has no scheme: write http://… or https://…")?;
+        let scheme = parts
+            .scheme
+            .ok_or("the URL has no scheme: write http://… or https://…")?;
         if scheme != Scheme::HTTP && scheme != Scheme::HTTPS {
             return Err("the scheme is neither http nor https");
         }
@@ -45,18 +47,28 @@ impl Base {
             return Err("credentials do not belong in the URL: use api_key");
         }
         let path = parts.path_and_query.as_ref().map_or("", PathAndQuery::path);
-        if parts.path_and_query.as_ref().is_some_and(|path| path.query().is_some()) {
+        if parts
+            .path_and_query
+            .as_ref()
+            .is_some_and(|path| path.query().is_some())
+        {
             return Err("a base URL has no query");
         }
         let mut prefix = path.trim_end_matches('/').to_owned();
         if !prefix.split('/').any(is_version) {
             prefix.push_str(base_path);
         }
-        Ok(Self { scheme, authority, prefix: prefix.into() })
+        Ok(Self {
+            scheme,
+            authority,
+            prefix: prefix.into(),
+        })
     }
 
     fn uri(&self, path: &str, query: Option<&str>) -> Result<Uri, http::Error> {
-        let mut whole = String::with_capacity(self.prefix.len() + path.len() + query.map_or(0, |query| query.len() + 1));
+        let mut whole = String::with_capacity(
+            self.prefix.len() + path.len() + query.map_or(0, |query| query.len() + 1),
+        );
         whole.push_str(&self.prefix);
         whole.push_str(path);
         if let Some(query) = query {
@@ -107,7 +119,9 @@ pub struct Transport {
 
 impl std::fmt::Debug for Transport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Transport").field("base", &self.base).finish_non_exhaustive()
+        f.debug_struct("Transport")
+            .field("base", &self.base)
+            .finish_non_exhaustive()
     }
 }
 
@@ -153,7 +167,10 @@ impl Transport {
         headers: HeaderMap,
         body: UpstreamBody,
     ) -> Result<Response<Incoming>, SendError> {
-        let uri = self.base.uri(path, query).map_err(|error| SendError::Unsendable(error.to_string()))?;
+        let uri = self
+            .base
+            .uri(path, query)
+            .map_err(|error| SendError::Unsendable(error.to_string()))?;
         let mut request = Request::new(body);
         *request.method_mut() = method;
         *request.uri_mut() = uri;
@@ -199,7 +216,9 @@ fn died_before_reply(error: &hyper_util::client::legacy::Error) -> bool {
         if let Some(error) = error.downcast_ref::<std::io::Error>() {
             return matches!(
                 error.kind(),
-                std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::BrokenPipe | std::io::ErrorKind::ConnectionAborted
+                std::io::ErrorKind::ConnectionReset
+                    | std::io::ErrorKind::BrokenPipe
+                    | std::io::ErrorKind::ConnectionAborted
             );
         }
         source = error.source();
@@ -230,18 +249,26 @@ fn tls_config(needed: bool, ca_file: Option<&Path>) -> Result<ClientConfig, Stri
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?;
     if !needed {
-        return Ok(builder.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth());
+        return Ok(builder
+            .with_root_certificates(rustls::RootCertStore::empty())
+            .with_no_client_auth());
     }
     let mut extra = Vec::new();
     if let Some(path) = ca_file {
-        for certificate in CertificateDer::pem_file_iter(path).map_err(|error| format!("cannot be read: {error}"))? {
-            extra.push(certificate.map_err(|error| format!("is not a PEM file of certificates: {error}"))?);
+        for certificate in CertificateDer::pem_file_iter(path)
+            .map_err(|error| format!("cannot be read: {error}"))?
+        {
+            extra.push(
+                certificate
+                    .map_err(|error| format!("is not a PEM file of certificates: {error}"))?,
+            );
         }
         if extra.is_empty() {
             return Err("holds no certificate".to_owned());
         }
     }
-    let verifier = rustls_platform_verifier::Verifier::new_with_extra_roots(extra, provider).map_err(|error| error.to_string())?;
+    let verifier = rustls_platform_verifier::Verifier::new_with_extra_roots(extra, provider)
+        .map_err(|error| error.to_string())?;
     Ok(builder
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))
@@ -253,21 +280,42 @@ mod tests {
     use super::*;
 
     fn uri(base: &str, path: &str) -> String {
-        Base::parse(base, "/v1").unwrap().uri(path, None).unwrap().to_string()
+        Base::parse(base, "/v1")
+            .unwrap()
+            .uri(path, None)
+            .unwrap()
+            .to_string()
     }
 
     #[test]
     fn a_base_url_may_name_its_version_or_not() {
-        for base in ["http://llm:8000", "http://llm:8000/", "http://llm:8000/v1", "http://llm:8000/v1/"] {
-            assert_eq!(uri(base, "/chat/completions"), "http://llm:8000/v1/chat/completions");
+        for base in [
+            "http://llm:8000",
+            "http://llm:8000/",
+            "http://llm:8000/v1",
+            "http://llm:8000/v1/",
+        ] {
+            assert_eq!(
+                uri(base, "/chat/completions"),
+                "http://llm:8000/v1/chat/completions"
+            );
         }
-        assert_eq!(uri("https://x/openai/v1beta", "/models"), "https://x/openai/v1beta/models");
+        assert_eq!(
+            uri("https://x/openai/v1beta", "/models"),
+            "https://x/openai/v1beta/models"
+        );
         assert_eq!(uri("https://x/llm", "/models"), "https://x/llm/v1/models");
     }
 
     #[test]
     fn what_cannot_be_a_base_url_is_told() {
-        for url in ["llm:8000", "ftp://x", "/v1", "http://user:key@x", "http://x/v1?key=1"] {
+        for url in [
+            "llm:8000",
+            "ftp://x",
+            "/v1",
+            "http://user:key@x",
+            "http://x/v1?key=1",
+        ] {
             assert!(Base::parse(url, "/v1").is_err(), "{url}");
         }
     }

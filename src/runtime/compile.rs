@@ -14,7 +14,10 @@ use std::{
 use super::Runtime;
 use crate::{
     api::{models::ModelLists, read::Limits},
-    config::{Loaded, tree::{Node, Value}},
+    config::{
+        Loaded,
+        tree::{Node, Value},
+    },
     http::guard::Guard,
 };
 

@@ -42,7 +42,10 @@ impl Gateway {
     /// Reads the config again and puts it in force as a whole, or not at all: `Err` has what is wrong with it.
     /// Exchanges under way keep the runtime they began with.
     pub fn reload(&self) -> Result<Arc<Runtime>, Box<Loaded>> {
-        let _one_at_a_time = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = self
+            .reloading
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let loaded = config::load(&self.path, &process_environment);
         let previous = self.runtime();
         match compile(&loaded, Some(&previous)) {

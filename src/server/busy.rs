@@ -22,7 +22,11 @@ pub(super) async fn turn_away(mut stream: TcpStream) {
     );
     error.retry_after = Some(Duration::from_secs(1));
     let body = error.to_json();
-    let mut reply = format!("HTTP/1.1 503 Service Unavailable\r\ncontent-length: {}\r\nconnection: close\r\n", body.len()).into_bytes();
+    let mut reply = format!(
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-length: {}\r\nconnection: close\r\n",
+        body.len()
+    )
+    .into_bytes();
     for (name, value) in &error.headers() {
         reply.extend_from_slice(name.as_str().as_bytes());
         reply.extend_from_slice(b": ");

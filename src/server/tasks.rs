@@ -3,7 +3,10 @@
 use std::future::Future;
 
 /// Runs a connection to its end.
-#[expect(clippy::disallowed_methods, reason = "the one place for what no exchange owns")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place for what no exchange owns"
+)]
 pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) {
     tokio::task::spawn(task);
 }

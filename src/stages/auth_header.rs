@@ -44,11 +44,17 @@ impl Stage for AuthHeader {
     fn new(_name: &str, config: Config) -> Result<Self, SetupError> {
         let mut set = Vec::with_capacity(config.headers.len());
         for (name, value) in config.headers {
-            let header = header_name(&name).map_err(|message| SetupError::at(["headers", &name], message))?;
-            let template = Template::parse(&value).map_err(|message| SetupError::at(["headers", &name], message))?;
+            let header = header_name(&name)
+                .map_err(|message| SetupError::at(["headers", &name], message))?;
+            let template = Template::parse(&value)
+                .map_err(|message| SetupError::at(["headers", &name], message))?;
             set.push((header, template));
         }
-        Ok(Self { set, remove: names("remove", &config.remove)?, refuse: names("refuse", &config.refuse)? })
+        Ok(Self {
+            set,
+            remove: names("remove", &config.remove)?,
+            refuse: names("refuse", &config.refuse)?,
+        })
     }
 
     fn hooks(&self) -> Hooks {
@@ -60,7 +66,10 @@ impl Stage for AuthHeader {
     fn on_request(&self, _state: &mut (), exchange: &mut dyn Exchange) -> Result<Flow, StageError> {
         for name in &self.refuse {
             if exchange.request_header(name).is_some() {
-                return Ok(Flow::Reject(refused(name, "is set by the gateway: do not send it")));
+                return Ok(Flow::Reject(refused(
+                    name,
+                    "is set by the gateway: do not send it",
+                )));
             }
         }
         for name in &self.remove {
@@ -68,10 +77,15 @@ impl Stage for AuthHeader {
         }
         for (name, template) in &self.set {
             match template.render(exchange) {
-                Rendered::Value(value) => exchange.set(Field::UpstreamHeader, name, Some(value.as_bytes()))?,
+                Rendered::Value(value) => {
+                    exchange.set(Field::UpstreamHeader, name, Some(value.as_bytes()))?
+                }
                 Rendered::Unknown => exchange.set(Field::UpstreamHeader, name, None)?,
                 Rendered::Forbidden => {
-                    return Ok(Flow::Reject(refused(name, "would hold a line break, which no header may")));
+                    return Ok(Flow::Reject(refused(
+                        name,
+                        "would hold a line break, which no header may",
+                    )));
                 }
             }
         }
@@ -80,14 +94,20 @@ impl Stage for AuthHeader {
 }
 
 fn refused(name: &str, why: &str) -> Refusal {
-    Refusal::new(RefusalKind::InvalidRequest, format!("The header `{name}` {why}.")).code("header_refused")
+    Refusal::new(
+        RefusalKind::InvalidRequest,
+        format!("The header `{name}` {why}."),
+    )
+    .code("header_refused")
 }
 
 fn names(key: &str, names: &[String]) -> Result<Vec<String>, SetupError> {
     names
         .iter()
         .enumerate()
-        .map(|(index, name)| header_name(name).map_err(|message| SetupError::at([key, &index.to_string()], message)))
+        .map(|(index, name)| {
+            header_name(name).map_err(|message| SetupError::at([key, &index.to_string()], message))
+        })
         .collect()
 }
 
@@ -99,9 +119,8 @@ fn header_name(name: &str) -> Result<String, &'static str> {
     }
     let name = name.to_ascii_lowercase();
     match &*name {
-        "host" | "content-length" | "connection" | "transfer-encoding" | "te" | "trailer" | "upgrade" => {
-            Err("this header belongs to the connection and cannot be changed")
-        }
+        "host" | "content-length" | "connection" | "transfer-encoding" | "te" | "trailer"
+        | "upgrade" => Err("this header belongs to the connection and cannot be changed"),
         _ => Ok(name),
     }
 }

@@ -37,7 +37,9 @@ impl Record {
     pub fn serve(&mut self, attempt: &Attempt) {
         self.provider = Some(attempt.target.provider.name.clone());
         self.model = Some(attempt.model.clone());
-        self.usage = attempt.answer().and_then(crate::routing::answer::Answer::usage);
+        self.usage = attempt
+            .answer()
+            .and_then(crate::routing::answer::Answer::usage);
     }
 
     /// The first byte of the body goes out.
@@ -47,7 +49,9 @@ impl Record {
 
     /// No more will come from this attempt.
     pub fn finish(&mut self, attempt: &Attempt) {
-        let Some(answer) = attempt.answer() else { return };
+        let Some(answer) = attempt.answer() else {
+            return;
+        };
         self.usage = answer.usage().or(self.usage);
         if self.usage.is_none() && answer.content_events() > 0 {
             self.estimated_output = Some(answer.content_events());
@@ -80,7 +84,9 @@ fn insert(headers: &mut HeaderMap, name: &'static str, value: &str) {
 
 /// Writes the line.
 pub fn line(request: &ClientRequest, route: Option<&str>, tried: &[Tried], record: &Record) {
-    let since = |instant: Option<Instant>| instant.map(|instant| instant.duration_since(request.started).as_micros() as f64 / 1000.0);
+    let since = |instant: Option<Instant>| {
+        instant.map(|instant| instant.duration_since(request.started).as_micros() as f64 / 1000.0)
+    };
     tracing::info!(
         target: "millgate::access",
         request_id = request.id(),

@@ -2,7 +2,9 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::{EnvFilter, Layer, Registry, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{
+    EnvFilter, Layer, Registry, layer::SubscriberExt, util::SubscriberInitExt,
+};
 
 use crate::config::{Log, log::Format};
 
@@ -18,7 +20,17 @@ pub fn init(log: &Log) -> Result<(), String> {
     let lines: Box<dyn Layer<Registry> + Send + Sync> = if pretty {
         Box::new(lines.compact().with_filter(filter))
     } else {
-        Box::new(lines.json().flatten_event(true).with_current_span(false).with_span_list(false).with_filter(filter))
+        Box::new(
+            lines
+                .json()
+                .flatten_event(true)
+                .with_current_span(false)
+                .with_span_list(false)
+                .with_filter(filter),
+        )
     };
-    tracing_subscriber::registry().with(lines).try_init().map_err(|error| error.to_string())
+    tracing_subscriber::registry()
+        .with(lines)
+        .try_init()
+        .map_err(|error| error.to_string())
 }

@@ -6,7 +6,10 @@ use millgate_plugin::Place;
 
 use crate::{
     config::{self, Loaded, Patterns, Severity, nearest::nearest, stage::KEYS},
-    pipeline::{Mode, Mounted, OnError, Phases, Pipeline, erased::ErasedStage, registry::StageKind, when::When},
+    pipeline::{
+        Mode, Mounted, OnError, Phases, Pipeline, erased::ErasedStage, registry::StageKind,
+        when::When,
+    },
     routing::{pattern::Glob, provider::Provider},
     runtime::Compiled,
     stages::KINDS,
@@ -19,51 +22,110 @@ const ROUTE: &str = "route";
 pub(super) fn compile(loaded: &Loaded, providers: &[Compiled<Provider>]) -> Pipeline {
     let list = &loaded.config.pipeline;
     let Some(route_at) = list.iter().position(|name| name == ROUTE) else {
-        loaded.report(&["pipeline"], Severity::Error, "the pipeline has no \"route\", so that nothing is ever asked", None);
+        loaded.report(
+            &["pipeline"],
+            Severity::Error,
+            "the pipeline has no \"route\", so that nothing is ever asked",
+            None,
+        );
         return Pipeline::default();
     };
     let (mut above, mut below) = (Vec::new(), Vec::new());
     for (index, name) in list.iter().enumerate() {
         if list[..index].contains(name) {
             let place = ["pipeline", &index.to_string()];
-            loaded.report(&place, Severity::Error, format!("`{name}` stands in the pipeline already"), None);
+            loaded.report(
+                &place,
+                Severity::Error,
+                format!("`{name}` stands in the pipeline already"),
+                None,
+            );
         } else if index != route_at {
-            let side = if index < route_at { &mut above } else { &mut below };
+            let side = if index < route_at {
+                &mut above
+            } else {
+                &mut below
+            };
             side.extend(mount(loaded, providers, name, index, index < route_at));
         }
     }
-    for name in loaded.config.stages.names().filter(|name| !list.iter().any(|listed| listed == name)) {
+    for name in loaded
+        .config
+        .stages
+        .names()
+        .filter(|name| !list.iter().any(|listed| listed == name))
+    {
         let help = Some("add its name to `pipeline`".to_owned());
-        loaded.report_key(&["stages", name], Severity::Warning, format!("the stage `{name}` is not in the pipeline"), help);
+        loaded.report_key(
+            &["stages", name],
+            Severity::Warning,
+            format!("the stage `{name}` is not in the pipeline"),
+            help,
+        );
     }
-    Pipeline { above: Phases::new(above), below: Phases::new(below) }
+    Pipeline {
+        above: Phases::new(above),
+        below: Phases::new(below),
+    }
 }
 
-fn mount(loaded: &Loaded, providers: &[Compiled<Provider>], name: &str, index: usize, is_above: bool) -> Option<Mounted> {
+fn mount(
+    loaded: &Loaded,
+    providers: &[Compiled<Provider>],
+    name: &str,
+    index: usize,
+    is_above: bool,
+) -> Option<Mounted> {
     let place = ["pipeline", &index.to_string()];
     let Some(common) = loaded.config.stages.get(name) else {
-        let help = nearest(name, loaded.config.stages.names())
-            .map_or_else(|| format!("add [stages.{name}], or take it out"), |near| format!("did you mean `{near}`?"));
-        loaded.report(&place, Severity::Error, format!("there is no stage `{name}`"), Some(help));
+        let help = nearest(name, loaded.config.stages.names()).map_or_else(
+            || format!("add [stages.{name}], or take it out"),
+            |near| format!("did you mean `{near}`?"),
+        );
+        loaded.report(
+            &place,
+            Severity::Error,
+            format!("there is no stage `{name}`"),
+            Some(help),
+        );
         return None;
     };
     let kind = kind_of(loaded, name, common)?;
     match (kind.place, is_above) {
         (Place::AboveRoute, false) => {
-            loaded.report(&place, Severity::Error, format!("`{name}` must stand above \"route\""), None);
+            loaded.report(
+                &place,
+                Severity::Error,
+                format!("`{name}` must stand above \"route\""),
+                None,
+            );
         }
         (Place::BelowRoute, true) => {
-            loaded.report(&place, Severity::Error, format!("`{name}` must stand after \"route\": it acts on every attempt"), None);
+            loaded.report(
+                &place,
+                Severity::Error,
+                format!("`{name}` must stand after \"route\": it acts on every attempt"),
+                None,
+            );
         }
         _ => {}
     }
     if is_above && common.when.provider.is_some() {
         let message = "above \"route\" no provider has been chosen yet";
-        loaded.report(&["stages", name, "when", "provider"], Severity::Error, message, None);
+        loaded.report(
+            &["stages", name, "when", "provider"],
+            Severity::Error,
+            message,
+            None,
+        );
     }
     let when = when(&common.when);
     let is_reached = when.provider.is_empty()
-        || providers.iter().any(|provider| when.provider.iter().any(|glob| glob.matches(&provider.made.name)));
+        || providers.iter().any(|provider| {
+            when.provider
+                .iter()
+                .any(|glob| glob.matches(&provider.made.name))
+        });
     if !is_reached {
         return None;
     }
@@ -101,7 +163,12 @@ fn kind_of(loaded: &Loaded, name: &str, common: &config::Stage) -> Option<&'stat
         };
         let message = format!("there is no stage kind `{kind}`");
         if common.kind.is_some() {
-            loaded.report(&["stages", name, "kind"], Severity::Error, message, Some(help));
+            loaded.report(
+                &["stages", name, "kind"],
+                Severity::Error,
+                message,
+                Some(help),
+            );
         } else {
             loaded.report_key(&["stages", name], Severity::Error, message, Some(help));
         }
@@ -110,7 +177,13 @@ fn kind_of(loaded: &Loaded, name: &str, common: &config::Stage) -> Option<&'stat
 }
 
 fn when(table: &config::stage::When) -> When {
-    let globs = |patterns: &Option<Patterns>| patterns.iter().flat_map(Patterns::iter).map(Glob::new).collect();
+    let globs = |patterns: &Option<Patterns>| {
+        patterns
+            .iter()
+            .flat_map(Patterns::iter)
+            .map(Glob::new)
+            .collect()
+    };
     When {
         provider: globs(&table.provider),
         model: globs(&table.model),

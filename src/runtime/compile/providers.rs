@@ -29,15 +29,24 @@ pub(super) fn compile(loaded: &Loaded, previous: Option<&Runtime>) -> Vec<Compil
         .collect();
     let mut providers = Vec::new();
     for (name, common) in loaded.config.providers.iter() {
-        let Some(kind) = kind_of(loaded, name, common) else { continue };
-        let Some(section) = loaded.section(&["providers", name]) else { continue };
+        let Some(kind) = kind_of(loaded, name, common) else {
+            continue;
+        };
+        let Some(section) = loaded.section(&["providers", name]) else {
+            continue;
+        };
         if !reached.contains(name) {
             let _ = section.split(KEYS).0.read_lenient::<config::Provider>();
             continue;
         }
         let table = digest(section.node());
         let kept = previous
-            .and_then(|previous| previous.providers.iter().find(|old| old.table == table && &*old.made.name == name))
+            .and_then(|previous| {
+                previous
+                    .providers
+                    .iter()
+                    .find(|old| old.table == table && &*old.made.name == name)
+            })
             .map(|old| old.made.clone());
         if let Some(made) = kept.or_else(|| make(loaded, name, kind, section)) {
             providers.push(Compiled { table, made });
@@ -51,13 +60,22 @@ pub(super) fn provider_of<'a>(loaded: &Loaded, target: &'a route::Target) -> &'a
     match target {
         route::Target::Table(table) => &table.provider,
         route::Target::Name(name) => match name.split_once('/') {
-            Some((provider, _)) if loaded.config.providers.get(name).is_none() && loaded.config.providers.get(provider).is_some() => provider,
+            Some((provider, _))
+                if loaded.config.providers.get(name).is_none()
+                    && loaded.config.providers.get(provider).is_some() =>
+            {
+                provider
+            }
             _ => name,
         },
     }
 }
 
-fn kind_of(loaded: &Loaded, name: &str, common: &config::Provider) -> Option<&'static ProviderKind> {
+fn kind_of(
+    loaded: &Loaded,
+    name: &str,
+    common: &config::Provider,
+) -> Option<&'static ProviderKind> {
     let kind = common.kind.as_deref().unwrap_or(name);
     let found = KINDS.iter().find(|known| known.kind == kind);
     if found.is_none() {
@@ -68,7 +86,12 @@ fn kind_of(loaded: &Loaded, name: &str, common: &config::Provider) -> Option<&'s
         };
         let message = format!("there is no provider kind `{kind}`");
         if common.kind.is_some() {
-            loaded.report(&["providers", name, "kind"], Severity::Error, message, Some(help));
+            loaded.report(
+                &["providers", name, "kind"],
+                Severity::Error,
+                message,
+                Some(help),
+            );
         } else {
             loaded.report_key(&["providers", name], Severity::Error, message, Some(help));
         }
@@ -76,12 +99,21 @@ fn kind_of(loaded: &Loaded, name: &str, common: &config::Provider) -> Option<&'s
     found
 }
 
-fn make(loaded: &Loaded, name: &str, kind: &ProviderKind, section: Section<'_>) -> Option<Arc<Provider>> {
+fn make(
+    loaded: &Loaded,
+    name: &str,
+    kind: &ProviderKind,
+    section: Section<'_>,
+) -> Option<Arc<Provider>> {
     let (host, own) = section.split(KEYS);
     let common = host.read::<config::Provider>();
     let codec = (kind.make)(name, &own);
     let (common, codec) = (common?, codec?);
-    let transport = if kind.answers { None } else { Some(transport(loaded, name, &common, codec.base_path())?) };
+    let transport = if kind.answers {
+        None
+    } else {
+        Some(transport(loaded, name, &common, codec.base_path())?)
+    };
     Some(Arc::new(Provider {
         name: name.into(),
         codec,
@@ -89,16 +121,36 @@ fn make(loaded: &Loaded, name: &str, kind: &ProviderKind, section: Section<'_>) 
         authorization: authorization(&host, &common)?,
         model: common.model.map(Into::into),
         embedding_model: common.embedding_model.map(Into::into),
-        forward_headers: common.forward_headers.iter().map(|glob| Glob::new(&glob.to_ascii_lowercase())).collect(),
+        forward_headers: common
+            .forward_headers
+            .iter()
+            .map(|glob| Glob::new(&glob.to_ascii_lowercase()))
+            .collect(),
         forward_auth: common.forward_auth,
-        budget: RetryBudget::new(BudgetSettings { ratio: common.retry_ratio, ..BudgetSettings::default() }, Instant::now()),
+        budget: RetryBudget::new(
+            BudgetSettings {
+                ratio: common.retry_ratio,
+                ..BudgetSettings::default()
+            },
+            Instant::now(),
+        ),
     }))
 }
 
-fn transport(loaded: &Loaded, name: &str, common: &config::Provider, base_path: &str) -> Option<Transport> {
+fn transport(
+    loaded: &Loaded,
+    name: &str,
+    common: &config::Provider,
+    base_path: &str,
+) -> Option<Transport> {
     let path = |key| ["providers", name, key];
     let Some(base_url) = &common.base_url else {
-        loaded.report_key(&["providers", name], Severity::Error, "`base_url` is missing", Some("write where the provider listens: base_url = \"http://…\"".to_owned()));
+        loaded.report_key(
+            &["providers", name],
+            Severity::Error,
+            "`base_url` is missing",
+            Some("write where the provider listens: base_url = \"http://…\"".to_owned()),
+        );
         return None;
     };
     let base = Base::parse(base_url.as_str(), base_path)
@@ -125,9 +177,18 @@ fn transport(loaded: &Loaded, name: &str, common: &config::Provider, base_path: 
 }
 
 /// `Authorization: Bearer` with the provider's key; the outer `None` where the key cannot be a header.
-#[expect(clippy::option_option, reason = "no key is fine, a key that cannot be sent is not")]
+#[expect(
+    clippy::option_option,
+    reason = "no key is fine, a key that cannot be sent is not"
+)]
 fn authorization(host: &Section<'_>, common: &config::Provider) -> Option<Option<HeaderValue>> {
-    let Some(key) = common.api_key.as_ref().filter(|key| !key.expose().is_empty()) else { return Some(None) };
+    let Some(key) = common
+        .api_key
+        .as_ref()
+        .filter(|key| !key.expose().is_empty())
+    else {
+        return Some(None);
+    };
     match HeaderValue::from_str(&format!("Bearer {}", key.expose())) {
         Ok(mut value) => {
             value.set_sensitive(true);

@@ -38,23 +38,50 @@ pub(super) fn compile(loaded: &Loaded, providers: &[Compiled<Provider>]) -> Rout
     Routes(routes)
 }
 
-fn compile_route(loaded: &Loaded, providers: &[Compiled<Provider>], name: &str, route: &config::Route) -> Option<Route> {
+fn compile_route(
+    loaded: &Loaded,
+    providers: &[Compiled<Provider>],
+    name: &str,
+    route: &config::Route,
+) -> Option<Route> {
     if route.targets.is_empty() {
-        loaded.report_key(&["routes", name], Severity::Error, "the route has no targets", Some("add targets = [\"provider\"]".to_owned()));
+        loaded.report_key(
+            &["routes", name],
+            Severity::Error,
+            "the route has no targets",
+            Some("add targets = [\"provider\"]".to_owned()),
+        );
         return None;
     }
     if route.shared_state {
         let message = "callers of this route share the provider's key, and see each other's files, batches and stored responses";
-        loaded.report(&["routes", name, "shared_state"], Severity::Warning, message, None);
+        loaded.report(
+            &["routes", name, "shared_state"],
+            Severity::Warning,
+            message,
+            None,
+        );
         if route.paths.is_empty() {
             let help = Some("name the paths: paths = [\"/v1/files*\"]".to_owned());
-            loaded.report(&["routes", name, "shared_state"], Severity::Error, "shared_state needs `paths`", help);
+            loaded.report(
+                &["routes", name, "shared_state"],
+                Severity::Error,
+                "shared_state needs `paths`",
+                help,
+            );
         }
     }
     let fallback_on = match &route.fallback_on {
         None => FallbackOn::default(),
         Some(entries) => FallbackOn::parse(entries)
-            .map_err(|error| loaded.report(&["routes", name, "fallback_on"], Severity::Error, error, None))
+            .map_err(|error| {
+                loaded.report(
+                    &["routes", name, "fallback_on"],
+                    Severity::Error,
+                    error,
+                    None,
+                )
+            })
             .ok()?,
     };
     let targets: Vec<_> = route
@@ -76,7 +103,12 @@ fn compile_route(loaded: &Loaded, providers: &[Compiled<Provider>], name: &str, 
             table::Strategy::Weighted => Strategy::Weighted,
             table::Strategy::LeastBusy => Strategy::LeastBusy,
         },
-        retry: RetryPolicy { retries: route.retries, backoff_base: route.backoff.get(), fallback_on, ..RetryPolicy::default() },
+        retry: RetryPolicy {
+            retries: route.retries,
+            backoff_base: route.backoff.get(),
+            fallback_on,
+            ..RetryPolicy::default()
+        },
         attempt_timeout: route.attempt_timeout.get(),
         deadline: route.deadline.get(),
         idle_timeout: route.idle_timeout.get(),
@@ -99,34 +131,70 @@ fn compile_target(
     let place = ["routes", route, "targets", &index.to_string()];
     let provider_name = provider_of(loaded, target);
     if loaded.config.providers.get(provider_name).is_none() {
-        let help = nearest(provider_name, loaded.config.providers.names()).map(|near| format!("did you mean `{near}`?"));
-        loaded.report(&place, Severity::Error, format!("there is no provider `{provider_name}`"), help);
+        let help = nearest(provider_name, loaded.config.providers.names())
+            .map(|near| format!("did you mean `{near}`?"));
+        loaded.report(
+            &place,
+            Severity::Error,
+            format!("there is no provider `{provider_name}`"),
+            help,
+        );
         return None;
     }
-    let provider = providers.iter().find(|known| &*known.made.name == provider_name)?.made.clone();
+    let provider = providers
+        .iter()
+        .find(|known| &*known.made.name == provider_name)?
+        .made
+        .clone();
     if provider.is_last_resort() && loaded.environment_name == "production" {
         let help = Some("give production targets of its own: [environment.production.routes.NAME] targets = […]".to_owned());
-        loaded.report(&place, Severity::Error, "the rehearsal provider does not answer in production", help);
+        loaded.report(
+            &place,
+            Severity::Error,
+            "the rehearsal provider does not answer in production",
+            help,
+        );
         return None;
     }
     let (model, weight, own) = match target {
         table::Target::Table(table) => (table.model.clone(), table.weight, params(&table.params)),
-        table::Target::Name(name) => (name.strip_prefix(provider_name).and_then(|rest| rest.strip_prefix('/')).map(str::to_owned), 1, Params::new()),
+        table::Target::Name(name) => (
+            name.strip_prefix(provider_name)
+                .and_then(|rest| rest.strip_prefix('/'))
+                .map(str::to_owned),
+            1,
+            Params::new(),
+        ),
     };
-    Some(Arc::new(Target { provider, model: model.map(Into::into), weight, params: own, busy: InFlight::default() }))
+    Some(Arc::new(Target {
+        provider,
+        model: model.map(Into::into),
+        weight,
+        params: own,
+        busy: InFlight::default(),
+    }))
 }
 
 fn params(table: &Map<String, Value>) -> Params {
-    table.iter().map(|(name, value)| (name.as_str().into(), value.to_string().into())).collect()
+    table
+        .iter()
+        .map(|(name, value)| (name.as_str().into(), value.to_string().into()))
+        .collect()
 }
 
 /// Of two routes with the same pattern and no paths the second is never asked.
 fn warn_of_shadowed(loaded: &Loaded) {
     let mut seen: Vec<(&str, &str)> = Vec::new();
-    for (name, route) in loaded.config.routes.iter().filter(|(_, route)| route.paths.is_empty()) {
+    for (name, route) in loaded
+        .config
+        .routes
+        .iter()
+        .filter(|(_, route)| route.paths.is_empty())
+    {
         for pattern in route.model.iter() {
             if let Some((_, first)) = seen.iter().find(|(known, _)| *known == pattern) {
-                let message = format!("the route `{first}` is for `{pattern}` already and comes first");
+                let message =
+                    format!("the route `{first}` is for `{pattern}` already and comes first");
                 loaded.report_key(&["routes", name], Severity::Warning, message, None);
             } else {
                 seen.push((pattern, name));

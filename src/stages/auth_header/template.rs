@@ -12,7 +12,11 @@ pub(super) struct Template(Vec<Part>);
 enum Part {
     Text(String),
     Uuid,
-    Value { field: Source, key: String, default: Option<String> },
+    Value {
+        field: Source,
+        key: String,
+        default: Option<String>,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,12 +94,26 @@ impl Template {
             match part {
                 Part::Text(text) => value.push_str(text),
                 Part::Uuid => {
-                    value.push_str(uuid::Uuid::new_v4().hyphenated().encode_lower(&mut uuid::Uuid::encode_buffer()));
+                    value.push_str(
+                        uuid::Uuid::new_v4()
+                            .hyphenated()
+                            .encode_lower(&mut uuid::Uuid::encode_buffer()),
+                    );
                 }
-                Part::Value { field, key, default } => {
-                    let known = exchange.text(field.field(), key).filter(|known| !known.is_empty());
-                    let Some(known) = known.or(default.as_deref()) else { return Rendered::Unknown };
-                    let Ok(known) = encode(known) else { return Rendered::Forbidden };
+                Part::Value {
+                    field,
+                    key,
+                    default,
+                } => {
+                    let known = exchange
+                        .text(field.field(), key)
+                        .filter(|known| !known.is_empty());
+                    let Some(known) = known.or(default.as_deref()) else {
+                        return Rendered::Unknown;
+                    };
+                    let Ok(known) = encode(known) else {
+                        return Rendered::Forbidden;
+                    };
                     value.push_str(&known);
                 }
             }
@@ -110,7 +128,11 @@ fn placeholder(inner: &str) -> Result<Part, String> {
         Some((name, default)) => (name, Some(default.to_owned())),
         None => (inner, None),
     };
-    let value = |field, key: &str| Part::Value { field, key: key.to_owned(), default: default.clone() };
+    let value = |field, key: &str| Part::Value {
+        field,
+        key: key.to_owned(),
+        default: default.clone(),
+    };
     Ok(match name {
         "uuid" => Part::Uuid,
         "request.id" => value(Source::RequestId, ""),
