@@ -103,6 +103,8 @@ fn content_that_quotes_the_markers_is_only_content() {
     // Nor does text quote content into being.
     let quoting = r#"{"role":"assistant","content":"","name":"\"content\":\"x\""}"#;
     assert_eq!(chat(&chunk(quoting, "null")), Mark::default());
+    let odd_key = r#"{"role":"assistant","my \"content":"x","my \"finish_reason":"x"}"#;
+    assert_eq!(chat(&chunk(odd_key, "null")), Mark::default());
 }
 
 #[test]
