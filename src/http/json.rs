@@ -10,6 +10,7 @@ mod error;
 mod members;
 mod read;
 mod splice;
+mod stops;
 mod string;
 mod syntax;
 #[cfg(test)]
@@ -35,10 +36,12 @@ pub const MAX_DEPTH: usize = 128;
 /// Lone surrogates (`"\ud800"`) are legal in the grammar and are let through; readers see U+FFFD for them. Numbers
 /// may have any size.
 pub fn scan(bytes: &[u8]) -> Result<Members, JsonError> {
+    let mut members = Members::default();
     check_encoding(bytes)
-        .and_then(|()| syntax::Walker::new(bytes).document())
-        .and_then(|members| members.refuse_duplicates(bytes))
-        .map_err(|fault| fault.locate(bytes))
+        .and_then(|()| syntax::Walker::new(bytes).document(&mut members))
+        .and_then(|()| members.refuse_duplicates(bytes))
+        .map_err(|fault| fault.locate(bytes))?;
+    Ok(members)
 }
 
 fn check_encoding(bytes: &[u8]) -> Result<(), Fault> {

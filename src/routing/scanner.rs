@@ -1,7 +1,7 @@
 //! What the host learns from the answers that pass by: where a stream has its first content, whether it ended as it
 //! should, what it used and whether it failed.
 //!
-//! A plain delta is not parsed: keys are searched for in its bytes ([`keys`]). Where that finds something that is rare
+//! A plain delta is not parsed: keys are searched for in its bytes. Where that finds something that is rare
 //! and matters, usage or an error, the event is scanned as JSON to be sure of it.
 
 mod error;

@@ -106,7 +106,7 @@ impl Members {
         }
     }
 
-    pub(super) fn refuse_duplicates(self, body: &[u8]) -> Result<Self, Fault> {
+    pub(super) fn refuse_duplicates(&self, body: &[u8]) -> Result<(), Fault> {
         let twice = if self.escaped || self.list.len() > INLINE {
             // Comparing each with each would let a body of many keys burn time by their square.
             let mut seen = HashSet::with_capacity(self.list.len());
@@ -124,7 +124,7 @@ impl Members {
             })
         };
         match twice {
-            None => Ok(self),
+            None => Ok(()),
             Some(member) => Err(Fault::new(
                 JsonErrorKind::DuplicateKey(member.name(body).into_owned()),
                 member.key_start,

@@ -1,68 +1,8 @@
-//! JSON strings: skipping, decoding and writing them.
+//! JSON strings: decoding and writing them.
 
 use std::borrow::Cow;
 
-/// Whether a byte ends a run of plain string text: a quote, a backslash or a control character.
-const fn is_stop(byte: u8) -> bool {
-    byte == b'"' || byte == b'\\' || byte < 0x20
-}
-
-const LOW: u64 = 0x0101_0101_0101_0101;
-const HIGH: u64 = 0x8080_8080_8080_8080;
-
-/// The position of the first stop among eight bytes.
-const fn first_stop(bytes: [u8; 8]) -> Option<usize> {
-    let word = u64::from_le_bytes(bytes);
-    // The high bit of every lane that is below 0x20, or zero after the xor. Borrows make lanes
-    // above a hit unreliable, never those below the first.
-    let control = word.wrapping_sub(LOW * 0x20) & !word;
-    let quote = word ^ (LOW * b'"' as u64);
-    let quote = quote.wrapping_sub(LOW) & !quote;
-    let slash = word ^ (LOW * b'\\' as u64);
-    let slash = slash.wrapping_sub(LOW) & !slash;
-    match (control | quote | slash) & HIGH {
-        0 => None,
-        hits => Some(hits.trailing_zeros() as usize / 8),
-    }
-}
-
-/// How many bytes at the start are plain text of a string.
-///
-/// Eight bytes at a time where a stop is near, which is cheap for keys and for text full of escapes; 64 at a time,
-/// in a form that compilers turn into vector instructions, inside long plain text.
-#[inline]
-pub(super) fn plain_len(bytes: &[u8]) -> usize {
-    let mut at = 0;
-    for _ in 0..2 {
-        let Some(word) = bytes[at..].first_chunk() else {
-            return at + plain_tail(&bytes[at..]);
-        };
-        match first_stop(*word) {
-            Some(stop) => return at + stop,
-            None => at += 8,
-        }
-    }
-    while let Some(block) = bytes[at..].first_chunk::<64>() {
-        if block.iter().fold(false, |stop, &byte| stop | is_stop(byte)) {
-            break;
-        }
-        at += 64;
-    }
-    while let Some(word) = bytes[at..].first_chunk() {
-        match first_stop(*word) {
-            Some(stop) => return at + stop,
-            None => at += 8,
-        }
-    }
-    at + plain_tail(&bytes[at..])
-}
-
-fn plain_tail(bytes: &[u8]) -> usize {
-    bytes
-        .iter()
-        .position(|&byte| is_stop(byte))
-        .unwrap_or(bytes.len())
-}
+use super::stops::Stops;
 
 /// The text of a string's inside (without its quotes); `None` where it is not a JSON string's inside.
 /// Lone surrogates become U+FFFD.
@@ -127,15 +67,17 @@ fn hex(digits: &[u8]) -> Option<u32> {
 /// Appends `text` as a JSON string, quotes included. Escapes what RFC 8259 demands and nothing more.
 pub fn write_string(out: &mut Vec<u8>, text: &str) {
     const HEX: [u8; 16] = *b"0123456789abcdef";
+    let bytes = text.as_bytes();
+    let mut stops = Stops::new(bytes);
+    let mut done = 0;
     out.push(b'"');
-    let mut rest = text.as_bytes();
     loop {
-        let (plain, after) = rest.split_at(plain_len(rest));
-        out.extend_from_slice(plain);
-        let Some((&stop, after)) = after.split_first() else {
+        let at = stops.next(done);
+        out.extend_from_slice(&bytes[done..at]);
+        let Some(&stop) = bytes.get(at) else {
             break;
         };
-        rest = after;
+        done = at + 1;
         match stop {
             b'"' | b'\\' => out.extend_from_slice(&[b'\\', stop]),
             b'\n' => out.extend_from_slice(b"\\n"),

@@ -7,7 +7,7 @@ use super::{
         JsonErrorKind::{self, Empty, NotAnObject, Syntax, TooDeep, Trailing, Truncated},
     },
     members::{Member, Members},
-    string::plain_len,
+    stops::Stops,
 };
 
 const KEY: JsonErrorKind = Syntax("expected a member's name in double quotes");
@@ -50,15 +50,20 @@ impl Nest {
 pub(super) struct Walker<'a> {
     bytes: &'a [u8],
     at: usize,
+    stops: Stops<'a>,
 }
 
 impl<'a> Walker<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0 }
+        Self {
+            bytes,
+            at: 0,
+            stops: Stops::new(bytes),
+        }
     }
 
     /// The whole document: one object, and white space around it.
-    pub(super) fn document(mut self) -> Result<Members, Fault> {
+    pub(super) fn document(mut self, members: &mut Members) -> Result<(), Fault> {
         match self.peek() {
             Some(b'{') => self.at += 1,
             Some(b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n') => {
@@ -67,17 +72,16 @@ impl<'a> Walker<'a> {
             Some(_) => return Err(self.fault(Syntax("expected an opening brace"))),
             None => return Err(self.fault(Empty)),
         }
-        let members = self.top_members()?;
+        self.top_members(members)?;
         match self.peek() {
-            None => Ok(members),
+            None => Ok(()),
             Some(_) => Err(self.fault(Trailing)),
         }
     }
 
-    fn top_members(&mut self) -> Result<Members, Fault> {
-        let mut members = Members::default();
+    fn top_members(&mut self, members: &mut Members) -> Result<(), Fault> {
         if self.eat(b'}') {
-            return Ok(members);
+            return Ok(());
         }
         loop {
             self.peek();
@@ -99,7 +103,7 @@ impl<'a> Walker<'a> {
                 Some(b',') => self.at += 1,
                 Some(b'}') => {
                     self.at += 1;
-                    return Ok(members);
+                    return Ok(());
                 }
                 _ => return Err(self.unexpected(NEXT_MEMBER)),
             }
@@ -188,7 +192,7 @@ impl<'a> Walker<'a> {
         let mut escaped = false;
         self.at += 1;
         loop {
-            self.at += plain_len(&self.bytes[self.at..]);
+            self.at = self.stops.next(self.at);
             match self.bytes.get(self.at) {
                 Some(b'"') => {
                     self.at += 1;
@@ -206,14 +210,14 @@ impl<'a> Walker<'a> {
     fn escape(&mut self) -> Result<(), Fault> {
         self.at += 1;
         match self.bytes.get(self.at) {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 1,
+            Some(b'n' | b'"' | b'\\' | b't' | b'r' | b'/' | b'b' | b'f') => self.at += 1,
             Some(b'u') => {
                 self.at += 1;
-                for _ in 0..4 {
-                    match self.bytes.get(self.at) {
-                        Some(digit) if digit.is_ascii_hexdigit() => self.at += 1,
-                        _ => return Err(self.unexpected(ESCAPE)),
-                    }
+                let digits = self.bytes[self.at..].iter().take(4);
+                let valid = digits.take_while(|byte| byte.is_ascii_hexdigit()).count();
+                self.at += valid;
+                if valid < 4 {
+                    return Err(self.unexpected(ESCAPE));
                 }
             }
             _ => return Err(self.unexpected(ESCAPE)),

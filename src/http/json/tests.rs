@@ -187,13 +187,19 @@ proptest! {
     }
 
     #[test]
-    fn plain_runs_end_at_the_first_stop(mut bytes in prop::collection::vec(0x20u8.., 0..300), stop in any::<prop::sample::Index>(), with in prop::sample::select(&b"\"\\\n\0\x1f"[..])) {
-        for byte in &mut bytes { if matches!(byte, b'"' | b'\\') { *byte = b' '; } }
-        prop_assert_eq!(string::plain_len(&bytes), bytes.len());
-        if !bytes.is_empty() {
-            let stop = stop.index(bytes.len());
-            bytes[stop] = with;
-            prop_assert_eq!(string::plain_len(&bytes), stop);
+    fn stops_are_found_where_a_plain_search_finds_them(
+        bytes in prop::collection::vec(prop_oneof![9 => 0x20u8.., 1 => any::<u8>()], 0..300),
+        plain in 0..200usize,
+    ) {
+        let bytes = [vec![b'a'; plain], bytes].concat();
+        let is_stop = |at: &usize| matches!(bytes[*at], b'"' | b'\\' | 0..0x20);
+        let mut expected: Vec<usize> = (0..bytes.len()).filter(is_stop).collect();
+        expected.push(bytes.len());
+        let mut found = stops::Stops::new(&bytes);
+        let mut from = 0;
+        for stop in expected {
+            prop_assert_eq!(found.next(from), stop);
+            from = stop + 1;
         }
     }
 }

@@ -82,12 +82,12 @@ fn reference(stream: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
             let rest = line.strip_prefix(field)?.strip_prefix(b":")?;
             Some(rest.strip_prefix(b" ").unwrap_or(rest).to_vec())
         };
-        let names = block.iter().filter_map(|line| value(line, b"event"));
+        let mut names = block.iter().filter_map(|line| value(line, b"event"));
         let data: Vec<Vec<u8>> = block
             .iter()
             .filter_map(|line| value(line, b"data"))
             .collect();
-        events.push((names.last().unwrap_or_default(), data.join(&b'\n')));
+        events.push((names.next_back().unwrap_or_default(), data.join(&b'\n')));
         block.clear();
     }
     events

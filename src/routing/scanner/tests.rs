@@ -10,7 +10,7 @@ fn chat(data: &str) -> Mark {
     look(Endpoint::Chat, &format!("data: {data}\n\n"))
 }
 
-/// A chat chunk as OpenAI sends it, around one delta.
+/// A chat chunk around one delta.
 fn chunk(delta: &str, finish: &str) -> String {
     format!(
         r#"{{"id":"chatcmpl-9","object":"chat.completion.chunk","created":1726000000,"model":"gpt-4o","system_fingerprint":"fp_1","choices":[{{"index":0,"delta":{delta},"logprobs":null,"finish_reason":{finish}}}],"usage":null}}"#
@@ -103,6 +103,8 @@ fn content_that_quotes_the_markers_is_only_content() {
     // Nor does text quote content into being.
     let quoting = r#"{"role":"assistant","content":"","name":"\"content\":\"x\""}"#;
     assert_eq!(chat(&chunk(quoting, "null")), Mark::default());
+    let odd_key = r#"{"role":"assistant","my \"content":"x","my \"finish_reason":"x"}"#;
+    assert_eq!(chat(&chunk(odd_key, "null")), Mark::default());
 }
 
 #[test]
