@@ -6,11 +6,9 @@ use support::{Client, Gateway};
 
 #[tokio::test]
 async fn the_shipped_config_answers_on_a_fresh_machine_and_says_that_rehearsal_did() {
-    let config = include_str!("../config.toml")
-        .replace("listen = \"127.0.0.1:8080\"", "")
-        .replace("listen = \"127.0.0.1:9090\"", "");
+    let config = include_str!("../config.toml");
     // Nothing listens there, whatever runs on the machine of the test.
-    let gateway = Gateway::start_with(&config, &[("OLLAMA_BASE_URL", "http://127.0.0.1:9")]).await;
+    let gateway = Gateway::start_with(config, &[("OLLAMA_BASE_URL", "http://127.0.0.1:9")]).await;
     for stream in [false, true] {
         let reply = Client::new(&gateway).chat("안녕하세요", stream).await;
         assert_eq!(reply.status, 200);

@@ -1,6 +1,6 @@
 //! `millgate serve`
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{net::SocketAddr, process::ExitCode, sync::Arc};
 
 use tokio::{
     net::TcpListener,
@@ -25,6 +25,12 @@ use crate::{
 pub(super) struct Arguments {
     #[command(flatten)]
     file: ConfigFile,
+    /// Where clients connect, instead of [server] listen; port 0 picks a free one
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// Where operators connect, instead of [admin] listen
+    #[arg(long, value_name = "ADDRESS")]
+    admin_listen: Option<SocketAddr>,
 }
 
 /// How many log lines a signal's config may have; the rest is in `millgate check`.
@@ -45,16 +51,18 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         builder.worker_threads(workers.get() as usize);
     }
     match builder.enable_all().build() {
-        Ok(tokio) => tokio.block_on(serve(loaded, runtime, arguments.file.config.clone())),
+        Ok(tokio) => tokio.block_on(serve(arguments, loaded, runtime)),
         Err(error) => fail(error),
     }
 }
 
-async fn serve(loaded: Loaded, runtime: Runtime, path: PathBuf) -> ExitCode {
+async fn serve(arguments: &Arguments, loaded: Loaded, runtime: Runtime) -> ExitCode {
     let config = loaded.config;
+    let client_address = arguments.listen.unwrap_or(config.server.listen.0);
+    let operator_address = arguments.admin_listen.unwrap_or(config.admin.listen.0);
     let (clients, operators) = match (
-        bind(config.server.listen.0, "server").await,
-        bind(config.admin.listen.0, "admin").await,
+        bind(client_address, "server").await,
+        bind(operator_address, "admin").await,
     ) {
         (Ok(clients), Ok(operators)) => (clients, operators),
         (Err(error), _) | (_, Err(error)) => return fail(error),
@@ -65,7 +73,7 @@ async fn serve(loaded: Loaded, runtime: Runtime, path: PathBuf) -> ExitCode {
     };
     greet(&runtime, client_address, operator_address);
 
-    let gateway = Arc::new(Gateway::new(runtime, &path));
+    let gateway = Arc::new(Gateway::new(runtime, &arguments.file.config));
     let (stop, stopped) = watch::channel(false);
     let drained = server::serve(clients, gateway.clone(), limits(&config), stopped);
     let admin = admin::serve(

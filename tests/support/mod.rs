@@ -53,8 +53,15 @@ impl Gateway {
     /// The same with environment variables.
     pub async fn start_with(config: &str, environment: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("config.toml"), with_listeners(config)).unwrap();
+        std::fs::write(folder.path().join("config.toml"), config).unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_millgate"))
+            .args([
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--admin-listen",
+                "127.0.0.1:0",
+            ])
             .current_dir(folder.path())
             .env_clear()
             .envs(environment.iter().copied())
@@ -116,7 +123,7 @@ impl Gateway {
 
     /// Writes another config; it is not in force before a reload.
     pub fn write_config(&self, config: &str) {
-        std::fs::write(self.config_path(), with_listeners(config)).unwrap();
+        std::fs::write(self.config_path(), config).unwrap();
     }
 
     /// Sends a signal by its name: `HUP`, `TERM`, `INT`.
@@ -173,27 +180,6 @@ impl Gateway {
     pub fn log(&self) -> Vec<Value> {
         self.log.lock().unwrap().clone()
     }
-}
-
-fn with_listeners(config: &str) -> String {
-    let mut whole = String::new();
-    if !config.contains("[server]") {
-        whole.push_str("[server]\nlisten = \"127.0.0.1:0\"\n");
-    }
-    if !config.contains("[admin]") {
-        whole.push_str("[admin]\nlisten = \"127.0.0.1:0\"\n");
-    }
-    let config = config
-        .replace("[server]", "[server]\nlisten = \"127.0.0.1:0\"")
-        .replace("[admin]", "[admin]\nlisten = \"127.0.0.1:0\"");
-    // Top-level keys must come before the first table.
-    let (top, tables) = config.split_at(
-        config
-            .find('[')
-            .filter(|_| !config.trim_start().starts_with("pipeline"))
-            .unwrap_or_else(|| config.find("\n[").unwrap_or(config.len())),
-    );
-    format!("{top}\n{whole}\n{tables}")
 }
 
 /// `listening    http://127.0.0.1:1/v1   (operators: http://127.0.0.1:2)`
