@@ -7,7 +7,9 @@
 //! millgate-overhead bare LISTEN UPSTREAM
 //! ```
 //! `run` starts the mock upstream, the proxies and millgate, and loads them in turn, round after round, so
-//! that whatever else the machine does falls on all of them alike. It reads `/proc`, so it runs on Linux.
+//! that whatever else the machine does falls on all of them alike. Compare ratios, not microseconds, between
+//! runs: on a busy machine a proxy is woken less often and finds more to do each time, which makes a request
+//! look cheaper. It reads `/proc`, so it runs on Linux.
 //!
 //! - `--millgate` is the program to measure; it also provides the mock. Without it `--mock` is the program of
 //!   the mock, by default `examples/mock` beside this one, and the others are measured alone.

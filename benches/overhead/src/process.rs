@@ -159,6 +159,9 @@ impl CpuReading {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        if self.check().is_err() {
+            return;
+        }
         // Asked, not killed: a server with worker processes has to take them along.
         let _ = Command::new("kill")
             .arg(self.child.id().to_string())

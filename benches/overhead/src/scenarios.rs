@@ -41,9 +41,9 @@ pub(crate) const LATENCY: &str = "Open loop, 200 requests/s, upstream takes 20 m
 pub(crate) fn all(effort: Effort) -> Vec<Scenario> {
     let mut scenarios = Vec::new();
     for (prompt_bytes, size, requests) in [
-        (512, "0.5 KB", 10_000),
-        (16 << 10, "16 KB", 8_000),
-        (128 << 10, "128 KB", 3_000),
+        (512, "0.5 KB", 30_000),
+        (16 << 10, "16 KB", 16_000),
+        (128 << 10, "128 KB", 4_000),
     ] {
         for connections in [16, 64] {
             scenarios.push(Scenario {
@@ -190,7 +190,7 @@ pub(crate) async fn latency(
         same: effort.same,
     };
     let template = Template::new(shape);
-    let requests = (2000 / effort.divisor) as u32;
+    let requests = (1000 / effort.divisor) as u32;
     let ways: Vec<(&str, SocketAddr)> = std::iter::once(("direct", mock))
         .chain(
             proxies
