@@ -39,6 +39,7 @@ impl Failure {
     }
 
     /// No connection.
+    #[must_use]
     pub fn connect(provider: &str, detail: String) -> Self {
         let error = ApiError::new(
             StatusCode::BAD_GATEWAY,
@@ -51,6 +52,7 @@ impl Failure {
     }
 
     /// `attempt_timeout` or `deadline` ran out.
+    #[must_use]
     pub fn timeout(provider: &str, limit: &'static str) -> Self {
         let error = ApiError::new(
             StatusCode::GATEWAY_TIMEOUT,
@@ -72,6 +74,7 @@ impl Failure {
     }
 
     /// A stage below `route` refused, or a codec did.
+    #[must_use]
     pub fn refused(refusal: Refusal) -> Self {
         let class = match refusal.kind {
             RefusalKind::InvalidRequest => FailureClass::Client,
