@@ -4,6 +4,7 @@
     missing_docs,
     unreachable_pub,
     clippy::disallowed_methods,
+    clippy::format_push_string,
     clippy::match_wild_err_arm,
     clippy::missing_panics_doc,
     clippy::must_use_candidate,
