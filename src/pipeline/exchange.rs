@@ -289,7 +289,7 @@ impl Exchange {
         }
         if self.runtime.expose == Expose::Full {
             self.record
-                .expose(headers, self.tried.len(), self.request.started);
+                .expose(headers, &self.tried, self.request.started);
         }
     }
 

@@ -1,6 +1,9 @@
 //! From a route to an answer: target after target, try after try, until one commits or the chain is exhausted.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use millgate_plugin::{Outcome, Reply};
 use smallvec::SmallVec;
@@ -22,7 +25,7 @@ pub struct Tried {
     /// In which way it failed; `None` once it has committed.
     pub failure: Option<FailureClass>,
     /// How long it took to get there.
-    pub millis: u64,
+    pub took: Duration,
 }
 
 /// How a flight ends without an answer.
@@ -71,7 +74,7 @@ pub async fn answer(
                 tried.push(Tried {
                     target: target.clone(),
                     failure: None,
-                    millis: millis(begun),
+                    took: begun.elapsed(),
                 });
                 return Ok(attempt);
             }
@@ -105,7 +108,7 @@ pub async fn answer(
         tried.push(Tried {
             target: target.clone(),
             failure: Some(failed.class),
-            millis: millis(begun),
+            took: begun.elapsed(),
         });
 
         let now = Instant::now();
@@ -187,8 +190,4 @@ fn no_answer(last: Option<Failure>, route: &str) -> NoAnswer {
     );
     let outcome = failed.outcome();
     NoAnswer::Error(failed.error, outcome)
-}
-
-fn millis(since: Instant) -> u64 {
-    since.elapsed().as_millis() as u64
 }
