@@ -10,7 +10,6 @@ mod config;
 mod embeddings;
 mod format;
 mod instance;
-mod milliseconds;
 mod models;
 mod request;
 mod responses;
@@ -27,7 +26,6 @@ use millgate_plugin::{
 };
 
 pub use config::{Faults, RehearsalConfig};
-pub use milliseconds::Milliseconds;
 
 use script::{Event, Script};
 

@@ -6,7 +6,8 @@ use http::HeaderValue;
 
 use super::digest;
 use crate::{
-    config::{self, Loaded, Section, Severity, nearest::nearest, provider::KEYS, route},
+    config::{self, Loaded, Section, Severity, provider::KEYS, route},
+    nearest::nearest,
     providers::{KINDS, ProviderKind},
     routing::{
         connect::Proxy,
