@@ -29,6 +29,9 @@ pub use config::{Faults, RehearsalConfig};
 
 use script::{Event, Script};
 
+/// The `system_fingerprint` of its answers.
+const FINGERPRINT: &str = "fp_rehearsal";
+
 /// A provider that answers by itself, in words that say that no model did.
 #[derive(Debug)]
 pub struct Rehearsal {
