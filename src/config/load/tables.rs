@@ -10,7 +10,7 @@ use crate::{
         read::{Section, Strictness, read_node},
         route::Route,
         stage,
-        tree::{Node, Value},
+        tree::{Node, Table, Value},
     },
     nearest::nearest,
 };
@@ -116,7 +116,7 @@ impl<'a> Tables<'a> {
             node.as_table()
         });
         let mut tables = Vec::new();
-        for (key, node) in table.into_iter().flat_map(|table| table.iter()) {
+        for (key, node) in table.into_iter().flat_map(Table::iter) {
             if !is_name(&key.name) {
                 let message = format!("`{}` cannot be a name", key.name);
                 let finding = Finding::error(message).at(key.place.clone());

@@ -81,7 +81,7 @@ fn compile_route(
                     Severity::Error,
                     error,
                     None,
-                )
+                );
             })
             .ok()?,
     };
