@@ -33,7 +33,7 @@ enum Told {
     Untold,
     /// `null`: it comes with the last chunk.
     Later,
-    Now(Tokens),
+    Now(Cost),
 }
 
 impl Told {
@@ -42,8 +42,9 @@ impl Told {
     }
 }
 
+/// [`Usage`] in the words of chats and completions.
 #[derive(Serialize)]
-struct Tokens {
+struct Cost {
     prompt_tokens: u64,
     completion_tokens: u64,
     total_tokens: u64,
@@ -64,7 +65,7 @@ struct OutputDetails {
     audio_tokens: u64,
 }
 
-impl From<Usage> for Tokens {
+impl From<Usage> for Cost {
     fn from(usage: Usage) -> Self {
         Self {
             prompt_tokens: usage.input,
