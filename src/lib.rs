@@ -28,6 +28,7 @@ pub mod cli;
 pub mod config;
 pub mod http;
 pub mod mock;
+pub mod nearest;
 pub mod pipeline;
 pub mod providers;
 pub mod routing;

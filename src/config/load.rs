@@ -11,11 +11,11 @@ use super::{
     Config,
     dotenv::Dotenv,
     finding::{Finding, Findings, Place, Severity, Source},
-    nearest::nearest,
     placeholder::{Resolver, Variable},
     read::Section,
     tree::{self, Node, Table, Value},
 };
+use crate::nearest::nearest;
 
 /// A configuration as it was read, and all that is wrong with it.
 #[derive(Debug)]

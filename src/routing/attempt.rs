@@ -7,9 +7,7 @@ use http::{HeaderMap, Method, Response, StatusCode, header};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use millgate_plugin::{
-    Call, Endpoint, HeadFlow, Outcome, Refusal, Reply, UpstreamHead, UpstreamRequest,
-};
+use millgate_plugin::{Call, Endpoint, HeadFlow, Outcome, Reply, UpstreamHead, UpstreamRequest};
 
 use super::{
     answer::{Answer, Fault, Piece, Shape, Source},
@@ -138,7 +136,7 @@ impl Attempt {
         } else {
             let request = codec
                 .encode(&mut *state, &self.call(&body))
-                .map_err(Failure::refused)?;
+                .map_err(Failure::codec)?;
             let response = self.send(request, body).await?;
             self.judge(response, state).await?
         };
@@ -563,7 +561,7 @@ fn faulted(provider: &str, fault: Fault, fallback_on: &FallbackOn) -> Failure {
         Fault::Incomplete(what) => Failure::bad_reply(provider, what),
         Fault::Bad(what) => Failure::bad_reply(provider, what),
         Fault::Reported(error) => Failure::reported(provider, *error, fallback_on),
-        Fault::Codec(refusal) => Failure::refused(Refusal { ..refusal }),
+        Fault::Codec(refusal) => Failure::codec(refusal),
         Fault::Idle => Failure::timeout(provider, "idle_timeout"),
         Fault::TooLong => Failure::timeout(provider, "stream_timeout"),
     }

@@ -73,7 +73,7 @@ impl Failure {
         Self::new(FailureClass::Stream, error, what)
     }
 
-    /// A stage below `route` refused, or a codec did.
+    /// A stage below `route` refused.
     #[must_use]
     pub fn refused(refusal: Refusal) -> Self {
         let class = match refusal.kind {
@@ -83,6 +83,31 @@ impl Failure {
             RefusalKind::Timeout => FailureClass::Timeout,
             _ => FailureClass::Rejected,
         };
+        Self::said_no(class, refusal)
+    }
+
+    /// A codec refused: it speaks for its upstream, so this counts as the upstream's reply would. The client still
+    /// reads the refusal's own words and status.
+    #[must_use]
+    pub fn codec(refusal: Refusal) -> Self {
+        let is_model_missing = refusal.code.as_deref() == Some("model_not_found");
+        let class = match refusal.kind {
+            RefusalKind::NotFound if is_model_missing => FailureClass::ModelMissing,
+            RefusalKind::InvalidRequest | RefusalKind::NotFound | RefusalKind::Unprocessable => {
+                FailureClass::Client
+            }
+            RefusalKind::Unauthorized | RefusalKind::Forbidden => FailureClass::UpstreamAuth,
+            RefusalKind::Internal | RefusalKind::Unavailable | RefusalKind::RateLimited => {
+                FailureClass::Status(refusal.kind.status())
+            }
+            RefusalKind::Timeout => FailureClass::Timeout,
+            RefusalKind::Unsupported => FailureClass::Unsupported,
+            _ => FailureClass::Stream,
+        };
+        Self::said_no(class, refusal)
+    }
+
+    fn said_no(class: FailureClass, refusal: Refusal) -> Self {
         let detail = refusal.message.clone();
         Self {
             retry_after: refusal.retry_after,
@@ -243,5 +268,49 @@ fn is_model_missing(error: &ApiError, body: &[u8]) -> bool {
     error.code == "model_not_found" || {
         let text = String::from_utf8_lossy(body).to_lowercase();
         text.contains("model") && (text.contains("not found") || text.contains("not exist"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_codec_speaks_for_its_upstream() {
+        for (kind, class, status) in [
+            (RefusalKind::InvalidRequest, FailureClass::Client, 400),
+            (RefusalKind::Unauthorized, FailureClass::UpstreamAuth, 401),
+            (RefusalKind::Forbidden, FailureClass::UpstreamAuth, 403),
+            (RefusalKind::NotFound, FailureClass::Client, 404),
+            (RefusalKind::Unprocessable, FailureClass::Client, 422),
+            (RefusalKind::RateLimited, FailureClass::Status(429), 429),
+            (RefusalKind::Internal, FailureClass::Status(500), 500),
+            (RefusalKind::BadUpstream, FailureClass::Stream, 502),
+            (RefusalKind::Unavailable, FailureClass::Status(503), 503),
+            (RefusalKind::Timeout, FailureClass::Timeout, 504),
+            (RefusalKind::Unsupported, FailureClass::Unsupported, 400),
+        ] {
+            let failure = Failure::codec(Refusal::new(kind, "no"));
+            assert_eq!(
+                (failure.class, failure.error.status.as_u16()),
+                (class, status)
+            );
+        }
+        let missing = Refusal::new(RefusalKind::NotFound, "no").code("model_not_found");
+        assert_eq!(Failure::codec(missing).class, FailureClass::ModelMissing);
+    }
+
+    #[test]
+    fn a_busy_codec_is_tried_again_and_a_refusing_stage_is_not() {
+        let after = Duration::from_secs(7);
+        let busy = || Refusal::new(RefusalKind::Unavailable, "busy").retry_after(after);
+        let codec = Failure::codec(busy());
+        assert!(codec.class.may_pass());
+        assert_eq!(codec.retry_after, Some(after));
+        assert_eq!(codec.outcome(), Outcome::UpstreamError);
+        let stage = Failure::refused(busy());
+        assert!(!stage.class.may_pass());
+        assert_eq!(stage.retry_after, Some(after));
+        assert_eq!(stage.outcome(), Outcome::Rejected);
     }
 }

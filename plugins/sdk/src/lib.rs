@@ -20,6 +20,7 @@ mod exchange;
 mod provider;
 mod refusal;
 mod stage;
+pub mod units;
 
 pub use bytes::Bytes;
 pub use exchange::{Endpoint, Exchange, Field, SetError};

@@ -2,15 +2,17 @@
 
 use serde::de::DeserializeOwned;
 
-use crate::config::{
-    Config, Duration, Entries, KEYS,
-    finding::{Finding, Findings},
+use crate::{
+    config::{
+        Config, Duration, Entries, KEYS,
+        finding::{Finding, Findings},
+        provider,
+        read::{Section, Strictness, read_node},
+        route::Route,
+        stage,
+        tree::{Node, Table, Value},
+    },
     nearest::nearest,
-    provider,
-    read::{Section, Strictness, read_node},
-    route::Route,
-    stage,
-    tree::{Node, Table, Value},
 };
 
 /// Reads all tables. Those of providers and stages are read leniently: which of them are in use, and so need the

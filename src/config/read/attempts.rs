@@ -8,10 +8,12 @@ use super::{
     deserializer::{Context, NodeDeserializer},
     error::{Kind, ReadError},
 };
-use crate::config::{
-    finding::{Finding, Findings},
+use crate::{
+    config::{
+        finding::{Finding, Findings},
+        tree::{Node, Value},
+    },
     nearest::nearest,
-    tree::{Node, Value},
 };
 
 /// More faults in one table than this are not told at once.

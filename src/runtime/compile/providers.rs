@@ -5,7 +5,8 @@ use std::{collections::BTreeSet, sync::Arc, time::Instant};
 use http::HeaderValue;
 
 use crate::{
-    config::{self, Loaded, Section, Severity, nearest::nearest, provider::KEYS, route},
+    config::{self, Loaded, Section, Severity, provider::KEYS, route},
+    nearest::nearest,
     providers::{KINDS, ProviderKind},
     routing::{
         connect::Proxy,
