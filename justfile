@@ -1,5 +1,7 @@
 # The door for people. Checks are defined once, in .ci/run, which runs all of them where it is given no step.
 
+target := env("CARGO_TARGET_DIR", "target")
+
 # What there is
 default:
     @just --list
@@ -34,7 +36,8 @@ deny:
 
 # CPU time per request against a bare pass-through proxy
 bench *arguments:
-    cargo run --release -p overhead -- {{ arguments }}
+    cargo build --release --bin millgate
+    cargo run --release -p millgate-overhead -- run --millgate {{ target }}/release/millgate {{ arguments }}
 
 # Everything that CI checks
 ci:
