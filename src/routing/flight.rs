@@ -17,12 +17,10 @@ use crate::{api::error::ApiError, pipeline::request::Vars};
 /// What is remembered of an attempt, for the log.
 #[derive(Clone, Debug)]
 pub struct Tried {
-    /// Provider, and model where the target names one.
-    pub target: String,
-    /// How it ended; `ok` once it has committed.
-    pub outcome: &'static str,
-    /// What the failure was, in a few words.
-    pub failure: Option<String>,
+    /// Who was asked.
+    pub target: Arc<Target>,
+    /// In which way it failed; `None` once it has committed.
+    pub failure: Option<FailureClass>,
     /// How long it took to get there.
     pub millis: u64,
 }
@@ -49,13 +47,10 @@ pub async fn answer(
     let mut last: Option<Failure> = None;
     let mut position = 0;
     let mut is_retry = false;
+    let mut something_answered = false;
 
     while let Some(target) = order.get(position).map(|&index| &route.targets[index]) {
-        if target.provider.is_last_resort()
-            && last
-                .as_ref()
-                .is_some_and(|failed| failed.class != FailureClass::Connect)
-        {
+        if target.provider.is_last_resort() && something_answered {
             // Something real is there, and failed: a rehearsed answer would hide that.
             break;
         }
@@ -74,8 +69,7 @@ pub async fn answer(
         let failed = match run {
             Ok(Ok(())) => {
                 tried.push(Tried {
-                    target: target.label(),
-                    outcome: "ok",
+                    target: target.clone(),
                     failure: None,
                     millis: millis(begun),
                 });
@@ -97,6 +91,8 @@ pub async fn answer(
         };
         attempt.end(failed.outcome());
         drop(attempt);
+        something_answered |=
+            failed.class != FailureClass::Connect && !target.provider.is_last_resort();
         tracing::info!(
             request_id = context.request.id(),
             route = &*route.name,
@@ -107,9 +103,8 @@ pub async fn answer(
             "attempt failed"
         );
         tried.push(Tried {
-            target: target.label(),
-            outcome: failed.outcome().name(),
-            failure: Some(failed.class.to_string()),
+            target: target.clone(),
+            failure: Some(failed.class),
             millis: millis(begun),
         });
 

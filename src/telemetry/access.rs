@@ -118,8 +118,12 @@ pub fn line(request: &ClientRequest, route: Option<&str>, tried: &[Tried], recor
 /// `internal:status 503:12ms, ollama:connect:0ms`
 fn failures(tried: &[Tried]) -> String {
     let failed = tried.iter().filter_map(|tried| {
-        let failure = tried.failure.as_ref()?;
-        Some(format!("{}:{failure}:{}ms", tried.target, tried.millis))
+        let failure = tried.failure?;
+        Some(format!(
+            "{}:{failure}:{}ms",
+            tried.target.label(),
+            tried.millis
+        ))
     });
     failed.collect::<Vec<_>>().join(", ")
 }
