@@ -10,7 +10,7 @@ use std::{sync::Arc, time::Duration};
 use super::Runtime;
 use crate::{
     api::{models::ModelLists, read::Limits},
-    config::Loaded,
+    config::{Loaded, Severity},
     http::guard::Guard,
 };
 
@@ -24,6 +24,7 @@ pub fn compile(loaded: &Loaded, previous: Option<&Runtime>) -> Option<Runtime> {
     let providers = providers::compile(loaded, previous);
     let routes = routes::compile(loaded, &providers);
     let pipeline = pipeline::compile(loaded, &providers);
+    refuse_exposure(loaded);
     if loaded.findings.has_errors() {
         return None;
     }
@@ -44,3 +45,24 @@ pub fn compile(loaded: &Loaded, previous: Option<&Runtime>) -> Option<Runtime> {
         models: ModelLists::default(),
     })
 }
+
+/// A listener that other machines reach must be wanted as such: whoever reaches it uses the providers' keys.
+fn refuse_exposure(loaded: &Loaded) {
+    let server = &loaded.config.server;
+    if server.listen.0.ip().is_loopback() || server.allow_anonymous {
+        return;
+    }
+    loaded.report(
+        &["server", "listen"],
+        Severity::Error,
+        EXPOSED,
+        Some(EXPOSED_HELP.to_owned()),
+    );
+}
+
+/// What is wrong with a listener beyond loopback.
+pub const EXPOSED: &str =
+    "beyond loopback anybody could use the providers' keys: nothing authenticates callers";
+
+/// What to do about it.
+pub const EXPOSED_HELP: &str = "listen on 127.0.0.1, or set `allow_anonymous = true` in [server] where the network itself keeps strangers out";
