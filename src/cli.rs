@@ -14,7 +14,7 @@ mod schema;
 mod serve;
 
 use std::{
-    io::IsTerminal,
+    io::{self, IsTerminal, Write},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -91,9 +91,23 @@ fn load(path: &Path) -> (Loaded, Option<Runtime>) {
 
 /// Findings on standard error, for a person.
 fn print_findings(loaded: &Loaded) {
-    let color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let renderer = Renderer::default().color(wants_color(&io::stderr()));
     for finding in loaded.findings.sorted() {
-        eprintln!("{}", Renderer::default().color(color).render(&finding));
+        eprintln!("{}", renderer.render(&finding));
+    }
+}
+
+/// Whether a stream is a terminal that may be painted (<https://no-color.org>).
+fn wants_color(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Prints what a command came for. A reader that has seen enough, such as `head`, is no failure.
+fn print(text: &str) -> ExitCode {
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => fail(error),
     }
 }
 

@@ -1,9 +1,12 @@
 //! From a config to a runtime. Everything that can go wrong goes wrong here, with its place in the file; what comes
 //! out cannot fail to be put in force.
 
+mod advice;
+pub mod listeners;
 mod pipeline;
 mod providers;
 mod routes;
+mod usage;
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
@@ -31,6 +34,9 @@ pub fn compile(loaded: &Loaded, previous: Option<&Runtime>) -> Option<Runtime> {
     let providers = providers::compile(loaded, previous);
     let routes = routes::compile(loaded, &providers);
     let pipeline = pipeline::compile(loaded, &providers);
+    listeners::check(loaded);
+    usage::check(loaded);
+    advice::check(loaded);
     if loaded.findings.has_errors() {
         return None;
     }
