@@ -31,7 +31,7 @@ use crate::{
 #[command(
     name = "millgate",
     version,
-    about,
+    after_help = "Exit codes: 0 all well, 1 a finding or a failure, 2 wrong usage.",
     args_conflicts_with_subcommands = true
 )]
 struct Arguments {
@@ -104,7 +104,8 @@ fn wants_color(stream: &impl IsTerminal) -> bool {
 
 /// Prints what a command came for. A reader that has seen enough, such as `head`, is no failure.
 fn print(text: &str) -> ExitCode {
-    match io::stdout().lock().write_all(text.as_bytes()) {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => fail(error),

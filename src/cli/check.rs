@@ -44,9 +44,13 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
             .iter()
             .map(|finding| Renderer::default().color(color).render(finding) + "\n")
             .collect();
-        let described = text::describe(&report, color);
+        // What is wrong comes first, and alone: the rest would only push it out of sight.
+        let described = match runtime {
+            Some(_) => text::describe(&report, color) + "\n",
+            None => String::new(),
+        };
         let file = arguments.file.config.display();
-        format!("{told}{described}\n{file}: {}\n", verdict(&findings))
+        format!("{told}{described}{file}: {}\n", verdict(&findings))
     };
     let printed = print(&text);
     if is_fine { printed } else { ExitCode::from(1) }

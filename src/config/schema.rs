@@ -112,3 +112,8 @@ fn properties(table: &Value) -> impl Iterator<Item = (&str, &Value)> {
         .flatten()
         .map(|(key, schema)| (key.as_str(), schema))
 }
+
+/// A doc comment without its line breaks.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}

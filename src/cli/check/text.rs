@@ -14,8 +14,13 @@ pub(super) fn describe(report: &Report, color: bool) -> String {
         text: String::new(),
         color,
     };
-    page.heading("environment");
-    page.line(2, &report.environment);
+    let title = page.paint("1;36", "environment");
+    let unset = if report.variables.iter().any(|v| v.name == "ENVIRONMENT") {
+        ""
+    } else {
+        " (ENVIRONMENT is not set)"
+    };
+    page.line(0, format_args!("{title}  {}{unset}", report.environment));
     if !report.variables.is_empty() {
         page.heading("variables");
         let rows = report.variables.iter();

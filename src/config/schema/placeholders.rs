@@ -3,12 +3,14 @@
 
 use serde_json::{Map, Value, json};
 
+use super::one_line;
+
 /// What describes a value without constraining it.
 const ANNOTATIONS: &[&str] = &["title", "description", "default", "examples"];
 
 /// Rewrites the schema of a type to that of its value in the file, whatever the depth.
 pub(super) fn for_file(schema: &mut Value) {
-    drop_null(schema);
+    simplify(schema);
     let Value::Object(node) = schema else { return };
     descend(node);
     if let Some(mut branches) = take_branches(node) {
@@ -59,11 +61,14 @@ fn take_branches(node: &mut Map<String, Value>) -> Option<Vec<Value>> {
         })
 }
 
-/// Takes `null` out of the types, and a choice of one away.
-fn drop_null(schema: &mut Value) {
+/// Takes away what only a type has: `null`, a choice of one, number formats, line breaks of doc comments.
+fn simplify(schema: &mut Value) {
     let Value::Object(node) = schema else { return };
     if node.get("default").is_some_and(Value::is_null) {
         node.shift_remove("default");
+    }
+    if let Some(Value::String(text)) = node.get_mut("description") {
+        *text = one_line(text);
     }
     // `uint32` and the like mean nothing to an editor.
     node.shift_remove("format");
@@ -91,7 +96,7 @@ fn drop_null(schema: &mut Value) {
             node.entry(key).or_insert(value);
         }
     }
-    drop_null(schema);
+    simplify(schema);
 }
 
 fn is_scalar(schema: &Value) -> bool {

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Kinded, Kinds, Tables, definition, properties};
+use super::{Kinded, Kinds, Tables, definition, one_line, properties};
 
 const INTRODUCTION: &str = include_str!("introduction.md");
 
@@ -216,8 +216,4 @@ fn code(default: &str) -> String {
     } else {
         default.to_owned()
     }
-}
-
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
