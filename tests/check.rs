@@ -227,7 +227,7 @@ config.toml: ready to serve
 
 #[test]
 fn errors_stand_alone_with_their_number_and_end_with_1() {
-    let config = "[providers.a]\nkind = \"opnai\"\n[providers.b]\nkind = \"openai\"\n[routes.default]\ntargets = [\"b\"]\nfallback_on = [\"timeout\", \"conect\", 777]\nretires = 3\n";
+    let config = "[providers.a]\nkind = \"opnai\"\n[providers.b]\nkind = \"rehearsal\"\n[routes.default]\ntargets = [\"b\"]\nretires = 3\n";
     assert_told(
         config,
         &[],
@@ -241,9 +241,9 @@ error: there is no provider kind `opnai`
   = help: did you mean `openai`?
 
 error: unknown key `retires`
- --> config.toml:8:1
+ --> config.toml:7:1
   |
-8 | retires = 3
+7 | retires = 3
   | ^^^^^^^
   = help: did you mean `retries`?
 
@@ -318,7 +318,7 @@ fn what_is_wrong_with_a_provider() {
         (
             "kind = \"openai\"",
             &[
-                "error 1:2 `base_url` is missing (write where the provider listens: base_url = \"http://…\")",
+                "error 1:12 `base_url` is missing (write where the provider listens: base_url = \"http://…\")",
             ],
         ),
         (
@@ -503,7 +503,7 @@ fn a_file_that_is_not_there() {
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(
         text(&output.stdout),
-        "error: there is no file `other.toml`\n  = help: create it, or name another one with `--config`\n\nother.toml: 1 error\n"
+        "error: there is no file `other.toml`\n = help: create it, or name another one with `--config`\n\nother.toml: 1 error\n"
     );
 }
 

@@ -196,7 +196,7 @@ fn plural(types: &str) -> String {
 }
 
 /// A doc comment without its last sentence, `Default: ….`, and what that says.
-fn without_default(description: &str) -> (String, Option<String>) {
+pub(super) fn without_default(description: &str) -> (String, Option<String>) {
     let text = one_line(description);
     match text.rsplit_once("Default: ") {
         None => (text, None),

@@ -14,6 +14,10 @@ pub(super) fn check(loaded: &Loaded) {
 }
 
 fn unused_providers(loaded: &Loaded) {
+    if loaded.findings.has_errors() {
+        // A target that was written wrong would be told of twice.
+        return;
+    }
     let written: Vec<&str> = written_targets(&loaded.written).collect();
     if written.iter().any(|target| target.contains("${")) {
         // It may be any of them.
