@@ -12,7 +12,7 @@ pub(super) struct Arguments {
     /// Where to listen; port 0 picks a free one
     #[arg(short, long, default_value = "127.0.0.1:9999", value_name = "ADDRESS")]
     listen: SocketAddr,
-    /// A JSON file that says how to answer, such as {"status": 503, "fail_first": 2}
+    /// A JSON file that says how to answer, such as `{"status": 503, "fail_first": 2}`
     #[arg(short, long, value_name = "FILE")]
     script: Option<PathBuf>,
 }

@@ -107,6 +107,7 @@ pub(super) struct Target {
 
 /// A provider.
 #[derive(Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Upstream {
     pub(super) name: String,
     pub(super) kind: String,
