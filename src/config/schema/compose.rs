@@ -53,7 +53,7 @@ pub fn json_schema(kinds: &Kinds) -> Value {
     let mut overlay = top.clone();
     for (key, entry) in [("providers", "provider"), ("stages", "stage")] {
         let any = reference(&format!("{entry}.any"));
-        overlay.insert(key.to_owned(), named(&of(key), any, Map::new()));
+        overlay.insert(key.to_owned(), named(&of(key), &any, Map::new()));
     }
     for (key, entry, kinded) in [
         ("providers", "provider", &tables.provider),
@@ -61,10 +61,10 @@ pub fn json_schema(kinds: &Kinds) -> Value {
     ] {
         top.insert(
             key.to_owned(),
-            named(&of(key), reference(entry), kinded.by_name(entry)),
+            named(&of(key), &reference(entry), kinded.by_name(entry)),
         );
     }
-    let routes = named(&of("routes"), reference("route"), Map::new());
+    let routes = named(&of("routes"), &reference("route"), Map::new());
     overlay.insert("routes".to_owned(), routes.clone());
     top.insert("routes".to_owned(), routes);
     let environment = json!({
@@ -94,7 +94,7 @@ fn reference(definition: &str) -> Value {
 }
 
 /// Tables by name.
-fn named(description: &Value, table: Value, by_name: Map<String, Value>) -> Value {
+fn named(description: &Value, table: &Value, by_name: Map<String, Value>) -> Value {
     let mut schema = json!({
         "description": description,
         "type": "object",

@@ -66,8 +66,8 @@ fn a_key_may_mean_something_else_to_another_kind() {
     let kinds = Kinds {
         providers: Vec::new(),
         stages: vec![
-            kind("slow", |generator| generator.subschema_for::<Slow>()),
-            kind("loud", |generator| generator.subschema_for::<Loud>()),
+            kind("slow", SchemaGenerator::subschema_for::<Slow>),
+            kind("loud", SchemaGenerator::subschema_for::<Loud>),
         ],
     };
     let schema = json_schema(&kinds);
@@ -98,7 +98,7 @@ fn with_defaults(header: &str, table: &Value) -> (String, usize) {
             continue;
         };
         if toml::from_str::<toml::Table>(&format!("x = {default}")).is_ok() {
-            text.push_str(&format!("{key} = {default}\n"));
+            text.extend([key, " = ", &default, "\n"]);
             count += 1;
         }
     }
