@@ -14,6 +14,7 @@ pub mod placeholder;
 pub mod provider;
 pub mod read;
 pub mod route;
+pub mod schema;
 pub mod secret;
 pub mod server;
 pub mod stage;

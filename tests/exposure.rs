@@ -26,7 +26,7 @@ fn millgate(server: &str, arguments: &[&str]) -> Output {
 fn a_listener_beyond_loopback_is_refused_where_it_is_not_wanted() {
     for address in ["0.0.0.0:8080", "192.168.0.5:8080", "[::]:8080"] {
         let checked = millgate(&format!("listen = \"{address}\""), &["check"]);
-        let told = String::from_utf8_lossy(&checked.stderr);
+        let told = String::from_utf8_lossy(&checked.stdout);
         assert_eq!(checked.status.code(), Some(1), "{address}: {told}");
         assert!(told.contains("config.toml:3:10"), "{told}");
         assert!(told.contains("allow_anonymous = true"), "{told}");

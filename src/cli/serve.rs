@@ -14,11 +14,7 @@ use crate::{
     config::{Config, Loaded, finding::Renderer},
     http::guard::Guard,
     pipeline::Phases,
-    runtime::{
-        Runtime,
-        compile::{EXPOSED, EXPOSED_HELP},
-        gateway::Gateway,
-    },
+    runtime::{Runtime, compile::listeners, gateway::Gateway},
     server::{self, Limits},
     telemetry::logs,
 };
@@ -47,6 +43,10 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let Some(runtime) = runtime else {
         return ExitCode::from(1);
     };
+    let objection = |address| listeners::objection(&loaded.config.server, address);
+    if let Some(message) = arguments.listen.and_then(objection) {
+        return fail(format!("--listen {message}\n  {}", listeners::REMEDY));
+    }
     if let Err(error) = logs::init(&loaded.config.log) {
         return fail(error);
     }
@@ -63,9 +63,6 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
 async fn serve(arguments: &Arguments, loaded: Loaded, runtime: Runtime) -> ExitCode {
     let config = loaded.config;
     let client_address = arguments.listen.unwrap_or(config.server.listen.0);
-    if !client_address.ip().is_loopback() && !config.server.allow_anonymous {
-        return fail(format!("{EXPOSED}\n  {EXPOSED_HELP}"));
-    }
     let operator_address = arguments.admin_listen.unwrap_or(config.admin.listen.0);
     let (clients, operators) = match (
         bind(client_address, "server").await,

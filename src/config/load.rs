@@ -24,6 +24,8 @@ pub struct Loaded {
     pub config: Config,
     /// The whole file, overlay and placeholders resolved.
     pub tree: Node,
+    /// The whole file as it is written: all overlays apart, placeholders as they are.
+    pub written: Node,
     /// The environment whose overlay is in it: `ENVIRONMENT`, else `development`.
     pub environment_name: String,
     /// Every variable that the file asks for, and where its value came from.
@@ -79,6 +81,7 @@ impl Input<'_> {
             .and_then(|source| tree::parse(source, &findings));
         let is_parsed = parsed.is_some();
         let mut tree = parsed.unwrap_or_else(empty);
+        let written = tree.clone();
         overlay(
             &mut tree,
             &environment_name,
@@ -102,6 +105,7 @@ impl Input<'_> {
         Loaded {
             config,
             tree,
+            written,
             environment_name,
             variables: resolver.into_variables(),
             findings,

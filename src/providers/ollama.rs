@@ -61,6 +61,7 @@ pub struct Config {
     /// without a word.
     pub num_ctx: Option<NonZeroU32>,
     /// Further `options` of Ollama (`num_gpu`, `mirostat`, `top_k` …), used where a request does not set them itself.
+    /// Default: none.
     pub options: Map<String, Value>,
 }
 

@@ -261,15 +261,15 @@ fn tls_config(needed: bool, ca_file: Option<&Path>) -> Result<ClientConfig, Stri
     let mut extra = Vec::new();
     if let Some(path) = ca_file {
         for certificate in CertificateDer::pem_file_iter(path)
-            .map_err(|error| format!("cannot be read: {error}"))?
+            .map_err(|error| format!("the file cannot be read: {error}"))?
         {
             extra.push(
                 certificate
-                    .map_err(|error| format!("is not a PEM file of certificates: {error}"))?,
+                    .map_err(|error| format!("this is not a PEM file of certificates: {error}"))?,
             );
         }
         if extra.is_empty() {
-            return Err("holds no certificate".to_owned());
+            return Err("the file holds no certificate".to_owned());
         }
     }
     let verifier = rustls_platform_verifier::Verifier::new_with_extra_roots(extra, provider)

@@ -1,16 +1,19 @@
 //! From a config to a runtime. Everything that can go wrong goes wrong here, with its place in the file; what comes
 //! out cannot fail to be put in force.
 
+mod advice;
+pub mod listeners;
 mod pipeline;
 mod providers;
 mod routes;
+mod usage;
 
 use std::{sync::Arc, time::Duration};
 
 use super::Runtime;
 use crate::{
     api::{models::ModelLists, read::Limits},
-    config::{Loaded, Severity},
+    config::Loaded,
     http::guard::Guard,
 };
 
@@ -24,7 +27,9 @@ pub fn compile(loaded: &Loaded, previous: Option<&Runtime>) -> Option<Runtime> {
     let providers = providers::compile(loaded, previous);
     let routes = routes::compile(loaded, &providers);
     let pipeline = pipeline::compile(loaded, &providers);
-    refuse_exposure(loaded);
+    listeners::check(loaded);
+    usage::check(loaded);
+    advice::check(loaded);
     if loaded.findings.has_errors() {
         return None;
     }
@@ -45,24 +50,3 @@ pub fn compile(loaded: &Loaded, previous: Option<&Runtime>) -> Option<Runtime> {
         models: ModelLists::default(),
     })
 }
-
-/// A listener that other machines reach must be wanted as such: whoever reaches it uses the providers' keys.
-fn refuse_exposure(loaded: &Loaded) {
-    let server = &loaded.config.server;
-    if server.listen.0.ip().is_loopback() || server.allow_anonymous {
-        return;
-    }
-    loaded.report(
-        &["server", "listen"],
-        Severity::Error,
-        EXPOSED,
-        Some(EXPOSED_HELP.to_owned()),
-    );
-}
-
-/// What is wrong with a listener beyond loopback.
-pub const EXPOSED: &str =
-    "beyond loopback anybody could use the providers' keys: nothing authenticates callers";
-
-/// What to do about it.
-pub const EXPOSED_HELP: &str = "listen on 127.0.0.1, or set `allow_anonymous = true` in [server] where the network itself keeps strangers out";

@@ -129,6 +129,12 @@ impl FallbackOn {
         }
     }
 
+    /// What it consists of, as a config would say it.
+    #[must_use]
+    pub fn entries(&self) -> Vec<String> {
+        self.0.iter().map(Condition::to_string).collect()
+    }
+
     fn lists(&self, status: u16) -> bool {
         self.0.iter().any(|condition| match condition {
             Condition::Statuses(statuses) => statuses.contains(&status),
@@ -158,6 +164,18 @@ impl Condition {
                 "\"{entry}\" is not an error status: write one from 400 to 599, or \"4xx\" or \"5xx\""
             )),
             Err(_) => Err(unknown(entry)),
+        }
+    }
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Class(class) => class.fmt(f),
+            Self::Statuses(statuses) if statuses.start() == statuses.end() => {
+                statuses.start().fmt(f)
+            }
+            Self::Statuses(statuses) => write!(f, "{}xx", statuses.start() / 100),
         }
     }
 }
