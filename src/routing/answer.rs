@@ -25,7 +25,10 @@ use super::{
     transport::chain,
 };
 use crate::{
-    http::{json, sse::Splitter},
+    http::{
+        json,
+        sse::{self, Splitter},
+    },
     providers::erased::ErasedProvider,
 };
 
@@ -205,7 +208,9 @@ impl Answer {
     pub fn exact_size(&self) -> Option<u64> {
         match (&self.source, &self.shape) {
             (Source::Upstream(body), Shape::Raw) if self.decoder.is_none() => {
-                body.size_hint().exact()
+                let ready = self.ready.iter().flatten();
+                let ready: usize = ready.map(|piece| piece.bytes.len()).sum();
+                body.size_hint().exact().map(|rest| rest + ready as u64)
             }
             _ => None,
         }
@@ -313,8 +318,8 @@ impl Answer {
                 self.finish_document(document)?;
             }
             Shape::Events { splitter, .. } => {
-                // Some upstreams leave out the last blank line.
-                if let Some(tail) = splitter.finish() {
+                // Some upstreams leave out the last blank line; of a half event nobody could make anything.
+                if let Some(tail) = splitter.finish().filter(|tail| is_whole(tail)) {
                     let mut event = tail.to_vec();
                     event.extend_from_slice(b"\n\n");
                     self.cut(Bytes::from(event))?;
@@ -437,6 +442,13 @@ impl Answer {
                 .reset(timer.end.map_or(silent_until, |end| end.min(silent_until)));
         }
     }
+}
+
+/// Whether the end of a stream, which no blank line ends, is an event nevertheless.
+fn is_whole(tail: &[u8]) -> bool {
+    let data = sse::data(tail);
+    let data = data.trim_ascii();
+    data == b"[DONE]" || json::scan(data).is_ok()
 }
 
 fn join(mut parts: Vec<Bytes>) -> Bytes {

@@ -10,6 +10,7 @@ use super::{
     balance::{self, TargetLoad},
     failure::Failure,
     retry::{self, Attempts, FailureClass, Room, Step},
+    route::Route,
     target::Target,
 };
 use crate::{api::error::ApiError, pipeline::request::Vars};
@@ -143,7 +144,7 @@ pub async fn answer(
             Step::Stop => break,
         }
     }
-    Err(no_answer(last, &route.name))
+    Err(no_answer(last, route))
 }
 
 /// The order in which targets are asked: as the strategy says, with what is only a last resort at the end.
@@ -177,19 +178,21 @@ fn worse(earlier: Option<Failure>, failed: Failure) -> Failure {
     }
 }
 
-fn no_answer(last: Option<Failure>, route: &str) -> NoAnswer {
+fn no_answer(last: Option<Failure>, route: &Route) -> NoAnswer {
     let Some(mut failed) = last else {
         let error = ApiError::new(
             http::StatusCode::SERVICE_UNAVAILABLE,
             "no_target",
-            format!("The route `{route}` has no target that can answer now."),
+            format!(
+                "The route `{}` has no target that can answer now.",
+                route.name
+            ),
         );
         return NoAnswer::Error(error, Outcome::UpstreamError);
     };
-    failed.error.exhausted = !matches!(
-        failed.class,
-        FailureClass::Client | FailureClass::Unsupported
-    );
+    // Where the route does not try again, a client's own retries multiply nothing.
+    failed.error.exhausted =
+        failed.class != FailureClass::Unsupported && route.retry.fallback_on.covers(failed.class);
     let outcome = failed.outcome();
     NoAnswer::Error(failed.error, outcome)
 }

@@ -6,6 +6,8 @@
     reason = "each test uses a part of it"
 )]
 
+pub mod raw;
+
 use std::{
     net::SocketAddr,
     path::PathBuf,
