@@ -174,9 +174,11 @@ async fn leaving_in_the_middle_of_the_request_asks_nobody() {
     stream.write_all(head.as_bytes()).await.unwrap();
     drop(stream);
     let access = bench.gateway.access_line("leaver").await;
-    assert_eq!(access["outcome"], "client_closed", "{access}");
+    // Half a request is the client's fault, and it may still be reading.
+    assert_eq!(access["outcome"], "client_error", "{access}");
+    assert_eq!(access["error"], "body_cut_short");
     assert_eq!(access["attempts"], 0);
-    bench.is_over("leaver", 0).await;
+    assert_eq!(bench.first.counts().requests, 0);
 }
 
 /// The number of events of a mock's chat stream with usage: role, four words, finish, usage, `[DONE]`.
@@ -219,9 +221,9 @@ async fn rehearsing(keys: &str) -> Gateway {
 #[tokio::test]
 async fn a_provider_that_answers_by_itself_stops_when_its_reader_leaves() {
     let cases = [
-        ("latency = \"1h\"", false, None),
-        ("latency = \"1h\"", true, None),
-        ("tokens_per_second = 0.2", true, Some("data: ")),
+        ("latency = \"10m\"", false, None),
+        ("latency = \"10m\"", true, None),
+        ("tokens_per_second = 2.0", true, Some("data: ")),
     ];
     for (keys, stream, seen) in cases {
         let mut gateway = rehearsing(keys).await;

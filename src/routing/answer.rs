@@ -59,6 +59,8 @@ pub enum Shape {
         splitter: Splitter,
         /// Watches.
         scanner: StreamScanner,
+        /// Whether a `[DONE]` comes last; a stream of the Responses API just ends.
+        has_done: bool,
     },
     /// A JSON document, collected until it is complete or larger than [`MAX_DOCUMENT`].
     Document(Vec<Bytes>),
@@ -73,6 +75,7 @@ impl Shape {
         Self::Events {
             splitter: Splitter::new(MAX_EVENT),
             scanner: StreamScanner::new(endpoint),
+            has_done: endpoint != Endpoint::Responses,
         }
     }
 }
@@ -130,7 +133,7 @@ enum Progress {
     Content,
     /// All that belongs to the answer; a usage chunk and `[DONE]` may follow.
     Complete,
-    /// `[DONE]`, or the end of the document.
+    /// `[DONE]` or what else comes last, or the end of the document.
     Done,
 }
 
@@ -257,11 +260,19 @@ impl Answer {
             };
             if let Err(fault) = step {
                 self.source = Source::Ended;
-                // Whatever befalls a connection after the last byte that matters is nobody's loss.
-                if self.progress != Progress::Done {
+                if !self.is_nobodys_loss(&fault) {
                     self.ready.push_back(Err(fault));
                 }
             }
+        }
+    }
+
+    /// What befalls a connection after the last byte that matters. An error event would tell the client that its
+    /// complete answer is none.
+    fn is_nobodys_loss(&self, fault: &Fault) -> bool {
+        match fault {
+            Fault::Broken(_) | Fault::Incomplete(_) | Fault::Idle => self.is_complete(),
+            _ => self.progress == Progress::Done,
         }
     }
 
@@ -365,7 +376,12 @@ impl Answer {
     }
 
     fn cut_events(&mut self, bytes: Bytes) -> Result<(), Fault> {
-        let Shape::Events { splitter, scanner } = &mut self.shape else {
+        let Shape::Events {
+            splitter,
+            scanner,
+            has_done,
+        } = &mut self.shape
+        else {
             return Ok(());
         };
         splitter.push(bytes);
@@ -385,7 +401,7 @@ impl Answer {
             }
             self.usage = mark.usage.or(self.usage);
             let reached = match () {
-                () if mark.done => Progress::Done,
+                () if mark.done || (mark.end && !*has_done) => Progress::Done,
                 () if mark.end => Progress::Complete,
                 () if mark.content => Progress::Content,
                 () => Progress::Silent,
