@@ -1,6 +1,15 @@
 //! Whatever an upstream does, the client sees a true status, or one error event and the end; and a healthy second
 //! target is asked exactly where nothing has been sent yet.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::format_push_string,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "what drives the gateway is part of the tests"
+)]
+
 mod support;
 #[path = "faults/table.rs"]
 mod table;

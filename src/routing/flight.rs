@@ -20,7 +20,7 @@ use crate::{api::error::ApiError, pipeline::request::Vars};
 pub struct Tried {
     /// Provider, and model where the target names one.
     pub target: String,
-    /// How it ended; `ok` once it has committed.
+    /// How it ended; `ok` once it has committed, and until then as if the client left now.
     pub outcome: &'static str,
     /// What the failure was, in a few words.
     pub failure: Option<String>,
@@ -36,8 +36,8 @@ pub enum NoAnswer {
     Reply(Reply),
 }
 
-/// Asks the route's targets until one commits. `tried` grows by every attempt, so that it is known even when the
-/// client leaves and this future is dropped.
+/// Asks the route's targets until one commits. `tried` grows as every attempt begins, so that it is known even when
+/// the client leaves and this future is dropped.
 pub async fn answer(
     context: &Context,
     vars: &Vars,
@@ -64,6 +64,12 @@ pub async fn answer(
         if !is_retry {
             target.provider.budget.deposit();
         }
+        tried.push(Tried {
+            target: target.label(),
+            outcome: Outcome::ClientClosed.name(),
+            failure: None,
+            millis: 0,
+        });
         let mut attempt = Attempt::new(
             context.clone(),
             target.clone(),
@@ -74,16 +80,12 @@ pub async fn answer(
         let run = tokio::time::timeout_at(until.into(), attempt.run()).await;
         let failed = match run {
             Ok(Ok(())) => {
-                tried.push(Tried {
-                    target: target.label(),
-                    outcome: "ok",
-                    failure: None,
-                    millis: millis(begun),
-                });
+                settle(tried, begun, Outcome::Ok, None);
                 return Ok(attempt);
             }
             Ok(Err(NotCommitted::Reply(reply))) => {
                 attempt.end(Outcome::Ok);
+                settle(tried, begun, Outcome::Ok, None);
                 return Err(NoAnswer::Reply(reply));
             }
             Ok(Err(NotCommitted::Failed(failed))) => *failed,
@@ -107,12 +109,7 @@ pub async fn answer(
             detail = &*failed.detail,
             "attempt failed"
         );
-        tried.push(Tried {
-            target: target.label(),
-            outcome: failed.outcome().name(),
-            failure: Some(failed.class.to_string()),
-            millis: millis(begun),
-        });
+        settle(tried, begun, failed.outcome(), Some(failed.class));
 
         let now = Instant::now();
         let seen = retry::Failed {
@@ -197,6 +194,11 @@ fn no_answer(last: Option<Failure>, route: &Route) -> NoAnswer {
     NoAnswer::Error(failed.error, outcome)
 }
 
-fn millis(since: Instant) -> u64 {
-    since.elapsed().as_millis() as u64
+/// Notes how the attempt that was begun last has ended.
+fn settle(tried: &mut [Tried], begun: Instant, outcome: Outcome, failure: Option<FailureClass>) {
+    if let Some(last) = tried.last_mut() {
+        last.outcome = outcome.name();
+        last.failure = failure.map(|class| class.to_string());
+        last.millis = begun.elapsed().as_millis() as u64;
+    }
 }
