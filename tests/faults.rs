@@ -93,10 +93,8 @@ fn bench_config(faulty: &Mock, healthy: &Mock, dead: SocketAddr) -> String {
         for (setting, second) in [("alone", ""), ("paired", ", \"healthy\"")] {
             for (pace, limits) in [
                 ("", ""),
-                (
-                    "slow-",
-                    "attempt_timeout = \"1500ms\"\nidle_timeout = \"1s\"\n",
-                ),
+                ("slow-", "attempt_timeout = \"2s\"\n"),
+                ("idle-", "idle_timeout = \"1s\"\n"),
             ] {
                 let provider = provider(upstream);
                 config.push_str(&format!(
@@ -116,12 +114,13 @@ fn provider(upstream: Upstream) -> &'static str {
     }
 }
 
-/// Rows with a stall in them are named `slow-…`, behind the provider's name where they have it.
+/// The model that picks the route and the script. Rows that wait for a time limit are named `slow-…`, behind the
+/// provider's name where they have it; their route limits what they wait for, and nothing else.
 fn model(row: &Row, setting: &str) -> String {
-    let pace = if row.name.contains("slow-") || row.name.contains("stalled") {
-        "slow-"
-    } else {
-        ""
+    let pace = match row.sees {
+        _ if !row.name.contains("slow-") => "",
+        Sees::Error(..) => "slow-",
+        _ => "idle-",
     };
     format!("{}:{setting}:{pace}{}", provider(row.upstream), row.name)
 }
