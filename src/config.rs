@@ -122,11 +122,13 @@ impl<T> Entries<T> {
     }
 
     /// Names and entries in the order of the file.
+    #[must_use]
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&str, &T)> + ExactSizeIterator {
         self.0.iter().map(|(name, entry)| (name.as_str(), entry))
     }
 
     /// The names in the order of the file.
+    #[must_use]
     pub fn names(&self) -> impl DoubleEndedIterator<Item = &str> + ExactSizeIterator {
         self.iter().map(|(name, _)| name)
     }

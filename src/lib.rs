@@ -14,6 +14,14 @@
 //!
 //! What all of it runs on is a [`runtime::Runtime`], compiled from the TOML file ([`config`]) and swapped as a whole.
 
+#![warn(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::unwrap_used
+)]
+
 pub mod admin;
 pub mod api;
 pub mod cli;

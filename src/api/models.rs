@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// How long a provider's list is taken as true.
-const FRESH: Duration = Duration::from_secs(60);
+const FRESH: Duration = Duration::from_mins(1);
 
 /// How long a provider may take to list its models.
 const PATIENCE: Duration = Duration::from_secs(3);

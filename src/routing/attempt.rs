@@ -17,7 +17,7 @@ use super::{
     balance::InFlightGuard,
     effective,
     failure::Failure,
-    retry::FailureClass,
+    retry::{FailureClass, FallbackOn},
     route::{Commit, Route},
     target::Target,
     transport::SendError,
@@ -216,12 +216,6 @@ impl Attempt {
             "" => request.method.clone(),
             method => Method::from_bytes(method.as_bytes()).unwrap_or_default(),
         };
-        let headers = headers::for_upstream(
-            &request,
-            &provider,
-            &encoded.headers,
-            std::mem::take(&mut self.edits),
-        );
         let body = encoded.body.map_or(body, Bytes::from);
         let mut stale = false;
         loop {
@@ -232,12 +226,13 @@ impl Attempt {
                 },
                 None => UpstreamBody::Full((!body.is_empty()).then(|| body.clone())),
             };
+            let headers = headers::for_upstream(&request, &provider, &encoded.headers, &self.edits);
             let sent = transport
                 .send(
                     method.clone(),
                     &encoded.path,
                     encoded.query.as_deref(),
-                    headers.clone(),
+                    headers,
                     upstream_body,
                 )
                 .await;
@@ -387,7 +382,9 @@ impl Attempt {
                     held += piece.bytes.len();
                     self.held.push_back(piece);
                 }
-                Some(Err(fault)) => return Err(faulted(&provider, fault)),
+                Some(Err(fault)) => {
+                    return Err(faulted(&provider, fault, &route.retry.fallback_on));
+                }
                 None => break,
             }
         }
@@ -412,7 +409,11 @@ impl Attempt {
             let piece = match next {
                 Some(Ok(piece)) => piece,
                 Some(Err(fault)) => {
-                    let failed = faulted(&self.target.provider.name, fault);
+                    let failed = faulted(
+                        &self.target.provider.name,
+                        fault,
+                        &self.context.route.retry.fallback_on,
+                    );
                     return Poll::Ready(Some(Err(Broken::from(failed))));
                 }
                 None => return Poll::Ready(None),
@@ -556,7 +557,7 @@ fn too_large() -> Failure {
     Failure::new(FailureClass::Client, error, "upload too large")
 }
 
-fn faulted(provider: &str, fault: Fault) -> Failure {
+fn faulted(provider: &str, fault: Fault, fallback_on: &FallbackOn) -> Failure {
     match fault {
         Fault::Broken(detail) => Failure {
             detail: detail.into(),
@@ -564,7 +565,7 @@ fn faulted(provider: &str, fault: Fault) -> Failure {
         },
         Fault::Incomplete(what) => Failure::bad_reply(provider, what),
         Fault::Bad(what) => Failure::bad_reply(provider, what),
-        Fault::Reported(error) => Failure::reported(provider, *error),
+        Fault::Reported(error) => Failure::reported(provider, *error, fallback_on),
         Fault::Codec(refusal) => Failure::refused(Refusal { ..refusal }),
         Fault::Idle => Failure::timeout(provider, "idle_timeout"),
         Fault::TooLong => Failure::timeout(provider, "stream_timeout"),

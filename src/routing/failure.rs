@@ -39,6 +39,7 @@ impl Failure {
     }
 
     /// No connection.
+    #[must_use]
     pub fn connect(provider: &str, detail: String) -> Self {
         let error = ApiError::new(
             StatusCode::BAD_GATEWAY,
@@ -51,6 +52,7 @@ impl Failure {
     }
 
     /// `attempt_timeout` or `deadline` ran out.
+    #[must_use]
     pub fn timeout(provider: &str, limit: &'static str) -> Self {
         let error = ApiError::new(
             StatusCode::GATEWAY_TIMEOUT,
@@ -72,6 +74,7 @@ impl Failure {
     }
 
     /// A stage below `route` refused, or a codec did.
+    #[must_use]
     pub fn refused(refusal: Refusal) -> Self {
         let class = match refusal.kind {
             RefusalKind::InvalidRequest => FailureClass::Client,
@@ -123,16 +126,30 @@ impl Failure {
         }
     }
 
-    /// An error that came under status 200, or in mid-stream.
-    pub fn reported(provider: &str, reported: ReplyError) -> Self {
-        let error = ApiError::new(
-            StatusCode::BAD_GATEWAY,
-            reported
-                .code
-                .map_or(Cow::Borrowed("upstream_error"), Cow::Owned),
-            format!("The provider `{provider}` reported: {}", reported.message),
-        );
-        Self::new(FailureClass::Stream, error, reported.message)
+    /// An error that came under status 200, or in mid-stream. Where it names a status, it is taken as that.
+    pub fn reported(provider: &str, reported: ReplyError, fallback_on: &FallbackOn) -> Self {
+        let status = reported
+            .status()
+            .and_then(|status| StatusCode::from_u16(status).ok());
+        let class = status.map_or(FailureClass::Stream, |status| {
+            fallback_on.class_of(status.as_u16())
+        });
+        let error = match (class, status) {
+            (FailureClass::UpstreamAuth, _) => upstream_auth(provider),
+            (_, Some(status)) if status.is_client_error() => {
+                ApiError::new(status, "upstream_refused", reported.message.clone())
+            }
+            (_, Some(status)) => server_error(provider, status),
+            // Its words may name hosts and keys: they are for the log.
+            (_, None) => ApiError::new(
+                StatusCode::BAD_GATEWAY,
+                reported
+                    .code
+                    .map_or(Cow::Borrowed("upstream_error"), Cow::Owned),
+                format!("The provider `{provider}` reported an error instead of an answer."),
+            ),
+        };
+        Self::new(class, error, reported.message)
     }
 
     /// How the attempt ended, for its stages and the log.

@@ -1,6 +1,9 @@
 //! From a route to an answer: target after target, try after try, until one commits or the chain is exhausted.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use millgate_plugin::{Outcome, Reply};
 use smallvec::SmallVec;
@@ -18,14 +21,12 @@ use crate::{api::error::ApiError, pipeline::request::Vars};
 /// What is remembered of an attempt, for the log.
 #[derive(Clone, Debug)]
 pub struct Tried {
-    /// Provider, and model where the target names one.
-    pub target: String,
-    /// How it ended; `ok` once it has committed, and until then as if the client left now.
-    pub outcome: &'static str,
-    /// What the failure was, in a few words.
-    pub failure: Option<String>,
+    /// Who was asked.
+    pub target: Arc<Target>,
+    /// In which way it failed; `None` once it has committed, and while it is under way.
+    pub failure: Option<FailureClass>,
     /// How long it took to get there.
-    pub millis: u64,
+    pub took: Duration,
 }
 
 /// How a flight ends without an answer.
@@ -50,13 +51,10 @@ pub async fn answer(
     let mut last: Option<Failure> = None;
     let mut position = 0;
     let mut is_retry = false;
+    let mut something_answered = false;
 
     while let Some(target) = order.get(position).map(|&index| &route.targets[index]) {
-        if target.provider.is_last_resort()
-            && last
-                .as_ref()
-                .is_some_and(|failed| failed.class != FailureClass::Connect)
-        {
+        if target.provider.is_last_resort() && something_answered {
             // Something real is there, and failed: a rehearsed answer would hide that.
             break;
         }
@@ -65,10 +63,9 @@ pub async fn answer(
             target.provider.budget.deposit();
         }
         tried.push(Tried {
-            target: target.label(),
-            outcome: Outcome::ClientClosed.name(),
+            target: target.clone(),
             failure: None,
-            millis: 0,
+            took: Duration::ZERO,
         });
         let mut attempt = Attempt::new(
             context.clone(),
@@ -80,12 +77,12 @@ pub async fn answer(
         let run = tokio::time::timeout_at(until.into(), attempt.run()).await;
         let failed = match run {
             Ok(Ok(())) => {
-                settle(tried, begun, Outcome::Ok, None);
+                settle(tried, begun, None);
                 return Ok(attempt);
             }
             Ok(Err(NotCommitted::Reply(reply))) => {
                 attempt.end(Outcome::Ok);
-                settle(tried, begun, Outcome::Ok, None);
+                settle(tried, begun, None);
                 return Err(NoAnswer::Reply(reply));
             }
             Ok(Err(NotCommitted::Failed(failed))) => *failed,
@@ -100,6 +97,8 @@ pub async fn answer(
         };
         attempt.end(failed.outcome());
         drop(attempt);
+        something_answered |=
+            failed.class != FailureClass::Connect && !target.provider.is_last_resort();
         tracing::info!(
             request_id = context.request.id(),
             route = &*route.name,
@@ -109,7 +108,7 @@ pub async fn answer(
             detail = &*failed.detail,
             "attempt failed"
         );
-        settle(tried, begun, failed.outcome(), Some(failed.class));
+        settle(tried, begun, Some(failed.class));
 
         let now = Instant::now();
         let seen = retry::Failed {
@@ -195,10 +194,9 @@ fn no_answer(last: Option<Failure>, route: &Route) -> NoAnswer {
 }
 
 /// Notes how the attempt that was begun last has ended.
-fn settle(tried: &mut [Tried], begun: Instant, outcome: Outcome, failure: Option<FailureClass>) {
+fn settle(tried: &mut [Tried], begun: Instant, failure: Option<FailureClass>) {
     if let Some(last) = tried.last_mut() {
-        last.outcome = outcome.name();
-        last.failure = failure.map(|class| class.to_string());
-        last.millis = begun.elapsed().as_millis() as u64;
+        last.failure = failure;
+        last.took = begun.elapsed();
     }
 }

@@ -5,24 +5,17 @@ mod pipeline;
 mod providers;
 mod routes;
 
-use std::{
-    hash::{DefaultHasher, Hash, Hasher},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use super::Runtime;
 use crate::{
     api::{models::ModelLists, read::Limits},
-    config::{
-        Loaded,
-        tree::{Node, Value},
-    },
+    config::Loaded,
     http::guard::Guard,
 };
 
 /// How long a body that is collected may take to arrive.
-const BODY_TIMEOUT: Duration = Duration::from_secs(60);
+const BODY_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Compiles a config; `None` where it has errors, which are among its findings then. What `previous` has made from
 /// tables that are still the same is kept: pools stay warm, limits remember.
@@ -50,28 +43,4 @@ pub fn compile(loaded: &Loaded, previous: Option<&Runtime>) -> Option<Runtime> {
         expose: server.expose,
         models: ModelLists::default(),
     })
-}
-
-/// A digest of a resolved table, the same for the same keys and values wherever they stand.
-fn digest(node: &Node) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    hash(node, &mut hasher);
-    hasher.finish()
-}
-
-fn hash(node: &Node, hasher: &mut DefaultHasher) {
-    std::mem::discriminant(&node.value).hash(hasher);
-    match &node.value {
-        Value::Bool(value) => value.hash(hasher),
-        Value::Integer(value) => value.hash(hasher),
-        Value::Float(value) => value.to_bits().hash(hasher),
-        Value::Datetime(value) => value.hash(hasher),
-        Value::String(value) => value.text.hash(hasher),
-        Value::Unset(_) => {}
-        Value::Array(items) => items.iter().for_each(|item| hash(item, hasher)),
-        Value::Table(table) => table.iter().for_each(|(key, value)| {
-            key.name.hash(hasher);
-            hash(value, hasher);
-        }),
-    }
 }

@@ -4,14 +4,14 @@ use millgate::mock::{Fault, Script};
 use serde_json::json;
 
 /// Stands in headers and bodies of upstreams that no client may see.
-pub const CANARY: &str = "canary-7f3a";
+pub(crate) const CANARY: &str = "canary-7f3a";
 
 /// The text of a mock's answer.
-pub const TEXT: &str = "word0 word1 word2 word3 ";
+pub(crate) const TEXT: &str = "word0 word1 word2 word3 ";
 
 /// Who the faulty upstream is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Upstream {
+pub(crate) enum Upstream {
     OpenAi,
     Ollama,
     /// Nobody listens at its address.
@@ -20,7 +20,7 @@ pub enum Upstream {
 
 /// What the client asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ask {
+pub(crate) enum Ask {
     Whole,
     Stream,
     /// A stream of the Responses API.
@@ -29,7 +29,7 @@ pub enum Ask {
 
 /// What the client sees where only the faulty upstream is there.
 #[derive(Clone, Debug)]
-pub enum Sees {
+pub(crate) enum Sees {
     /// Nothing of the fault: the whole text.
     Text,
     /// A true status, with this `error.code`; the outcome as the access log says it.
@@ -42,25 +42,25 @@ pub enum Sees {
 
 /// What changes where a healthy target comes second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Second {
+pub(crate) enum Second {
     /// The healthy target's answer.
     Rescues,
     /// Nothing: it is not asked.
     Unasked,
 }
 
-pub struct Row {
-    pub name: &'static str,
-    pub upstream: Upstream,
-    pub asks: &'static [Ask],
-    pub script: Script,
-    pub sees: Sees,
-    pub second: Second,
+pub(crate) struct Row {
+    pub(crate) name: &'static str,
+    pub(crate) upstream: Upstream,
+    pub(crate) asks: &'static [Ask],
+    pub(crate) script: Script,
+    pub(crate) sees: Sees,
+    pub(crate) second: Second,
 }
 
 impl Row {
     /// Whether the exhausted chain tells the SDK not to multiply its tries. Only where tries were made.
-    pub fn is_final(&self) -> bool {
+    pub(crate) fn is_final(&self) -> bool {
         matches!(self.sees, Sees::Error(..)) && self.second == Second::Rescues
     }
 }
@@ -87,7 +87,7 @@ const fn unreadable_after(text: &'static str) -> Sees {
 const BOTH: &[Ask] = &[Whole, Stream];
 
 /// Every fault, with what the client sees of it.
-pub fn rows() -> Vec<Row> {
+pub(crate) fn rows() -> Vec<Row> {
     [before_the_head(), statuses(), wrong_replies(), streams()]
         .into_iter()
         .flatten()

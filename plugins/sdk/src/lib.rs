@@ -8,6 +8,14 @@
 //! millgate's built-in stages and providers implement these very traits, and the host cannot tell
 //! them from anybody else's.
 
+#![warn(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::unwrap_used
+)]
+
 mod exchange;
 mod provider;
 mod refusal;

@@ -80,7 +80,7 @@ fn compile_route(
                     Severity::Error,
                     error,
                     None,
-                )
+                );
             })
             .ok()?,
     };
