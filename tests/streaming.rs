@@ -389,7 +389,7 @@ async fn a_slow_reader_holds_the_upstream_back_and_not_the_gateways_memory() {
             assert!(read > 0, "the stream broke off");
             text.extend_from_slice(&buffer[..read]);
         }
-        text.iter().filter(|byte| **byte == b'x').count()
+        memchr::memchr_iter(b'x', &text).count()
     };
     let write_all = async {
         connection.write(&chunk[offered % chunk.len()..]).await;
