@@ -1,6 +1,6 @@
 //! One attempt: one try of one target, from its stages to its commit.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode, header};
@@ -36,6 +36,9 @@ const MAX_HELD: usize = 64 << 10;
 
 /// How much of an upstream's error body is read.
 const MAX_ERROR_BODY: usize = 256 << 10;
+
+/// How long an upstream's error body may take.
+const ERROR_BODY_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What an attempt is made of: cheap to clone, the same for all attempts of an exchange.
 #[derive(Clone)]
@@ -586,11 +589,12 @@ async fn wrong_content_type(provider: &str, found: &str, wanted: &str, body: Inc
     }
 }
 
-/// As much of an error body as is worth reading.
+/// As much of an error body as is worth reading and comes soon: the status is worth more than the words.
 async fn read_error_body(body: Incoming) -> Bytes {
     let mut limited = http_body_util::Limited::new(body, MAX_ERROR_BODY);
     let mut collected = Vec::new();
-    while let Some(Ok(frame)) = limited.frame().await {
+    let until = tokio::time::Instant::now() + ERROR_BODY_PATIENCE;
+    while let Ok(Some(Ok(frame))) = tokio::time::timeout_at(until, limited.frame()).await {
         if let Some(data) = frame.data_ref() {
             collected.extend_from_slice(data);
         }

@@ -13,6 +13,7 @@ use super::{
     balance::{self, TargetLoad},
     failure::Failure,
     retry::{self, Attempts, FailureClass, Room, Step},
+    route::Route,
     target::Target,
 };
 use crate::{api::error::ApiError, pipeline::request::Vars};
@@ -22,7 +23,7 @@ use crate::{api::error::ApiError, pipeline::request::Vars};
 pub struct Tried {
     /// Who was asked.
     pub target: Arc<Target>,
-    /// In which way it failed; `None` once it has committed.
+    /// In which way it failed; `None` once it has committed, and while it is under way.
     pub failure: Option<FailureClass>,
     /// How long it took to get there.
     pub took: Duration,
@@ -36,8 +37,8 @@ pub enum NoAnswer {
     Reply(Reply),
 }
 
-/// Asks the route's targets until one commits. `tried` grows by every attempt, so that it is known even when the
-/// client leaves and this future is dropped.
+/// Asks the route's targets until one commits. `tried` grows as every attempt begins, so that it is known even when
+/// the client leaves and this future is dropped.
 pub async fn answer(
     context: &Context,
     vars: &Vars,
@@ -61,6 +62,11 @@ pub async fn answer(
         if !is_retry {
             target.provider.budget.deposit();
         }
+        tried.push(Tried {
+            target: target.clone(),
+            failure: None,
+            took: Duration::ZERO,
+        });
         let mut attempt = Attempt::new(
             context.clone(),
             target.clone(),
@@ -71,15 +77,12 @@ pub async fn answer(
         let run = tokio::time::timeout_at(until.into(), attempt.run()).await;
         let failed = match run {
             Ok(Ok(())) => {
-                tried.push(Tried {
-                    target: target.clone(),
-                    failure: None,
-                    took: begun.elapsed(),
-                });
+                settle(tried, begun, None);
                 return Ok(attempt);
             }
             Ok(Err(NotCommitted::Reply(reply))) => {
                 attempt.end(Outcome::Ok);
+                settle(tried, begun, None);
                 return Err(NoAnswer::Reply(reply));
             }
             Ok(Err(NotCommitted::Failed(failed))) => *failed,
@@ -105,11 +108,7 @@ pub async fn answer(
             detail = &*failed.detail,
             "attempt failed"
         );
-        tried.push(Tried {
-            target: target.clone(),
-            failure: Some(failed.class),
-            took: begun.elapsed(),
-        });
+        settle(tried, begun, Some(failed.class));
 
         let now = Instant::now();
         let seen = retry::Failed {
@@ -141,7 +140,7 @@ pub async fn answer(
             Step::Stop => break,
         }
     }
-    Err(no_answer(last, &route.name))
+    Err(no_answer(last, route))
 }
 
 /// The order in which targets are asked: as the strategy says, with what is only a last resort at the end.
@@ -175,19 +174,29 @@ fn worse(earlier: Option<Failure>, failed: Failure) -> Failure {
     }
 }
 
-fn no_answer(last: Option<Failure>, route: &str) -> NoAnswer {
+fn no_answer(last: Option<Failure>, route: &Route) -> NoAnswer {
     let Some(mut failed) = last else {
         let error = ApiError::new(
             http::StatusCode::SERVICE_UNAVAILABLE,
             "no_target",
-            format!("The route `{route}` has no target that can answer now."),
+            format!(
+                "The route `{}` has no target that can answer now.",
+                route.name
+            ),
         );
         return NoAnswer::Error(error, Outcome::UpstreamError);
     };
-    failed.error.exhausted = !matches!(
-        failed.class,
-        FailureClass::Client | FailureClass::Unsupported
-    );
+    // Where the route does not try again, a client's own retries multiply nothing.
+    failed.error.exhausted =
+        failed.class != FailureClass::Unsupported && route.retry.fallback_on.covers(failed.class);
     let outcome = failed.outcome();
     NoAnswer::Error(failed.error, outcome)
+}
+
+/// Notes how the attempt that was begun last has ended.
+fn settle(tried: &mut [Tried], begun: Instant, failure: Option<FailureClass>) {
+    if let Some(last) = tried.last_mut() {
+        last.failure = failure;
+        last.took = begun.elapsed();
+    }
 }

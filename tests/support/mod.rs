@@ -11,6 +11,8 @@
     reason = "a test's own module: each test uses a part of it"
 )]
 
+pub mod raw;
+
 use std::{
     net::SocketAddr,
     path::PathBuf,
