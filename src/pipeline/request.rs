@@ -6,7 +6,10 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use millgate_plugin::{Endpoint, Field, SetError};
 
-use crate::{http::json::Members, routing::upload::Upload};
+use crate::{
+    http::json::{self, Members},
+    routing::upload::Upload,
+};
 
 /// Notes that stages leave for each other.
 #[derive(Clone, Debug, Default)]
@@ -99,6 +102,18 @@ impl ClientRequest {
     #[must_use]
     pub fn api_path(&self) -> &str {
         self.path.strip_prefix("/v1").unwrap_or(&self.path)
+    }
+
+    /// How many choices the client asked for. Several prompts have an answer each: then only `[DONE]` tells the end.
+    #[must_use]
+    pub fn choices(&self) -> u64 {
+        let member = |name| self.members.get(&self.body, name);
+        if self.endpoint == Endpoint::Completions
+            && member("prompt").is_some_and(|prompt| prompt.starts_with(b"["))
+        {
+            return u64::MAX;
+        }
+        member("n").and_then(json::as_u64).unwrap_or(1)
     }
 
     /// A field that belongs to the request.

@@ -69,12 +69,12 @@ pub enum Shape {
 }
 
 impl Shape {
-    /// The shape of an endpoint's event stream.
+    /// The shape of an endpoint's event stream, for an answer of so many choices.
     #[must_use]
-    pub fn events(endpoint: Endpoint) -> Self {
+    pub fn events(endpoint: Endpoint, choices: u64) -> Self {
         Self::Events {
             splitter: Splitter::new(MAX_EVENT),
-            scanner: StreamScanner::new(endpoint),
+            scanner: StreamScanner::new(endpoint).choices_of(choices),
             has_done: endpoint != Endpoint::Responses,
         }
     }

@@ -359,7 +359,7 @@ impl Attempt {
         let request = &*self.context.request;
         match request.endpoint {
             Endpoint::Forward => Shape::Raw,
-            endpoint if request.stream => Shape::events(endpoint),
+            endpoint if request.stream => Shape::events(endpoint, request.choices()),
             _ => Shape::Document(Vec::new()),
         }
     }

@@ -45,15 +45,16 @@ pub async fn answer(
     tried: &mut Vec<Tried>,
 ) -> Result<Attempt, NoAnswer> {
     let route = &context.route;
+    let targets = &route.targets;
     let deadline = context.request.started + route.deadline;
-    let order = order(&route.targets, route.strategy);
+    let order = order(targets, route.strategy);
     let mut attempts = Attempts::default();
     let mut last: Option<Failure> = None;
     let mut position = 0;
     let mut is_retry = false;
     let mut something_answered = false;
 
-    while let Some(target) = order.get(position).map(|&index| &route.targets[index]) {
+    while let Some(target) = order.get(position).map(|&index| &targets[index]) {
         if target.provider.is_last_resort() && something_answered {
             // Something real is there, and failed: a rehearsed answer would hide that.
             break;
@@ -123,7 +124,10 @@ pub async fn answer(
         let room = Room {
             now,
             left: deadline.saturating_duration_since(now),
-            targets_left: order.len() - position - 1,
+            targets_left: order[position + 1..]
+                .iter()
+                .filter(|&&index| !(something_answered && targets[index].provider.is_last_resort()))
+                .count(),
             random: fastrand::f64(),
         };
         let step = attempts.next(&route.retry, &seen, &target.provider.budget, &room);

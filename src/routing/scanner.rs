@@ -51,8 +51,7 @@ pub struct Mark {
     pub content: bool,
     /// The stream has come to its proper end; what may still follow is usage and `[DONE]`.
     ///
-    /// Chat and completions: any choice has its finish reason, or `[DONE]`. With `n` > 1 the first choice to finish
-    /// sets it, so a break after that goes unnoticed. Responses: `response.completed`, `.incomplete` or `.failed`.
+    /// Chat and completions: every choice has its finish reason, or `[DONE]`. Responses: `response.completed`, `.incomplete` or `.failed`.
     pub end: bool,
     /// `[DONE]`, behind which clients stop reading.
     pub done: bool,
@@ -71,6 +70,8 @@ pub struct Mark {
 #[derive(Clone, Debug)]
 pub struct StreamScanner {
     endpoint: Endpoint,
+    /// Choices that have no finish reason yet.
+    unfinished: u64,
     content_events: u64,
 }
 
@@ -82,8 +83,16 @@ impl StreamScanner {
     pub const fn new(endpoint: Endpoint) -> Self {
         Self {
             endpoint,
+            unfinished: 1,
             content_events: 0,
         }
+    }
+
+    /// The same for an answer of several choices.
+    #[must_use]
+    pub const fn choices_of(mut self, choices: u64) -> Self {
+        self.unfinished = if choices == 0 { 1 } else { choices };
+        self
     }
 
     /// How many events brought a piece of the answer so far. Upstreams send about one token with each, so it
@@ -146,9 +155,17 @@ impl StreamScanner {
         let has_delta = KEYS.delta.iter().any(|key| key.has_something(data));
         let has_finish = KEYS.finish_reason.has_something(data);
         self.content_events += u64::from(has_delta);
+        if has_finish {
+            let finished = if self.unfinished > 1 {
+                finished_choices(data)
+            } else {
+                1
+            };
+            self.unfinished = self.unfinished.saturating_sub(finished);
+        }
         let mut mark = Mark {
             content: has_delta || has_finish,
-            end: has_finish,
+            end: has_finish && self.unfinished == 0,
             ..Mark::default()
         };
         if KEYS.usage.has_something(data) {
@@ -180,4 +197,14 @@ impl StreamScanner {
             ..Mark::default()
         }
     }
+}
+
+/// How many choices of a chunk have their finish reason. Only asked where there are several.
+fn finished_choices(data: &[u8]) -> u64 {
+    let chunk: serde_json::Value = serde_json::from_slice(data).unwrap_or_default();
+    let choices = chunk["choices"].as_array().map_or(&[][..], Vec::as_slice);
+    choices
+        .iter()
+        .filter(|choice| choice["finish_reason"].is_string())
+        .count() as u64
 }

@@ -411,6 +411,25 @@ fn errors_under_a_success_status_are_read() {
     }
 }
 
+#[test]
+fn the_end_of_several_choices_is_that_of_the_last() {
+    let finish = |index: u8| {
+        format!(
+            "data: {{\"choices\":[{{\"index\":{index},\"delta\":{{}},\"finish_reason\":\"stop\"}}]}}\n\n"
+        )
+    };
+    let mut scanner = StreamScanner::new(Endpoint::Chat).choices_of(2);
+    assert!(!scanner.look(finish(1).as_bytes()).end);
+    assert!(scanner.look(finish(0).as_bytes()).end);
+    let both = r#"data: {"choices":[{"index":0,"finish_reason":"stop"},{"index":1,"finish_reason":"length"}]}"#;
+    assert!(
+        StreamScanner::new(Endpoint::Chat)
+            .choices_of(2)
+            .look(both.as_bytes())
+            .end
+    );
+}
+
 proptest! {
     #[test]
     fn any_text_is_content_and_nothing_else(text in "[ -~가-힣\n\t\"\\\\]{1,60}|(\"?(error|usage|content|finish_reason)\"?[:{ ]*){1,5}") {
