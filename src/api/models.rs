@@ -13,13 +13,16 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
-use super::error::ApiError;
+use super::{
+    endpoint::{Call, classify},
+    error::ApiError,
+};
 use crate::{
     pipeline::request::{ClientRequest, Vars},
     routing::{
         attempt::{Attempt, Context},
         pattern,
-        route::Route,
+        route::{Route, Wanted},
         target::Target,
     },
     runtime::Runtime,
@@ -81,7 +84,8 @@ pub async fn answer(
 /// The 404 of a request that no route is for.
 #[must_use]
 pub fn no_route(runtime: &Runtime, request: &ClientRequest) -> ApiError {
-    if request.model.is_empty() {
+    let is_stateful = classify(&request.method, &request.path) == Call::Stateful;
+    if request.model.is_empty() || is_stateful {
         return ApiError::new(
             StatusCode::NOT_FOUND,
             "no_route",
@@ -118,32 +122,52 @@ fn not_found<'a>(model: &str, known: impl Iterator<Item = &'a str>) -> ApiError 
     .param("model")
 }
 
-/// Every model by its name.
+/// Every model by its name. A name is listed where the route that a request for it would take can serve it.
 async fn list(runtime: &Arc<Runtime>, request: &Arc<ClientRequest>) -> BTreeMap<String, Value> {
     let mut models = BTreeMap::new();
-    for route in &runtime.routes.0 {
-        for glob in &route.models {
-            if glob.is_exact() {
-                let owner = route
-                    .targets
-                    .first()
-                    .map_or("millgate", |target| &*target.provider.name);
-                models
-                    .entry(glob.as_str().to_owned())
-                    .or_insert_with(|| entry(glob.as_str(), 0, owner));
-            }
+    let by_model = || {
+        let routes = runtime.routes.0.iter();
+        routes.filter(|route| route.paths.is_empty())
+    };
+    for route in by_model() {
+        for glob in route.models.iter().filter(|glob| glob.is_exact()) {
+            let owner = route
+                .targets
+                .first()
+                .map_or("millgate", |target| &*target.provider.name);
+            models
+                .entry(glob.as_str().to_owned())
+                .or_insert_with(|| entry(glob.as_str(), 0, owner));
         }
-        if route.models.iter().all(pattern::Glob::is_exact) {
-            continue;
-        }
+    }
+    // All at once: one that does not answer is not waited for before the others.
+    let mut asked = Vec::new();
+    for route in by_model().filter(|route| !route.models.iter().all(pattern::Glob::is_exact)) {
         for target in &route.targets {
-            for model in listed(runtime, request, route, target).await {
-                if route.models.iter().any(|glob| glob.matches(&model.id)) {
-                    let owner = model.owned_by.as_deref().unwrap_or(&target.provider.name);
-                    models
-                        .entry(model.id.clone())
-                        .or_insert_with(|| entry(&model.id, model.created, owner));
-                }
+            let ask = listed(
+                runtime.clone(),
+                request.clone(),
+                route.clone(),
+                target.clone(),
+            );
+            asked.push((route, target, tokio::spawn(ask)));
+        }
+    }
+    for (route, target, list) in asked {
+        for model in list.await.unwrap_or_default() {
+            let is_served_here = runtime
+                .routes
+                .find(Wanted {
+                    model: &model.id,
+                    path: "/v1/chat/completions",
+                    stateful: false,
+                })
+                .is_some_and(|found| Arc::ptr_eq(found, route));
+            if is_served_here {
+                let owner = model.owned_by.as_deref().unwrap_or(&target.provider.name);
+                models
+                    .entry(model.id.clone())
+                    .or_insert_with(|| entry(&model.id, model.created, owner));
             }
         }
     }
@@ -156,10 +180,10 @@ fn entry(id: &str, created: u64, owned_by: &str) -> Value {
 
 /// A target's models, asked for at most once a minute, however many clients want to know.
 async fn listed(
-    runtime: &Arc<Runtime>,
-    request: &Arc<ClientRequest>,
-    route: &Arc<Route>,
-    target: &Arc<Target>,
+    runtime: Arc<Runtime>,
+    request: Arc<ClientRequest>,
+    route: Arc<Route>,
+    target: Arc<Target>,
 ) -> Vec<Model> {
     let slot = runtime
         .models
@@ -173,7 +197,7 @@ async fn listed(
     if listed.at.is_some_and(|at| at.elapsed() < FRESH) {
         return listed.models.clone();
     }
-    let asked = tokio::time::timeout(PATIENCE, ask(runtime, request, route, target)).await;
+    let asked = tokio::time::timeout(PATIENCE, ask(&runtime, &request, &route, &target)).await;
     if let Ok(Some(models)) = asked {
         listed.models = models;
     }

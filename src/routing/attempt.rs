@@ -61,6 +61,8 @@ pub struct Attempt {
     states: States,
     vars: Vars,
     edits: HeaderEdits,
+    /// The headers that the upstream was sent, to know its secrets by.
+    sent: HeaderMap,
     /// Status and headers for the client, from the commit on.
     pub head: ReplyHead,
     answer: Option<Answer>,
@@ -100,6 +102,7 @@ impl Attempt {
             states: States::default(),
             vars,
             edits: HeaderEdits::default(),
+            sent: HeaderMap::new(),
             head: ReplyHead {
                 status: StatusCode::OK,
                 headers: HeaderMap::new(),
@@ -121,9 +124,6 @@ impl Attempt {
             .map_err(stopped)?;
 
         let codec = self.target.provider.codec.clone();
-        if !codec.serves(self.context.request.endpoint) {
-            return Err(self.unsupported().into());
-        }
         let body = effective::body(
             &self.context.request,
             &self.context.route,
@@ -138,7 +138,7 @@ impl Attempt {
         } else {
             let request = codec
                 .encode(&mut *state, &self.call(&body))
-                .map_err(Failure::refused)?;
+                .map_err(Failure::codec)?;
             let response = self.send(request, body).await?;
             self.judge(response, state).await?
         };
@@ -188,16 +188,6 @@ impl Attempt {
         }
     }
 
-    fn unsupported(&self) -> Failure {
-        let provider = &self.target.provider.name;
-        let endpoint = self.context.request.endpoint.name();
-        let error = ApiError::invalid(
-            "unsupported_endpoint",
-            format!("The provider `{provider}` does not serve {endpoint} calls."),
-        );
-        Failure::new(FailureClass::Unsupported, error, "endpoint not served")
-    }
-
     /// Sends the request; a connection that had died in the pool is replaced once, for free.
     async fn send(
         &mut self,
@@ -244,7 +234,10 @@ impl Attempt {
                 return Err(too_large());
             }
             match sent {
-                Ok(response) => return Ok(response),
+                Ok(response) => {
+                    self.sent = headers;
+                    return Ok(response);
+                }
                 Err(SendError::StaleConnection(detail)) => {
                     if stale
                         || request
@@ -292,7 +285,7 @@ impl Attempt {
         let provider = self.target.provider.clone();
         let (head, body) = response.into_parts();
         if !head.status.is_success() {
-            let body = read_error_body(body).await;
+            let body = headers::without_secrets(&self.sent, &read_error_body(body).await);
             let refusal = provider.codec.on_error(head.status.as_u16(), &body);
             return Err(Failure::status(
                 &provider.name,
@@ -350,7 +343,13 @@ impl Attempt {
             .to_ascii_lowercase()
             .starts_with(wanted)
         {
-            return Err(wrong_content_type(&provider.name, content_type, wanted, body).await);
+            let body = headers::without_secrets(&self.sent, &read_error_body(body).await);
+            return Err(wrong_content_type(
+                &provider.name,
+                content_type,
+                wanted,
+                &body,
+            ));
         }
         Ok(Answer::new(
             Source::Upstream(body),
@@ -384,7 +383,7 @@ impl Attempt {
                     held += piece.bytes.len();
                     self.held.push_back(piece);
                 }
-                Some(Err(fault)) => return Err(faulted(&provider, fault)),
+                Some(Err(fault)) => return Err(faulted(&provider, fault, &self.sent)),
                 None => break,
             }
         }
@@ -409,7 +408,7 @@ impl Attempt {
             let piece = match next {
                 Some(Ok(piece)) => piece,
                 Some(Err(fault)) => {
-                    let failed = faulted(&self.target.provider.name, fault);
+                    let failed = faulted(&self.target.provider.name, fault, &self.sent);
                     return Poll::Ready(Some(Err(Broken::from(failed))));
                 }
                 None => return Poll::Ready(None),
@@ -553,7 +552,7 @@ fn too_large() -> Failure {
     Failure::new(FailureClass::Client, error, "upload too large")
 }
 
-fn faulted(provider: &str, fault: Fault) -> Failure {
+fn faulted(provider: &str, fault: Fault, sent: &HeaderMap) -> Failure {
     match fault {
         Fault::Broken(detail) => Failure {
             detail: detail.into(),
@@ -561,21 +560,21 @@ fn faulted(provider: &str, fault: Fault) -> Failure {
         },
         Fault::Incomplete(what) => Failure::bad_reply(provider, what),
         Fault::Bad(what) => Failure::bad_reply(provider, what),
-        Fault::Reported(error) => Failure::reported(provider, *error),
-        Fault::Codec(refusal) => Failure::refused(Refusal { ..refusal }),
-        Fault::Idle => Failure::timeout(provider, "idle_timeout"),
-        Fault::TooLong => Failure::timeout(provider, "stream_timeout"),
+        Fault::Reported(mut error) => {
+            let message = headers::without_secrets(sent, &Bytes::from(error.message));
+            error.message = String::from_utf8_lossy(&message).into_owned();
+            Failure::reported(provider, *error)
+        }
+        Fault::Codec(refusal) => Failure::codec(refusal),
+        Fault::Idle => Failure::stalled(provider, "idle_timeout"),
+        Fault::TooLong => Failure::stalled(provider, "stream_timeout"),
     }
 }
 
 /// A 200 of the wrong kind: if its body reports an error, in its words.
-async fn wrong_content_type(provider: &str, found: &str, wanted: &str, body: Incoming) -> Failure {
-    let body = read_error_body(body).await;
-    match super::scanner::reply_error(&body) {
-        Some(error) => Failure::bad_reply(
-            provider,
-            format!("an error under status 200: {}", error.message),
-        ),
+fn wrong_content_type(provider: &str, found: &str, wanted: &str, body: &[u8]) -> Failure {
+    match super::scanner::reply_error(body) {
+        Some(error) => Failure::reported(provider, error),
         None if found.is_empty() => Failure::bad_reply(
             provider,
             format!("no content type, where {wanted} was expected"),

@@ -5,7 +5,7 @@ use std::{borrow::Cow, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use millgate_plugin::{Outcome, Refusal, RefusalKind};
+use millgate_plugin::{Endpoint, Outcome, Refusal, RefusalKind};
 
 use super::retry::{self, FailureClass, FallbackOn};
 use crate::{
@@ -50,12 +50,34 @@ impl Failure {
         Self::new(FailureClass::Connect, error, detail)
     }
 
+    /// The provider has no such endpoint: it is not even asked.
+    pub fn unsupported(provider: &str, endpoint: Endpoint) -> Self {
+        let error = ApiError::invalid(
+            "unsupported_endpoint",
+            format!(
+                "The provider `{provider}` does not serve {} calls.",
+                endpoint.name()
+            ),
+        );
+        Self::new(FailureClass::Unsupported, error, "endpoint not served")
+    }
+
     /// `attempt_timeout` or `deadline` ran out.
     pub fn timeout(provider: &str, limit: &'static str) -> Self {
         let error = ApiError::new(
             StatusCode::GATEWAY_TIMEOUT,
             "upstream_timeout",
             format!("The provider `{provider}` did not begin to answer in time ({limit})."),
+        );
+        Self::new(FailureClass::Timeout, error, limit)
+    }
+
+    /// `idle_timeout` or `stream_timeout` ran out after the commit.
+    pub fn stalled(provider: &str, limit: &'static str) -> Self {
+        let error = ApiError::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            "upstream_timeout",
+            format!("The provider `{provider}` did not end its answer in time ({limit})."),
         );
         Self::new(FailureClass::Timeout, error, limit)
     }
@@ -114,25 +136,39 @@ impl Failure {
             error.code = "model_not_found".into();
         }
         error.retry_after = retry_after;
-        let shown = String::from_utf8_lossy(&body[..body.len().min(LOGGED_BODY)]).into_owned();
         Self {
+            detail: logged(status, class, &error, body).into(),
             class,
             retry_after,
             error,
-            detail: format!("{status} {shown}").into(),
         }
     }
 
     /// An error that came under status 200, or in mid-stream.
     pub fn reported(provider: &str, reported: ReplyError) -> Self {
+        let code = reported
+            .code
+            .map_or(Cow::Borrowed("upstream_error"), Cow::Owned);
         let error = ApiError::new(
             StatusCode::BAD_GATEWAY,
-            reported
-                .code
-                .map_or(Cow::Borrowed("upstream_error"), Cow::Owned),
+            code.clone(),
             format!("The provider `{provider}` reported: {}", reported.message),
         );
-        Self::new(FailureClass::Stream, error, reported.message)
+        Self::new(
+            FailureClass::Stream,
+            error,
+            format!("it reported an error ({code})"),
+        )
+    }
+
+    /// A codec refused a call, or what its upstream answered. Its words may be the upstream's, and stay out of the log.
+    pub fn codec(refusal: Refusal) -> Self {
+        let kind = refusal.kind;
+        let failed = Self::refused(refusal);
+        Self {
+            detail: format!("refused by the codec ({kind:?}, {})", failed.error.code).into(),
+            ..failed
+        }
     }
 
     /// How the attempt ended, for its stages and the log.
@@ -148,8 +184,25 @@ impl Failure {
     }
 }
 
-/// How much of an upstream's error body goes into the debug log.
-const LOGGED_BODY: usize = 512;
+/// How long a text may be that is shown or logged as it is.
+const SHOWN_TEXT: usize = 512;
+
+/// What the log may know of an error reply: its code and length, for its words often quote the request. Only those
+/// about the gateway's own key, which nobody else will read, are logged.
+fn logged(status: StatusCode, class: FailureClass, error: &ApiError, body: &[u8]) -> String {
+    let reported = scanner::reply_error(body);
+    if class == FailureClass::UpstreamAuth {
+        let words = reported
+            .map(|error| error.message)
+            .or_else(|| plain_text(body))
+            .unwrap_or_default();
+        let words: String = words.chars().take(SHOWN_TEXT).collect();
+        return format!("{status}: {words}");
+    }
+    let code = reported.and_then(|error| error.code);
+    let code = code.as_deref().unwrap_or(&error.code);
+    format!("{status} ({code}, {} bytes)", body.len())
+}
 
 /// The upstream refused *our* key: nothing that the client can mend, and nothing that it should read.
 fn upstream_auth(provider: &str) -> ApiError {
@@ -217,7 +270,7 @@ fn has_openai_shape(body: &Bytes) -> bool {
 /// A short plain-text body, such as vLLM and proxies send.
 fn plain_text(body: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(body).ok()?.trim();
-    (!text.is_empty() && text.len() <= LOGGED_BODY && !text.starts_with(['<', '{']))
+    (!text.is_empty() && text.len() <= SHOWN_TEXT && !text.starts_with(['<', '{']))
         .then(|| text.to_owned())
 }
 

@@ -49,15 +49,20 @@ pub async fn answer(
     let mut last: Option<Failure> = None;
     let mut position = 0;
     let mut is_retry = false;
+    let mut is_reached = false;
 
     while let Some(target) = order.get(position).map(|&index| &route.targets[index]) {
-        if target.provider.is_last_resort()
-            && last
-                .as_ref()
-                .is_some_and(|failed| failed.class != FailureClass::Connect)
-        {
+        if target.provider.is_last_resort() && is_reached {
             // Something real is there, and failed: a rehearsed answer would hide that.
             break;
+        }
+        if !target.provider.codec.serves(context.request.endpoint) {
+            let skipped = Failure::unsupported(&target.provider.name, context.request.endpoint);
+            last = Some(worse(last, skipped));
+            is_reached = true;
+            is_retry = false;
+            position += 1;
+            continue;
         }
         let begun = Instant::now();
         if !is_retry {
@@ -113,6 +118,7 @@ pub async fn answer(
             millis: millis(begun),
         });
 
+        is_reached |= failed.class != FailureClass::Connect;
         let now = Instant::now();
         let seen = retry::Failed {
             class: failed.class,
@@ -163,16 +169,16 @@ fn order(targets: &[Arc<Target>], strategy: balance::Strategy) -> SmallVec<[usiz
     order
 }
 
-/// Of two failures the one that tells the client more: one with a status of an upstream rather than one without.
+/// Of two failures the one that tells the client more: one with a status of an upstream rather than one without,
+/// and any rather than a target that was skipped. Of two that tell as much, the later one.
 fn worse(earlier: Option<Failure>, failed: Failure) -> Failure {
-    let has_status = |failed: &Failure| {
-        matches!(
-            failed.class,
-            FailureClass::Status(_) | FailureClass::Client | FailureClass::ModelMissing
-        )
+    let telling = |failed: &Failure| match failed.class {
+        FailureClass::Status(_) | FailureClass::Client | FailureClass::ModelMissing => 2,
+        FailureClass::Unsupported => 0,
+        _ => 1,
     };
     match earlier {
-        Some(earlier) if has_status(&earlier) && !has_status(&failed) => earlier,
+        Some(earlier) if telling(&earlier) > telling(&failed) => earlier,
         _ => failed,
     }
 }
