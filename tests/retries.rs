@@ -208,7 +208,7 @@ async fn a_wait_that_is_too_long_is_moved_on_from_or_told_to_the_client() {
 async fn retries_are_bounded_by_a_budget_in_an_outage() {
     let mock = Mock::with(Script::status(503)).await.unwrap();
     let config = format!(
-        "pipeline = [\"route\"]\n[providers.a]\nkind = \"openai\"\nbase_url = \"{}\"\nretry_ratio = 0.1\n[routes.default]\ntargets = [\"a\"]\nretries = 10\nbackoff = \"1ms\"\n",
+        "pipeline = [\"route\"]\n[providers.a]\nkind = \"openai\"\nbase_url = \"{}\"\nretry_ratio = 0.1\n[routes.default]\ntargets = [\"a\"]\nretries = 6\nbackoff = \"1ms\"\n",
         mock.url()
     );
     let gateway = Gateway::start(&config).await;

@@ -169,13 +169,14 @@ fn order(targets: &[Arc<Target>], strategy: balance::Strategy) -> SmallVec<[usiz
     order
 }
 
-/// Of two failures the one that tells the client more: one with a status of an upstream rather than one without,
-/// and any rather than a target that was skipped. Of two that tell as much, the later one.
+/// Of two failures the one that tells the client more: an upstream's own status before anything else that went wrong
+/// with one, then that none could be reached, and last that one was skipped. Of two that tell as much, the later one.
 fn worse(earlier: Option<Failure>, failed: Failure) -> Failure {
     let telling = |failed: &Failure| match failed.class {
-        FailureClass::Status(_) | FailureClass::Client | FailureClass::ModelMissing => 2,
+        FailureClass::Status(_) | FailureClass::Client | FailureClass::ModelMissing => 3,
+        FailureClass::Connect => 1,
         FailureClass::Unsupported => 0,
-        _ => 1,
+        _ => 2,
     };
     match earlier {
         Some(earlier) if telling(&earlier) > telling(&failed) => earlier,

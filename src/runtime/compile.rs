@@ -30,7 +30,7 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 pub fn compile(loaded: &Loaded, previous: Option<&Runtime>) -> Option<Runtime> {
     let providers = providers::compile(loaded, previous);
     let routes = routes::compile(loaded, &providers);
-    let pipeline = pipeline::compile(loaded, &providers);
+    let pipeline = pipeline::compile(loaded);
     if loaded.findings.has_errors() {
         return None;
     }

@@ -1,17 +1,17 @@
 //! The pipeline: its stages made, its senseless orders told.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use millgate_plugin::Place;
 
+use super::providers::reached;
 use crate::{
     config::{self, Loaded, Patterns, Severity, nearest::nearest, stage::KEYS},
     pipeline::{
         Mode, Mounted, OnError, Phases, Pipeline, erased::ErasedStage, registry::StageKind,
         when::When,
     },
-    routing::{pattern::Glob, provider::Provider},
-    runtime::Compiled,
+    routing::pattern::Glob,
     stages::KINDS,
 };
 
@@ -19,7 +19,8 @@ use crate::{
 const ROUTE: &str = "route";
 
 /// The stages of the list.
-pub(super) fn compile(loaded: &Loaded, providers: &[Compiled<Provider>]) -> Pipeline {
+pub(super) fn compile(loaded: &Loaded) -> Pipeline {
+    let reached = reached(loaded);
     let list = &loaded.config.pipeline;
     let Some(route_at) = list.iter().position(|name| name == ROUTE) else {
         loaded.report(
@@ -46,7 +47,7 @@ pub(super) fn compile(loaded: &Loaded, providers: &[Compiled<Provider>]) -> Pipe
             } else {
                 &mut below
             };
-            side.extend(mount(loaded, providers, name, index, index < route_at));
+            side.extend(mount(loaded, &reached, name, index, index < route_at));
         }
     }
     for name in loaded
@@ -71,7 +72,7 @@ pub(super) fn compile(loaded: &Loaded, providers: &[Compiled<Provider>]) -> Pipe
 
 fn mount(
     loaded: &Loaded,
-    providers: &[Compiled<Provider>],
+    reached: &BTreeSet<&str>,
     name: &str,
     index: usize,
     is_above: bool,
@@ -121,11 +122,9 @@ fn mount(
     }
     let when = when(&common.when);
     let is_reached = when.provider.is_empty()
-        || providers.iter().any(|provider| {
-            when.provider
-                .iter()
-                .any(|glob| glob.matches(&provider.made.name))
-        });
+        || reached
+            .iter()
+            .any(|provider| when.provider.iter().any(|glob| glob.matches(provider)));
     if !is_reached {
         return None;
     }
