@@ -56,7 +56,10 @@ impl Authority {
             .with_no_client_auth()
             .with_single_cert(vec![certificate.der().clone()], key)
             .unwrap();
-        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        config.alpn_protocols = protocols
+            .iter()
+            .map(|name| name.as_bytes().to_vec())
+            .collect();
         TlsAcceptor::from(Arc::new(config))
     }
 
@@ -178,10 +181,14 @@ async fn an_unknown_authority_or_another_name_is_no_connection() {
         assert_eq!(reply.code(), "upstream_unreachable");
         assert!(!reply.text().contains("127.0.0.1"), "{}", reply.text());
         let told = gateway.log_line(|line| line["class"] == "connect").await;
-        assert!(told["detail"].as_str().unwrap().contains("ertificate"), "{told}");
+        assert!(
+            told["detail"].as_str().unwrap().contains("ertificate"),
+            "{told}"
+        );
 
         let providers = [("a", "openai", &**url), ("b", "openai", &*fallback.url())];
-        let config = config(&providers, "").replace("[providers.b]", &format!("{lines}\n[providers.b]"));
+        let config =
+            config(&providers, "").replace("[providers.b]", &format!("{lines}\n[providers.b]"));
         let gateway = Gateway::start(&config).await;
         let reply = Client::new(&gateway).chat("hi", true).await;
         assert_eq!(reply.header("x-millgate-provider"), "b");
@@ -207,7 +214,10 @@ async fn a_ca_file_that_cannot_be_read_or_holds_none_is_told_with_its_place() {
 async fn plain_requests_go_through_a_proxy_in_absolute_form_with_its_credentials() {
     let (proxy, mock) = (ForwardProxy::start().await, mock().await);
     for (credentials, sent) in [("", None), ("user:p%40ss@", Some("Basic dXNlcjpwQHNz"))] {
-        let line = format!("api_key = \"key\"\nproxy = \"http://{credentials}{}\"", proxy.address);
+        let line = format!(
+            "api_key = \"key\"\nproxy = \"http://{credentials}{}\"",
+            proxy.address
+        );
         let gateway = Gateway::start(&alone(&mock.url(), &line)).await;
         let reply = Client::new(&gateway).chat("hi", true).await;
         assert_eq!(reply.status, 200);
@@ -215,7 +225,9 @@ async fn plain_requests_go_through_a_proxy_in_absolute_form_with_its_credentials
         let head = proxy.heads().pop().unwrap();
         let expected = format!("POST {}/v1/chat/completions HTTP/1.1\r\n", mock.url());
         assert!(head.starts_with(&expected), "{head}");
-        let authorization = head.lines().find_map(|line| line.strip_prefix("proxy-authorization: "));
+        let authorization = head
+            .lines()
+            .find_map(|line| line.strip_prefix("proxy-authorization: "));
         assert_eq!(authorization, sent, "{head}");
     }
     assert_eq!(mock.counts().requests, 2);
@@ -239,9 +251,20 @@ async fn encrypted_requests_go_through_a_tunnel_and_the_proxy_s_credentials_end_
     let heads = proxy.heads();
     assert_eq!(heads.len(), 1, "the tunnel is used again");
     let authority = url.strip_prefix("https://").unwrap();
-    assert!(heads[0].starts_with(&format!("CONNECT {authority} HTTP/1.1\r\n")), "{heads:?}");
-    assert!(heads[0].to_lowercase().contains("proxy-authorization: basic "), "{heads:?}");
-    assert!(!heads[0].contains("Bearer"), "the key is for the upstream alone");
+    assert!(
+        heads[0].starts_with(&format!("CONNECT {authority} HTTP/1.1\r\n")),
+        "{heads:?}"
+    );
+    assert!(
+        heads[0]
+            .to_lowercase()
+            .contains("proxy-authorization: basic "),
+        "{heads:?}"
+    );
+    assert!(
+        !heads[0].contains("Bearer"),
+        "the key is for the upstream alone"
+    );
     for request in mock.requests() {
         assert_eq!(request.header("proxy-authorization"), None);
         assert_eq!(request.header("authorization"), Some("Bearer key"));
@@ -254,7 +277,11 @@ async fn a_proxy_that_is_down_or_refuses_is_no_connection() {
     let https = authority.before(&mock, "127.0.0.1").await;
     let ca_file = format!("ca_file = \"{}\"", authority.file());
     // The mock knows no CONNECT, and says so.
-    for (url, proxy) in [(&mock.url(), nobody()), (&https, nobody()), (&https, mock.url())] {
+    for (url, proxy) in [
+        (&mock.url(), nobody()),
+        (&https, nobody()),
+        (&https, mock.url()),
+    ] {
         let lines = format!("{ca_file}\nproxy = \"{proxy}\"");
         let gateway = Gateway::start(&alone(url, &lines)).await;
         let reply = Client::new(&gateway).chat("hi", false).await;
@@ -268,7 +295,14 @@ async fn proxies_of_the_environment_are_not_used() {
     let (proxy, mock, authority) = (ForwardProxy::start().await, mock().await, Authority::new());
     let https = authority.before(&mock, "127.0.0.1").await;
     let url = format!("http://{}", proxy.address);
-    let names = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+    let names = [
+        "HTTP_PROXY",
+        "http_proxy",
+        "HTTPS_PROXY",
+        "https_proxy",
+        "ALL_PROXY",
+        "all_proxy",
+    ];
     let environment = names.map(|name| (name, &*url));
     let ca_file = format!("ca_file = \"{}\"", authority.file());
     for upstream in [&mock.url(), &https] {
@@ -290,22 +324,27 @@ async fn negotiating(acceptor: TlsAcceptor, versions: Arc<Mutex<Vec<(usize, Vers
                 let Ok(stream) = acceptor.accept(stream).await else {
                     return;
                 };
-                let service = hyper::service::service_fn(|request: http::Request<hyper::body::Incoming>| {
-                    versions.lock().unwrap().push((connection, request.version()));
-                    async move {
-                        let asked = request.into_body().collect().await.unwrap().to_bytes();
-                        let asked: Value = serde_json::from_slice(&asked).unwrap();
-                        let reply = json!({
-                            "id": "1", "object": "chat.completion", "created": 0, "model": asked["model"],
-                            "choices": [{"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}],
-                        });
-                        let reply = Response::builder()
-                            .header("content-type", "application/json")
-                            .body(Full::new(Bytes::from(reply.to_string())))
-                            .unwrap();
-                        Ok::<_, Infallible>(reply)
-                    }
-                });
+                let service = hyper::service::service_fn(
+                    |request: http::Request<hyper::body::Incoming>| {
+                        versions
+                            .lock()
+                            .unwrap()
+                            .push((connection, request.version()));
+                        async move {
+                            let asked = request.into_body().collect().await.unwrap().to_bytes();
+                            let asked: Value = serde_json::from_slice(&asked).unwrap();
+                            let reply = json!({
+                                "id": "1", "object": "chat.completion", "created": 0, "model": asked["model"],
+                                "choices": [{"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}],
+                            });
+                            let reply = Response::builder()
+                                .header("content-type", "application/json")
+                                .body(Full::new(Bytes::from(reply.to_string())))
+                                .unwrap();
+                            Ok::<_, Infallible>(reply)
+                        }
+                    },
+                );
                 let _ = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new())
                     .serve_connection(TokioIo::new(stream), service)
                     .await;
@@ -332,7 +371,11 @@ async fn http_2_is_spoken_where_the_upstream_offers_it() {
             let reply = client.chat("hi", false).await;
             assert_eq!(reply.status, 200, "{}", reply.text());
         }
-        assert_eq!(*versions.lock().unwrap(), [(1, version); 3], "{protocols:?}");
+        assert_eq!(
+            *versions.lock().unwrap(),
+            [(1, version); 3],
+            "{protocols:?}"
+        );
     }
 }
 
@@ -357,7 +400,13 @@ async fn connections_are_used_again_and_no_more_are_kept_than_asked_for() {
         assert_eq!(chat.await.unwrap().status, 200);
     }
     let kept = mock.wait_for(|counts| counts.open == 2);
-    assert_eq!(tokio::time::timeout(PATIENCE, kept).await.unwrap().connections, 4);
+    assert_eq!(
+        tokio::time::timeout(PATIENCE, kept)
+            .await
+            .unwrap()
+            .connections,
+        4
+    );
     for _ in 0..10 {
         assert_eq!(client.chat("hi", false).await.status, 200);
     }
