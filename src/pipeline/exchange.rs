@@ -315,10 +315,10 @@ impl Exchange {
     }
 
     fn error_answer(&mut self, error: ApiError) -> Answer {
-        let outcome = if error.status.is_server_error() {
-            Outcome::InternalError
-        } else {
-            Outcome::ClientError
+        let outcome = match () {
+            () if error.is_cut_short() => Outcome::ClientClosed,
+            () if error.status.is_server_error() => Outcome::InternalError,
+            () => Outcome::ClientError,
         };
         self.record.outcome.get_or_insert(outcome);
         self.record.error = Some(error.code.to_string());

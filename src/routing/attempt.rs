@@ -228,10 +228,18 @@ impl Attempt {
                     upstream_body,
                 )
                 .await;
-            if let Some(upload) = &request.upload
-                && upload.is_too_large()
-            {
-                return Err(too_large());
+            if let Some(upload) = &request.upload {
+                if upload.is_too_large() {
+                    return Err(too_large());
+                }
+                if upload.is_cut_short() {
+                    let error = ApiError::body_cut_short();
+                    return Err(Failure::new(
+                        FailureClass::Client,
+                        error,
+                        "upload cut short",
+                    ));
+                }
             }
             match sent {
                 Ok(response) => {

@@ -177,6 +177,7 @@ impl Failure {
         match self.class {
             FailureClass::Timeout => Outcome::Timeout,
             FailureClass::Rejected => Outcome::Rejected,
+            FailureClass::Client if self.error.is_cut_short() => Outcome::ClientClosed,
             FailureClass::Client if self.error.status.is_server_error() => Outcome::InternalError,
             FailureClass::Client | FailureClass::Unsupported => Outcome::ClientError,
             _ => Outcome::UpstreamError,

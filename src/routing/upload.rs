@@ -19,6 +19,7 @@ pub struct Upload {
     body: Arc<Mutex<Option<Incoming>>>,
     touched: Arc<AtomicBool>,
     too_large: Arc<AtomicBool>,
+    cut_short: Arc<AtomicBool>,
     passed: Arc<AtomicU64>,
     limit: u64,
     size: SizeHint,
@@ -33,6 +34,7 @@ impl Upload {
             body: Arc::new(Mutex::new(Some(body))),
             touched: Arc::default(),
             too_large: Arc::default(),
+            cut_short: Arc::default(),
             passed: Arc::default(),
             limit,
             size,
@@ -43,6 +45,12 @@ impl Upload {
     #[must_use]
     pub fn is_touched(&self) -> bool {
         self.touched.load(Ordering::Acquire)
+    }
+
+    /// Whether the client left before its end.
+    #[must_use]
+    pub fn is_cut_short(&self) -> bool {
+        self.cut_short.load(Ordering::Acquire)
     }
 
     /// How many bytes of it have been read.
@@ -99,6 +107,7 @@ impl Body for UpstreamBody {
                     return Poll::Ready(None);
                 };
                 let Ok(frame) = frame else {
+                    upload.cut_short.store(true, Ordering::Release);
                     return Poll::Ready(Some(Err(UploadError)));
                 };
                 *sent += frame.data_ref().map_or(0, |data| data.len() as u64);
