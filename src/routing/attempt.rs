@@ -560,23 +560,24 @@ fn too_large() -> Failure {
     Failure::new(FailureClass::Client, error, "upload too large")
 }
 
+/// What a fault of the answer means; `sent` are the headers whose secrets the upstream may quote.
 fn faulted(provider: &str, fault: Fault, sent: &HeaderMap) -> Failure {
-    match fault {
+    let mut failed = match fault {
         Fault::Broken(detail) => Failure {
             detail: detail.into(),
             ..Failure::bad_reply(provider, "the connection broke off")
         },
         Fault::Incomplete(what) => Failure::bad_reply(provider, what),
         Fault::Bad(what) => Failure::bad_reply(provider, what),
-        Fault::Reported(mut error) => {
-            let message = headers::without_secrets(sent, &Bytes::from(error.message));
-            error.message = String::from_utf8_lossy(&message).into_owned();
-            Failure::reported(provider, *error)
-        }
+        Fault::Reported(error) => Failure::reported(provider, *error),
         Fault::Codec(refusal) => Failure::codec(refusal),
         Fault::Idle => Failure::stalled(provider, "idle_timeout"),
         Fault::TooLong => Failure::stalled(provider, "stream_timeout"),
-    }
+    };
+    let message = Bytes::from(failed.error.message.into_owned());
+    let message = headers::without_secrets(sent, &message);
+    failed.error.message = String::from_utf8_lossy(&message).into_owned().into();
+    failed
 }
 
 /// A 200 of the wrong kind: if its body reports an error, in its words.

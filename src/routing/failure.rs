@@ -137,7 +137,7 @@ impl Failure {
         }
         error.retry_after = retry_after;
         Self {
-            detail: logged(status, class, &error, body).into(),
+            detail: logged(status, &error, body).into(),
             class,
             retry_after,
             error,
@@ -188,11 +188,11 @@ impl Failure {
 /// How long a text may be that is shown or logged as it is.
 const SHOWN_TEXT: usize = 512;
 
-/// What the log may know of an error reply: its code and length, for its words often quote the request. Only those
-/// about the gateway's own key, which nobody else will read, are logged.
-fn logged(status: StatusCode, class: FailureClass, error: &ApiError, body: &[u8]) -> String {
+/// What the log may know of an error reply: its code and length, for its words may quote the request. Only those of a
+/// 401 or 407 are logged: nobody else will read them, and a key is looked at before the request is.
+fn logged(status: StatusCode, error: &ApiError, body: &[u8]) -> String {
     let reported = scanner::reply_error(body);
-    if class == FailureClass::UpstreamAuth {
+    if matches!(status.as_u16(), 401 | 407) {
         let words = reported
             .map(|error| error.message)
             .or_else(|| plain_text(body))

@@ -105,7 +105,7 @@ pub async fn answer(
         tracing::info!(
             request_id = context.request.id(),
             route = &*route.name,
-            target = target.label(),
+            upstream = target.label(),
             attempt = attempts.number(),
             class = %failed.class,
             detail = &*failed.detail,
