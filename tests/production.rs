@@ -1,5 +1,10 @@
 //! The shipped config in production: the company's service first, with its headers, and Ollama when it is down.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test's tasks end with its runtime"
+)]
+
 mod support;
 
 use std::collections::BTreeSet;

@@ -11,7 +11,7 @@ use support::{Client, Gateway, PATIENCE, Reply, config, nobody};
 struct Chain {
     a: Mock,
     b: Mock,
-    gateway: Gateway,
+    _gateway: Gateway,
     client: Client,
 }
 
@@ -26,7 +26,7 @@ impl Chain {
         Self {
             a,
             b,
-            gateway,
+            _gateway: gateway,
             client,
         }
     }

@@ -1,5 +1,10 @@
 //! Which target answers a request, and what it is sent.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test's tasks end with its runtime"
+)]
+
 mod support;
 
 use http::Method;

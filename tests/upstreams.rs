@@ -1,5 +1,10 @@
 //! The way to an upstream: TLS and whom it trusts, proxies, HTTP/2, and connections that are used again.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test's tasks end with its runtime"
+)]
+
 mod support;
 
 use std::{

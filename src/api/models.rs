@@ -11,7 +11,7 @@ use http::StatusCode;
 use millgate_plugin::{Endpoint, Outcome};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, task::JoinSet};
 
 use super::{
     endpoint::{Call, classify},
@@ -140,21 +140,8 @@ async fn list(runtime: &Arc<Runtime>, request: &Arc<ClientRequest>) -> BTreeMap<
                 .or_insert_with(|| entry(glob.as_str(), 0, owner));
         }
     }
-    // All at once: one that does not answer is not waited for before the others.
-    let mut asked = Vec::new();
-    for route in by_model().filter(|route| !route.models.iter().all(pattern::Glob::is_exact)) {
-        for target in &route.targets {
-            let ask = listed(
-                runtime.clone(),
-                request.clone(),
-                route.clone(),
-                target.clone(),
-            );
-            asked.push((route, target, tokio::spawn(ask)));
-        }
-    }
-    for (route, target, list) in asked {
-        for model in list.await.unwrap_or_default() {
+    for (route, target, list) in ask_all(runtime, request).await {
+        for model in list {
             let is_served_here = runtime
                 .routes
                 .find(Wanted {
@@ -162,7 +149,7 @@ async fn list(runtime: &Arc<Runtime>, request: &Arc<ClientRequest>) -> BTreeMap<
                     path: "/v1/chat/completions",
                     stateful: false,
                 })
-                .is_some_and(|found| Arc::ptr_eq(found, route));
+                .is_some_and(|found| Arc::ptr_eq(found, &route));
             if is_served_here {
                 let owner = model.owned_by.as_deref().unwrap_or(&target.provider.name);
                 models
@@ -172,6 +159,40 @@ async fn list(runtime: &Arc<Runtime>, request: &Arc<ClientRequest>) -> BTreeMap<
         }
     }
     models
+}
+
+/// What each target lists whose route is for more than exact names, in the config's order. They are asked all at once:
+/// one that does not answer is not waited for before the others.
+async fn ask_all(
+    runtime: &Arc<Runtime>,
+    request: &Arc<ClientRequest>,
+) -> Vec<(Arc<Route>, Arc<Target>, Vec<Model>)> {
+    let is_open = |route: &&Arc<Route>| {
+        route.paths.is_empty() && !route.models.iter().all(pattern::Glob::is_exact)
+    };
+    let open = runtime.routes.0.iter().filter(is_open);
+    let mut answers: Vec<_> = open
+        .flat_map(|route| {
+            let targets = route.targets.iter();
+            targets.map(|target| (route.clone(), target.clone(), Vec::new()))
+        })
+        .collect();
+    let mut asked = JoinSet::new();
+    for (index, (route, target, _)) in answers.iter().enumerate() {
+        let ask = listed(
+            runtime.clone(),
+            request.clone(),
+            route.clone(),
+            target.clone(),
+        );
+        asked.spawn(async move { (index, ask.await) });
+    }
+    while let Some(answer) = asked.join_next().await {
+        if let Ok((index, list)) = answer {
+            answers[index].2 = list;
+        }
+    }
+    answers
 }
 
 fn entry(id: &str, created: u64, owned_by: &str) -> Value {

@@ -7,9 +7,7 @@ use http::{HeaderMap, Method, Response, StatusCode, header};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use millgate_plugin::{
-    Call, Endpoint, HeadFlow, Outcome, Refusal, Reply, UpstreamHead, UpstreamRequest,
-};
+use millgate_plugin::{Call, Endpoint, HeadFlow, Outcome, Reply, UpstreamHead, UpstreamRequest};
 
 use super::{
     answer::{Answer, Fault, Piece, Shape, Source},
