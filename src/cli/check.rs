@@ -1,6 +1,10 @@
 //! `millgate check`
 
-use std::process::ExitCode;
+use std::{
+    fmt::Write as _,
+    io::{self, Write as _},
+    process::ExitCode,
+};
 
 use serde_json::json;
 
@@ -8,7 +12,10 @@ use super::{
     ConfigFile, load, print_findings,
     serve::{pipeline_line, route_lines},
 };
-use crate::{config::Severity, runtime::Runtime};
+use crate::{
+    config::{Loaded, Severity},
+    runtime::Runtime,
+};
 
 /// Options of `check`.
 #[derive(clap::Args)]
@@ -24,6 +31,7 @@ pub(super) struct Arguments {
 /// Runs the command.
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let (loaded, runtime) = load(&arguments.file.config);
+    let mut text = String::new();
     if arguments.json {
         let findings: Vec<_> = loaded
             .findings
@@ -38,18 +46,13 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
             "pipeline": runtime.as_ref().map(pipeline_line),
             "routes": runtime.as_ref().map(route_lines),
         });
-        println!("{document}");
+        text = format!("{document}\n");
     } else {
         print_findings(&loaded);
-        println!("environment  {}", loaded.environment_name);
-        for variable in &loaded.variables {
-            println!("variable     {}: {}", variable.name, variable.origin);
-        }
-        match &runtime {
-            Some(runtime) => describe(runtime),
-            None => println!("The config has errors."),
-        }
+        describe(&loaded, runtime.as_ref(), &mut text);
     }
+    // A reader that wants no more of it (`| head`) is no failure.
+    let _ = io::stdout().write_all(text.as_bytes());
     let is_clean = loaded
         .findings
         .sorted()
@@ -62,28 +65,28 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
-fn describe(runtime: &Runtime) {
-    println!("pipeline     {}", pipeline_line(runtime));
-    for route in &runtime.routes.0 {
-        println!(
-            "route        {}: {} → {}",
-            route.name,
-            route
-                .models
-                .iter()
-                .map(crate::routing::pattern::Glob::as_str)
-                .collect::<Vec<_>>()
-                .join(" | "),
-            route
-                .targets
-                .iter()
-                .map(|target| target.label())
-                .collect::<Vec<_>>()
-                .join(", "),
-        );
-        println!(
-            "             retries {}, attempt_timeout {:?}, deadline {:?}, idle_timeout {:?}",
+fn describe(loaded: &Loaded, runtime: Option<&Runtime>, text: &mut String) {
+    line(text, "environment", &loaded.environment_name);
+    for variable in &loaded.variables {
+        let told = format!("{}: {}", variable.name, variable.origin);
+        line(text, "variable", &told);
+    }
+    let Some(runtime) = runtime else {
+        text.push_str("The config has errors.\n");
+        return;
+    };
+    line(text, "pipeline", &pipeline_line(runtime));
+    for (route, told) in runtime.routes.0.iter().zip(route_lines(runtime)) {
+        line(text, "route", &told);
+        let limits = format!(
+            "retries {}, attempt_timeout {:?}, deadline {:?}, idle_timeout {:?}",
             route.retry.retries, route.attempt_timeout, route.deadline, route.idle_timeout
         );
+        line(text, "", &limits);
     }
+}
+
+fn line(text: &mut String, name: &str, value: &str) {
+    // Writing to a string cannot fail.
+    let _ = writeln!(text, "{name:<12} {value}");
 }

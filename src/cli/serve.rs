@@ -14,7 +14,11 @@ use crate::{
     config::{Config, Loaded, finding::Renderer},
     http::guard::Guard,
     pipeline::Phases,
-    runtime::{Runtime, gateway::Gateway},
+    runtime::{
+        Runtime,
+        compile::{EXPOSED, EXPOSED_HELP},
+        gateway::Gateway,
+    },
     server::{self, Limits},
     telemetry::logs,
 };
@@ -59,6 +63,9 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
 async fn serve(arguments: &Arguments, loaded: Loaded, runtime: Runtime) -> ExitCode {
     let config = loaded.config;
     let client_address = arguments.listen.unwrap_or(config.server.listen.0);
+    if !client_address.ip().is_loopback() && !config.server.allow_anonymous {
+        return fail(format!("{EXPOSED}\n  {EXPOSED_HELP}"));
+    }
     let operator_address = arguments.admin_listen.unwrap_or(config.admin.listen.0);
     let (clients, operators) = match (
         bind(client_address, "server").await,

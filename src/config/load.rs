@@ -11,11 +11,11 @@ use super::{
     Config,
     dotenv::Dotenv,
     finding::{Finding, Findings, Place, Severity, Source},
-    nearest::nearest,
     placeholder::{Resolver, Variable},
     read::Section,
     tree::{self, Node, Table, Value},
 };
+use crate::nearest::nearest;
 
 /// A configuration as it was read, and all that is wrong with it.
 #[derive(Debug)]
@@ -154,7 +154,6 @@ fn overlay(tree: &mut Node, name: &str, is_chosen: bool, findings: &Findings) {
             over.remove("environment");
             root.overlay(over);
         }
-        Some(_) => {}
         None if is_chosen => {
             let names = environments.iter().map(|(key, _)| key.name.as_str());
             if let Some(meant) = nearest(name, names) {
@@ -163,7 +162,7 @@ fn overlay(tree: &mut Node, name: &str, is_chosen: bool, findings: &Findings) {
                 findings.add(finding.help(format!("did you mean `{meant}`?")));
             }
         }
-        None => {}
+        _ => {}
     }
 }
 

@@ -22,7 +22,7 @@ pub struct Provider {
     pub api_key: Option<Secret>,
     /// The model to ask for where the target names none. Default: the one that the client asks for.
     pub model: Option<String>,
-    /// The model to ask for embeddings where the target names none. Default: `model`.
+    /// The model to ask for embeddings where the target names none. Default: the one that the client asks for.
     pub embedding_model: Option<String>,
     /// Names of further client headers to pass on, `*` standing for anything: `["x-team", "x-trace-*"]`.
     /// Default: none.

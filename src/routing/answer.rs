@@ -21,13 +21,10 @@ use tokio::{
 };
 
 use super::{
-    scanner::{self, ReplyError, StreamScanner, Usage},
+    scanner::{Document, ReplyError, StreamScanner, Usage},
     transport::chain,
 };
-use crate::{
-    http::{json, sse::Splitter},
-    providers::erased::ErasedProvider,
-};
+use crate::{http::sse::Splitter, providers::erased::ErasedProvider};
 
 /// The most that one event may hold: images come as base64 within events.
 const MAX_EVENT: usize = 32 << 20;
@@ -402,12 +399,12 @@ impl Answer {
 
     /// A complete document: it must be JSON, and not an error in disguise.
     fn finish_document(&mut self, document: Bytes) -> Result<(), Fault> {
-        json::scan(&document)
+        let seen = Document::look(&document)
             .map_err(|error| Fault::Bad(format!("the reply is not a JSON object ({error})")))?;
-        if let Some(error) = scanner::reply_error(&document) {
-            return Err(Fault::Reported(Box::new(error)));
+        if let Some(error) = seen.error {
+            return Err(Fault::Reported(error));
         }
-        self.usage = scanner::reply_usage(&document);
+        self.usage = seen.usage;
         self.progress = Progress::Done;
         self.ready.push_back(Ok(Piece {
             bytes: document,

@@ -15,7 +15,7 @@ use super::{
     balance::InFlightGuard,
     effective,
     failure::Failure,
-    retry::FailureClass,
+    retry::{FailureClass, FallbackOn},
     route::{Commit, Route},
     target::Target,
     transport::SendError,
@@ -59,8 +59,6 @@ pub struct Attempt {
     states: States,
     vars: Vars,
     edits: HeaderEdits,
-    /// The headers that the upstream was sent, to know its secrets by.
-    sent: HeaderMap,
     /// Status and headers for the client, from the commit on.
     pub head: ReplyHead,
     answer: Option<Answer>,
@@ -100,7 +98,6 @@ impl Attempt {
             states: States::default(),
             vars,
             edits: HeaderEdits::default(),
-            sent: HeaderMap::new(),
             head: ReplyHead {
                 status: StatusCode::OK,
                 headers: HeaderMap::new(),
@@ -201,12 +198,6 @@ impl Attempt {
             "" => request.method.clone(),
             method => Method::from_bytes(method.as_bytes()).unwrap_or_default(),
         };
-        let headers = headers::for_upstream(
-            &request,
-            &provider,
-            &encoded.headers,
-            std::mem::take(&mut self.edits),
-        );
         let body = encoded.body.map_or(body, Bytes::from);
         let mut stale = false;
         loop {
@@ -217,12 +208,13 @@ impl Attempt {
                 },
                 None => UpstreamBody::Full((!body.is_empty()).then(|| body.clone())),
             };
+            let headers = headers::for_upstream(&request, &provider, &encoded.headers, &self.edits);
             let sent = transport
                 .send(
                     method.clone(),
                     &encoded.path,
                     encoded.query.as_deref(),
-                    headers.clone(),
+                    headers,
                     upstream_body,
                 )
                 .await;
@@ -240,10 +232,7 @@ impl Attempt {
                 }
             }
             match sent {
-                Ok(response) => {
-                    self.sent = headers;
-                    return Ok(response);
-                }
+                Ok(response) => return Ok(response),
                 Err(SendError::StaleConnection(detail)) => {
                     if stale
                         || request
@@ -291,7 +280,8 @@ impl Attempt {
         let provider = self.target.provider.clone();
         let (head, body) = response.into_parts();
         if !head.status.is_success() {
-            let body = headers::without_secrets(&self.sent, &read_error_body(body).await);
+            let body = read_error_body(body).await;
+            let body = self.without_secrets(&body);
             let refusal = provider.codec.on_error(head.status.as_u16(), &body);
             return Err(Failure::status(
                 &provider.name,
@@ -349,12 +339,14 @@ impl Attempt {
             .to_ascii_lowercase()
             .starts_with(wanted)
         {
-            let body = headers::without_secrets(&self.sent, &read_error_body(body).await);
+            let body = read_error_body(body).await;
+            let body = self.without_secrets(&body);
             return Err(wrong_content_type(
                 &provider.name,
                 content_type,
                 wanted,
                 &body,
+                &self.context.route.retry.fallback_on,
             ));
         }
         Ok(Answer::new(
@@ -376,7 +368,6 @@ impl Attempt {
     /// Reads until the reply is worth committing to: until then, another target can still take over.
     async fn read_to_commit(&mut self) -> Result<(), Failure> {
         let route = self.context.route.clone();
-        let provider = self.target.provider.name.clone();
         let waits = self.context.request.endpoint.is_understood()
             && (route.commit == Commit::Content || !self.context.request.stream);
         let Some(answer) = &mut self.answer else {
@@ -389,7 +380,7 @@ impl Attempt {
                     held += piece.bytes.len();
                     self.held.push_back(piece);
                 }
-                Some(Err(fault)) => return Err(faulted(&provider, fault, &self.sent)),
+                Some(Err(fault)) => return Err(self.faulted(fault)),
                 None => break,
             }
         }
@@ -414,7 +405,7 @@ impl Attempt {
             let piece = match next {
                 Some(Ok(piece)) => piece,
                 Some(Err(fault)) => {
-                    let failed = faulted(&self.target.provider.name, fault, &self.sent);
+                    let failed = self.faulted(fault);
                     return Poll::Ready(Some(Err(Broken::from(failed))));
                 }
                 None => return Poll::Ready(None),
@@ -430,6 +421,36 @@ impl Attempt {
                 Err(stop) => return Poll::Ready(Some(Err(Broken::stopped(stop)))),
             }
         }
+    }
+
+    /// What a fault of the answer means, less the secrets that the upstream may quote in it.
+    fn faulted(&self, fault: Fault) -> Failure {
+        let provider = &*self.target.provider.name;
+        let mut failed = match fault {
+            Fault::Broken(detail) => Failure {
+                detail: detail.into(),
+                ..Failure::bad_reply(provider, "the connection broke off")
+            },
+            Fault::Incomplete(what) => Failure::bad_reply(provider, what),
+            Fault::Bad(what) => Failure::bad_reply(provider, what),
+            Fault::Reported(error) => {
+                Failure::reported(provider, &error, &self.context.route.retry.fallback_on)
+            }
+            Fault::Codec(refusal) => Failure::codec(refusal),
+            Fault::Idle => Failure::stalled(provider, "idle_timeout"),
+            Fault::TooLong => Failure::stalled(provider, "stream_timeout"),
+        };
+        let message = self.without_secrets(&Bytes::from(failed.error.message.into_owned()));
+        failed.error.message = String::from_utf8_lossy(&message).into_owned().into();
+        failed
+    }
+
+    /// A text of the upstream's less the credentials that it may quote.
+    fn without_secrets(&self, text: &Bytes) -> Bytes {
+        let own = self.target.provider.authorization.iter();
+        let client = self.context.request.headers.get(header::AUTHORIZATION);
+        let secrets = own.chain(client).chain(self.edits.set.values());
+        headers::without_secrets(secrets, text)
     }
 
     /// What has been read of the answer.
@@ -558,30 +579,16 @@ fn too_large() -> Failure {
     Failure::new(FailureClass::Client, error, "upload too large")
 }
 
-/// What a fault of the answer means; `sent` are the headers whose secrets the upstream may quote.
-fn faulted(provider: &str, fault: Fault, sent: &HeaderMap) -> Failure {
-    let mut failed = match fault {
-        Fault::Broken(detail) => Failure {
-            detail: detail.into(),
-            ..Failure::bad_reply(provider, "the connection broke off")
-        },
-        Fault::Incomplete(what) => Failure::bad_reply(provider, what),
-        Fault::Bad(what) => Failure::bad_reply(provider, what),
-        Fault::Reported(error) => Failure::reported(provider, *error),
-        Fault::Codec(refusal) => Failure::codec(refusal),
-        Fault::Idle => Failure::stalled(provider, "idle_timeout"),
-        Fault::TooLong => Failure::stalled(provider, "stream_timeout"),
-    };
-    let message = Bytes::from(failed.error.message.into_owned());
-    let message = headers::without_secrets(sent, &message);
-    failed.error.message = String::from_utf8_lossy(&message).into_owned().into();
-    failed
-}
-
 /// A 200 of the wrong kind: if its body reports an error, in its words.
-fn wrong_content_type(provider: &str, found: &str, wanted: &str, body: &[u8]) -> Failure {
+fn wrong_content_type(
+    provider: &str,
+    found: &str,
+    wanted: &str,
+    body: &[u8],
+    fallback_on: &FallbackOn,
+) -> Failure {
     match super::scanner::reply_error(body) {
-        Some(error) => Failure::reported(provider, error),
+        Some(error) => Failure::reported(provider, &error, fallback_on),
         None if found.is_empty() => Failure::bad_reply(
             provider,
             format!("no content type, where {wanted} was expected"),

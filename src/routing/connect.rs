@@ -59,7 +59,7 @@ impl Dial {
         direct.set_nodelay(true);
         // Shared out among the addresses of a name, so that a dead one leaves time for the next.
         direct.set_connect_timeout(Some(connect_timeout));
-        direct.set_keepalive(Some(Duration::from_secs(60)));
+        direct.set_keepalive(Some(Duration::from_mins(1)));
         let (proxy, proxy_authorization) =
             proxy.map_or((None, None), |proxy| (Some(proxy.uri), proxy.authorization));
         Self {

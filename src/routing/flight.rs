@@ -1,6 +1,9 @@
 //! From a route to an answer: target after target, try after try, until one commits or the chain is exhausted.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use millgate_plugin::{Outcome, Reply};
 use smallvec::SmallVec;
@@ -17,14 +20,12 @@ use crate::{api::error::ApiError, pipeline::request::Vars};
 /// What is remembered of an attempt, for the log.
 #[derive(Clone, Debug)]
 pub struct Tried {
-    /// Provider, and model where the target names one.
-    pub target: String,
-    /// How it ended; `ok` once it has committed.
-    pub outcome: &'static str,
-    /// What the failure was, in a few words.
-    pub failure: Option<String>,
+    /// Who was asked.
+    pub target: Arc<Target>,
+    /// In which way it failed; `None` once it has committed.
+    pub failure: Option<FailureClass>,
     /// How long it took to get there.
-    pub millis: u64,
+    pub took: Duration,
 }
 
 /// How a flight ends without an answer.
@@ -49,17 +50,17 @@ pub async fn answer(
     let mut last: Option<Failure> = None;
     let mut position = 0;
     let mut is_retry = false;
-    let mut is_reached = false;
+    let mut something_answered = false;
 
     while let Some(target) = order.get(position).map(|&index| &route.targets[index]) {
-        if target.provider.is_last_resort() && is_reached {
+        if target.provider.is_last_resort() && something_answered {
             // Something real is there, and failed: a rehearsed answer would hide that.
             break;
         }
         if !target.provider.codec.serves(context.request.endpoint) {
             let skipped = Failure::unsupported(&target.provider.name, context.request.endpoint);
             last = Some(worse(last, skipped));
-            is_reached = true;
+            something_answered = true;
             is_retry = false;
             position += 1;
             continue;
@@ -79,10 +80,9 @@ pub async fn answer(
         let failed = match run {
             Ok(Ok(())) => {
                 tried.push(Tried {
-                    target: target.label(),
-                    outcome: "ok",
+                    target: target.clone(),
                     failure: None,
-                    millis: millis(begun),
+                    took: begun.elapsed(),
                 });
                 return Ok(attempt);
             }
@@ -102,6 +102,8 @@ pub async fn answer(
         };
         attempt.end(failed.outcome());
         drop(attempt);
+        something_answered |=
+            failed.class != FailureClass::Connect && !target.provider.is_last_resort();
         tracing::info!(
             request_id = context.request.id(),
             route = &*route.name,
@@ -112,13 +114,11 @@ pub async fn answer(
             "attempt failed"
         );
         tried.push(Tried {
-            target: target.label(),
-            outcome: failed.outcome().name(),
-            failure: Some(failed.class.to_string()),
-            millis: millis(begun),
+            target: target.clone(),
+            failure: Some(failed.class),
+            took: begun.elapsed(),
         });
 
-        is_reached |= failed.class != FailureClass::Connect;
         let now = Instant::now();
         let seen = retry::Failed {
             class: failed.class,
@@ -199,8 +199,4 @@ fn no_answer(last: Option<Failure>, route: &str) -> NoAnswer {
     );
     let outcome = failed.outcome();
     NoAnswer::Error(failed.error, outcome)
-}
-
-fn millis(since: Instant) -> u64 {
-    since.elapsed().as_millis() as u64
 }

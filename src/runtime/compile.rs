@@ -5,24 +5,17 @@ mod pipeline;
 mod providers;
 mod routes;
 
-use std::{
-    hash::{DefaultHasher, Hash, Hasher},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use super::Runtime;
 use crate::{
     api::{models::ModelLists, read::Limits},
-    config::{
-        Loaded,
-        tree::{Node, Value},
-    },
+    config::{Loaded, Severity},
     http::guard::Guard,
 };
 
 /// How long a body that is collected may take to arrive.
-const BODY_TIMEOUT: Duration = Duration::from_secs(60);
+const BODY_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Compiles a config; `None` where it has errors, which are among its findings then. What `previous` has made from
 /// tables that are still the same is kept: pools stay warm, limits remember.
@@ -31,6 +24,7 @@ pub fn compile(loaded: &Loaded, previous: Option<&Runtime>) -> Option<Runtime> {
     let providers = providers::compile(loaded, previous);
     let routes = routes::compile(loaded, &providers);
     let pipeline = pipeline::compile(loaded);
+    refuse_exposure(loaded);
     if loaded.findings.has_errors() {
         return None;
     }
@@ -52,26 +46,23 @@ pub fn compile(loaded: &Loaded, previous: Option<&Runtime>) -> Option<Runtime> {
     })
 }
 
-/// A digest of a resolved table, the same for the same keys and values wherever they stand.
-fn digest(node: &Node) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    hash(node, &mut hasher);
-    hasher.finish()
+/// A listener that other machines reach must be wanted as such: whoever reaches it uses the providers' keys.
+fn refuse_exposure(loaded: &Loaded) {
+    let server = &loaded.config.server;
+    if server.listen.0.ip().is_loopback() || server.allow_anonymous {
+        return;
+    }
+    loaded.report(
+        &["server", "listen"],
+        Severity::Error,
+        EXPOSED,
+        Some(EXPOSED_HELP.to_owned()),
+    );
 }
 
-fn hash(node: &Node, hasher: &mut DefaultHasher) {
-    std::mem::discriminant(&node.value).hash(hasher);
-    match &node.value {
-        Value::Bool(value) => value.hash(hasher),
-        Value::Integer(value) => value.hash(hasher),
-        Value::Float(value) => value.to_bits().hash(hasher),
-        Value::Datetime(value) => value.hash(hasher),
-        Value::String(value) => value.text.hash(hasher),
-        Value::Unset(_) => {}
-        Value::Array(items) => items.iter().for_each(|item| hash(item, hasher)),
-        Value::Table(table) => table.iter().for_each(|(key, value)| {
-            key.name.hash(hasher);
-            hash(value, hasher);
-        }),
-    }
-}
+/// What is wrong with a listener beyond loopback.
+pub const EXPOSED: &str =
+    "beyond loopback anybody could use the providers' keys: nothing authenticates callers";
+
+/// What to do about it.
+pub const EXPOSED_HELP: &str = "listen on 127.0.0.1, or set `allow_anonymous = true` in [server] where the network itself keeps strangers out";

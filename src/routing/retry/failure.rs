@@ -2,7 +2,7 @@
 
 use std::{fmt, ops::RangeInclusive};
 
-use crate::routing::pattern::nearest;
+use crate::nearest::nearest;
 
 /// In which way an attempt failed before its commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -166,7 +166,7 @@ fn unknown(entry: &str) -> String {
     let names = NAMED.map(|(name, _)| name);
     let listed = names.join(", ");
     let known = names.into_iter().chain(["4xx", "5xx"]);
-    match nearest(entry, known, 1).first() {
+    match nearest(entry, known) {
         Some(meant) => format!("\"{entry}\" is not a kind of failure; did you mean \"{meant}\"?"),
         None => format!(
             "\"{entry}\" is not a kind of failure: write {listed}, a status like 503, 4xx or 5xx"

@@ -6,7 +6,8 @@ use millgate_plugin::Place;
 
 use super::providers::reached;
 use crate::{
-    config::{self, Loaded, Patterns, Severity, nearest::nearest, stage::KEYS},
+    config::{self, Loaded, Patterns, Severity, stage::KEYS},
+    nearest::nearest,
     pipeline::{
         Mode, Mounted, OnError, Phases, Pipeline, erased::ErasedStage, registry::StageKind,
         when::When,

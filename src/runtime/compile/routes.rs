@@ -6,7 +6,8 @@ use serde_json::{Map, Value};
 
 use super::providers::provider_of;
 use crate::{
-    config::{self, Loaded, Severity, nearest::nearest, route as table},
+    config::{self, Loaded, Severity, route as table},
+    nearest::nearest,
     routing::{
         balance::{InFlight, Strategy},
         pattern::Glob,
@@ -80,7 +81,7 @@ fn compile_route(
                     Severity::Error,
                     error,
                     None,
-                )
+                );
             })
             .ok()?,
     };
