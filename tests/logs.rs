@@ -1,5 +1,7 @@
 //! The log: one access line for every exchange, whatever way it ended, and never a secret.
 
+#![allow(clippy::too_many_lines, reason = "tables of cases")]
+
 mod support;
 
 use http::Method;
@@ -33,7 +35,7 @@ async fn a_line_tells_who_asked_whom_for_what_and_what_came_of_it() {
             ("content-type", "application/json"),
             ("x-request-id", if stream { "mine-2" } else { "mine-1" }),
         ];
-        let live = client
+        let coming = client
             .send(
                 Method::POST,
                 "/v1/chat/completions?a=1",
@@ -41,7 +43,7 @@ async fn a_line_tells_who_asked_whom_for_what_and_what_came_of_it() {
                 body.clone(),
             )
             .await;
-        let reply = live.rest().await;
+        let reply = coming.rest().await;
         let line = line_of(&gateway, &reply).await;
         for (name, value) in [
             ("level", json!("INFO")),

@@ -1,5 +1,7 @@
 //! `GET /v1/models`: what a client may ask for.
 
+#![allow(clippy::format_push_string, reason = "the strings are short")]
+
 mod support;
 
 use millgate::mock::{Fault, Mock, Plan, Script};
@@ -17,9 +19,9 @@ async fn listing(models: &[&str]) -> Mock {
 fn config(providers: &[(&str, &str, &str)], routes: &str) -> String {
     let mut config = "pipeline = [\"route\"]\n".to_owned();
     for (name, kind, url) in providers {
-        config.push_str(&format!("[providers.{name}]\nkind = \"{kind}\"\n"));
+        config += &format!("[providers.{name}]\nkind = \"{kind}\"\n");
         if *kind != "rehearsal" {
-            config.push_str(&format!("base_url = \"{url}\"\n"));
+            config += &format!("base_url = \"{url}\"\n");
         }
     }
     config + routes
@@ -196,10 +198,10 @@ async fn the_list_is_asked_for_with_the_provider_s_own_key_and_headers() {
     let gateway = Gateway::start(&config).await;
     let client = Client::new(&gateway);
     let headers = [("authorization", "Bearer client"), ("x-ticket", "forged")];
-    let live = client
+    let coming = client
         .send(http::Method::GET, "/v1/models?x=1", &headers, "")
         .await;
-    let reply = live.rest().await;
+    let reply = coming.rest().await;
     assert_eq!(reply.json()["data"][0]["id"], "m");
     let request = &mock.requests()[0];
     assert_eq!(request.header("authorization"), Some("Bearer own"));

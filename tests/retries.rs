@@ -142,7 +142,7 @@ async fn fallback_on_narrows_what_is_tried_again() {
         (r#"["connect"]"#, Script::status(500), false),
         (r#"["5xx"]"#, Script::status(500), true),
         (r#"["5xx"]"#, Script::status(429), false),
-        (r#"[429]"#, Script::status(429), true),
+        ("[429]", Script::status(429), true),
         (
             r#"["timeout"]"#,
             Script::fault(Fault::ResetBeforeHead),
@@ -151,8 +151,8 @@ async fn fallback_on_narrows_what_is_tried_again() {
         (r#"["stream"]"#, Script::fault(Fault::ResetBeforeHead), true),
         (r#"["5xx"]"#, Script::status(401), false),
         (r#"["upstream_auth"]"#, Script::status(403), true),
-        (r#"[422]"#, Script::status(422), true),
-        (r#"[]"#, Script::status(503), false),
+        ("[422]", Script::status(422), true),
+        ("[]", Script::status(503), false),
     ] {
         let route = format!("retries = 0\nfallback_on = {fallback_on}");
         let chain = Chain::start(failure.clone(), &route).await;

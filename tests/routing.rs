@@ -2,7 +2,8 @@
 
 #![allow(
     clippy::disallowed_methods,
-    reason = "a test's tasks end with its runtime"
+    clippy::format_push_string,
+    reason = "a test's tasks end with its runtime, and its strings are short"
 )]
 
 mod support;
@@ -20,10 +21,10 @@ async fn mock() -> Mock {
 fn providers(mocks: &[(&str, &Mock)]) -> String {
     let mut config = "pipeline = [\"route\"]\n".to_owned();
     for (name, mock) in mocks {
-        config.push_str(&format!(
+        config += &format!(
             "[providers.{name}]\nkind = \"openai\"\nbase_url = \"{}\"\n",
             mock.url()
-        ));
+        );
     }
     config
 }

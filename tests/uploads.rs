@@ -243,7 +243,7 @@ async fn an_upload_that_is_too_large_is_refused_with_and_without_a_length() {
         config(&[("a", "openai", &mock.url())], "") + "[server]\nmax_upload_size = \"64KiB\"\n";
     let gateway = Gateway::start(&config).await;
     let client = Client::new(&gateway);
-    let reply = upload(&client, "/v1/audio/transcriptions", form(&[1; 70_000])).await;
+    let reply = upload(&client, "/v1/audio/transcriptions", form(&vec![1; 70_000])).await;
     assert_eq!(
         (reply.status.as_u16(), reply.code()),
         (413, "body_too_large".to_owned())

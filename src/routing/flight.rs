@@ -104,15 +104,7 @@ pub async fn answer(
         drop(attempt);
         something_answered |=
             failed.class != FailureClass::Connect && !target.provider.is_last_resort();
-        tracing::info!(
-            request_id = context.request.id(),
-            route = &*route.name,
-            upstream = target.label(),
-            attempt = attempts.number(),
-            class = %failed.class,
-            detail = &*failed.detail,
-            "attempt failed"
-        );
+        tell(context, target, attempts.number(), &failed);
         tried.push(Tried {
             target: target.clone(),
             failure: Some(failed.class),
@@ -150,6 +142,19 @@ pub async fn answer(
         }
     }
     Err(no_answer(last, &route.name))
+}
+
+/// The log line of an attempt that failed.
+fn tell(context: &Context, target: &Target, number: u32, failed: &Failure) {
+    tracing::info!(
+        request_id = context.request.id(),
+        route = &*context.route.name,
+        upstream = target.label(),
+        attempt = number,
+        class = %failed.class,
+        detail = &*failed.detail,
+        "attempt failed"
+    );
 }
 
 /// The order in which targets are asked: as the strategy says, with what is only a last resort at the end.
