@@ -170,7 +170,7 @@ async fn read(parts: &[&[u8]]) -> (Vec<Piece>, Option<Fault>) {
     drop(sender);
     let mut answer = Answer::new(
         Source::Answering(receiver),
-        Shape::events(Endpoint::Chat),
+        Shape::events(Endpoint::Chat, 1),
         None,
     );
     let mut pieces = Vec::new();

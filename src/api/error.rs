@@ -8,6 +8,8 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use millgate_plugin::{Refusal, RefusalKind};
 use serde_json::json;
 
+const BODY_CUT_SHORT: &str = "body_cut_short";
+
 /// An error reply: what happened and what to do next, never a secret or an upstream's address.
 #[derive(Clone, Debug)]
 pub struct ApiError {
@@ -59,6 +61,19 @@ impl ApiError {
     /// 500, the gateway's fault.
     pub fn internal(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", message)
+    }
+
+    /// The client left, or closed its side, in the middle of its request.
+    #[must_use]
+    pub fn body_cut_short() -> Self {
+        let message = "The request's body ended before it was complete.";
+        Self::invalid(BODY_CUT_SHORT, message).close()
+    }
+
+    /// Whether the client has left in the middle of its request.
+    #[must_use]
+    pub fn is_cut_short(&self) -> bool {
+        self.code == BODY_CUT_SHORT
     }
 
     /// With `error.param`.

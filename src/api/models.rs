@@ -11,16 +11,19 @@ use http::StatusCode;
 use millgate_plugin::{Endpoint, Outcome};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, task::JoinSet};
 
-use super::error::ApiError;
+use super::{
+    endpoint::{Call, classify},
+    error::ApiError,
+};
 use crate::{
     nearest::nearest_few,
     pipeline::request::{ClientRequest, Vars},
     routing::{
         attempt::{Attempt, Context},
         pattern,
-        route::Route,
+        route::{Route, Wanted},
         target::Target,
     },
     runtime::Runtime,
@@ -82,7 +85,8 @@ pub async fn answer(
 /// The 404 of a request that no route is for.
 #[must_use]
 pub fn no_route(runtime: &Runtime, request: &ClientRequest) -> ApiError {
-    if request.model.is_empty() {
+    let is_stateful = classify(&request.method, &request.path) == Call::Stateful;
+    if request.model.is_empty() || is_stateful {
         return ApiError::new(
             StatusCode::NOT_FOUND,
             "no_route",
@@ -119,36 +123,77 @@ fn not_found<'a>(model: &str, known: impl Iterator<Item = &'a str>) -> ApiError 
     .param("model")
 }
 
-/// Every model by its name.
+/// Every model by its name. A name is listed where the route that a request for it would take can serve it.
 async fn list(runtime: &Arc<Runtime>, request: &Arc<ClientRequest>) -> BTreeMap<String, Value> {
     let mut models = BTreeMap::new();
-    for route in &runtime.routes.0 {
-        for glob in &route.models {
-            if glob.is_exact() {
-                let owner = route
-                    .targets
-                    .first()
-                    .map_or("millgate", |target| &*target.provider.name);
+    let by_model = || {
+        let routes = runtime.routes.0.iter();
+        routes.filter(|route| route.paths.is_empty())
+    };
+    for route in by_model() {
+        for glob in route.models.iter().filter(|glob| glob.is_exact()) {
+            let owner = route
+                .targets
+                .first()
+                .map_or("millgate", |target| &*target.provider.name);
+            models
+                .entry(glob.as_str().to_owned())
+                .or_insert_with(|| entry(glob.as_str(), 0, owner));
+        }
+    }
+    for (route, target, list) in ask_all(runtime, request).await {
+        for model in list {
+            let is_served_here = runtime
+                .routes
+                .find(Wanted {
+                    model: &model.id,
+                    path: "/v1/chat/completions",
+                    stateful: false,
+                })
+                .is_some_and(|found| Arc::ptr_eq(found, &route));
+            if is_served_here {
+                let owner = model.owned_by.as_deref().unwrap_or(&target.provider.name);
                 models
-                    .entry(glob.as_str().to_owned())
-                    .or_insert_with(|| entry(glob.as_str(), 0, owner));
-            }
-        }
-        if route.models.iter().all(pattern::Glob::is_exact) {
-            continue;
-        }
-        for target in &route.targets {
-            for model in listed(runtime, request, route, target).await {
-                if route.models.iter().any(|glob| glob.matches(&model.id)) {
-                    let owner = model.owned_by.as_deref().unwrap_or(&target.provider.name);
-                    models
-                        .entry(model.id.clone())
-                        .or_insert_with(|| entry(&model.id, model.created, owner));
-                }
+                    .entry(model.id.clone())
+                    .or_insert_with(|| entry(&model.id, model.created, owner));
             }
         }
     }
     models
+}
+
+/// What each target lists whose route is for more than exact names, in the config's order. They are asked all at once:
+/// one that does not answer is not waited for before the others.
+async fn ask_all(
+    runtime: &Arc<Runtime>,
+    request: &Arc<ClientRequest>,
+) -> Vec<(Arc<Route>, Arc<Target>, Vec<Model>)> {
+    let is_open = |route: &&Arc<Route>| {
+        route.paths.is_empty() && !route.models.iter().all(pattern::Glob::is_exact)
+    };
+    let open = runtime.routes.0.iter().filter(is_open);
+    let mut answers: Vec<_> = open
+        .flat_map(|route| {
+            let targets = route.targets.iter();
+            targets.map(|target| (route.clone(), target.clone(), Vec::new()))
+        })
+        .collect();
+    let mut asked = JoinSet::new();
+    for (index, (route, target, _)) in answers.iter().enumerate() {
+        let ask = listed(
+            runtime.clone(),
+            request.clone(),
+            route.clone(),
+            target.clone(),
+        );
+        asked.spawn(async move { (index, ask.await) });
+    }
+    while let Some(answer) = asked.join_next().await {
+        if let Ok((index, list)) = answer {
+            answers[index].2 = list;
+        }
+    }
+    answers
 }
 
 fn entry(id: &str, created: u64, owned_by: &str) -> Value {
@@ -157,10 +202,10 @@ fn entry(id: &str, created: u64, owned_by: &str) -> Value {
 
 /// A target's models, asked for at most once a minute, however many clients want to know.
 async fn listed(
-    runtime: &Arc<Runtime>,
-    request: &Arc<ClientRequest>,
-    route: &Arc<Route>,
-    target: &Arc<Target>,
+    runtime: Arc<Runtime>,
+    request: Arc<ClientRequest>,
+    route: Arc<Route>,
+    target: Arc<Target>,
 ) -> Vec<Model> {
     let slot = runtime
         .models
@@ -174,7 +219,7 @@ async fn listed(
     if listed.at.is_some_and(|at| at.elapsed() < FRESH) {
         return listed.models.clone();
     }
-    let asked = tokio::time::timeout(PATIENCE, ask(runtime, request, route, target)).await;
+    let asked = tokio::time::timeout(PATIENCE, ask(&runtime, &request, &route, &target)).await;
     if let Ok(Some(models)) = asked {
         listed.models = models;
     }

@@ -166,7 +166,7 @@ async fn collect_frames(
             if error.is::<LengthLimitError>() {
                 too_large(limit)
             } else {
-                cut_short()
+                ApiError::body_cut_short()
             }
         })?;
         let Ok(data) = frame.into_data() else {
@@ -238,14 +238,6 @@ fn too_large(limit: u64) -> ApiError {
         StatusCode::PAYLOAD_TOO_LARGE,
         "body_too_large",
         format!("The request's body is larger than the {limit} bytes that the gateway accepts. Operators: see [server] max_body_size and max_upload_size."),
-    )
-    .close()
-}
-
-fn cut_short() -> ApiError {
-    ApiError::invalid(
-        "body_cut_short",
-        "The request's body ended before it was complete.",
     )
     .close()
 }

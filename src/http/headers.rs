@@ -1,5 +1,6 @@
 //! Header hygiene: which headers cross the gateway, both ways. Everything that is not named here stays behind.
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::{
@@ -88,6 +89,39 @@ pub fn for_upstream(
     headers
 }
 
+/// A text from an upstream with everything blanked out that it quotes of these headers. Without a quote it is the
+/// text itself.
+#[must_use]
+pub fn without_secrets<'a>(secrets: impl Iterator<Item = &'a HeaderValue>, text: &Bytes) -> Bytes {
+    let mut clean = text.clone();
+    for value in secrets {
+        let value = value.as_bytes();
+        let secret = value.strip_prefix(b"Bearer ").unwrap_or(value);
+        if secret.len() >= SHORTEST_SECRET {
+            clean = blank_out(clean, secret);
+        }
+    }
+    clean
+}
+
+/// What is shorter, such as `AD` or `system`, is no secret, and stands in half of all texts.
+const SHORTEST_SECRET: usize = 8;
+
+fn blank_out(text: Bytes, secret: &[u8]) -> Bytes {
+    let mut clean = Vec::new();
+    let mut kept = 0;
+    for at in memchr::memmem::find_iter(&text, secret) {
+        clean.extend_from_slice(&text[kept..at]);
+        clean.extend_from_slice(b"[secret]");
+        kept = at + secret.len();
+    }
+    if kept == 0 {
+        return text;
+    }
+    clean.extend_from_slice(&text[kept..]);
+    clean.into()
+}
+
 fn forward_more(request: &ClientRequest, provider: &Provider, headers: &mut HeaderMap) {
     let connection = request
         .headers
@@ -119,4 +153,21 @@ pub fn from_upstream(upstream: &HeaderMap) -> HeaderMap {
         }
     }
     headers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quoted_secrets_are_blanked_out_and_nothing_else_is() {
+        let secrets = ["Bearer sk-canary", "AD"].map(HeaderValue::from_static);
+        let quoted = Bytes::from_static(b"bad key sk-canary (AD), sk-canary: application/json");
+        assert_eq!(
+            without_secrets(secrets.iter(), &quoted),
+            "bad key [secret] (AD), [secret]: application/json"
+        );
+        let plain = Bytes::from_static(b"bad key");
+        assert_eq!(without_secrets(secrets.iter(), &plain), plain);
+    }
 }

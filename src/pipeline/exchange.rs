@@ -10,6 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use millgate_plugin::{Endpoint, Outcome, Reply};
 
@@ -269,7 +270,8 @@ impl Exchange {
         *response.status_mut() = self.head.status;
         *response.headers_mut() = std::mem::take(&mut self.head.headers);
         self.own_headers(response.headers_mut());
-        response.map(|()| ReplyBody::new(self, content))
+        let response = response.map(|()| ReplyBody::new(self, content));
+        fitting_length(response)
     }
 
     /// What every reply says of itself.
@@ -313,10 +315,10 @@ impl Exchange {
     }
 
     fn error_answer(&mut self, error: ApiError) -> Answer {
-        let outcome = if error.status.is_server_error() {
-            Outcome::InternalError
-        } else {
-            Outcome::ClientError
+        let outcome = match () {
+            () if error.is_cut_short() => Outcome::ClientClosed,
+            () if error.status.is_server_error() => Outcome::InternalError,
+            () => Outcome::ClientError,
         };
         self.record.outcome.get_or_insert(outcome);
         self.record.error = Some(error.code.to_string());
@@ -404,6 +406,14 @@ impl From<ApiError> for Answer {
 
 fn stop_error(stop: Stop) -> ApiError {
     Broken::stopped(stop).error
+}
+
+/// A length that an upstream or a stage has named holds only while no stage may still change the body.
+fn fitting_length(mut response: Response<ReplyBody>) -> Response<ReplyBody> {
+    if response.body().size_hint().exact().is_none() {
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+    }
+    response
 }
 
 /// The answer to a web page that asks whether it may call.

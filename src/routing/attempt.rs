@@ -122,9 +122,6 @@ impl Attempt {
             .map_err(stopped)?;
 
         let codec = self.target.provider.codec.clone();
-        if !codec.serves(self.context.request.endpoint) {
-            return Err(self.unsupported().into());
-        }
         let body = effective::body(
             &self.context.request,
             &self.context.route,
@@ -189,16 +186,6 @@ impl Attempt {
         }
     }
 
-    fn unsupported(&self) -> Failure {
-        let provider = &self.target.provider.name;
-        let endpoint = self.context.request.endpoint.name();
-        let error = ApiError::invalid(
-            "unsupported_endpoint",
-            format!("The provider `{provider}` does not serve {endpoint} calls."),
-        );
-        Failure::new(FailureClass::Unsupported, error, "endpoint not served")
-    }
-
     /// Sends the request; a connection that had died in the pool is replaced once, for free.
     async fn send(
         &mut self,
@@ -234,10 +221,18 @@ impl Attempt {
                     upstream_body,
                 )
                 .await;
-            if let Some(upload) = &request.upload
-                && upload.is_too_large()
-            {
-                return Err(too_large());
+            if let Some(upload) = &request.upload {
+                if upload.is_too_large() {
+                    return Err(too_large());
+                }
+                if upload.is_cut_short() {
+                    let error = ApiError::body_cut_short();
+                    return Err(Failure::new(
+                        FailureClass::Client,
+                        error,
+                        "upload cut short",
+                    ));
+                }
             }
             match sent {
                 Ok(response) => return Ok(response),
@@ -289,6 +284,7 @@ impl Attempt {
         let (head, body) = response.into_parts();
         if !head.status.is_success() {
             let body = read_error_body(body).await;
+            let body = self.without_secrets(&body);
             let refusal = provider.codec.on_error(head.status.as_u16(), &body);
             return Err(Failure::status(
                 &provider.name,
@@ -346,7 +342,15 @@ impl Attempt {
             .to_ascii_lowercase()
             .starts_with(wanted)
         {
-            return Err(wrong_content_type(&provider.name, content_type, wanted, body).await);
+            let body = read_error_body(body).await;
+            let body = self.without_secrets(&body);
+            return Err(wrong_content_type(
+                &provider.name,
+                content_type,
+                wanted,
+                &body,
+                &self.context.route.retry.fallback_on,
+            ));
         }
         Ok(Answer::new(
             Source::Upstream(body),
@@ -367,7 +371,6 @@ impl Attempt {
     /// Reads until the reply is worth committing to: until then, another target can still take over.
     async fn read_to_commit(&mut self) -> Result<(), Failure> {
         let route = self.context.route.clone();
-        let provider = self.target.provider.name.clone();
         let waits = self.context.request.endpoint.is_understood()
             && (route.commit == Commit::Content || !self.context.request.stream);
         let Some(answer) = &mut self.answer else {
@@ -380,9 +383,7 @@ impl Attempt {
                     held += piece.bytes.len();
                     self.held.push_back(piece);
                 }
-                Some(Err(fault)) => {
-                    return Err(faulted(&provider, fault, &route.retry.fallback_on));
-                }
+                Some(Err(fault)) => return Err(self.faulted(fault)),
                 None => break,
             }
         }
@@ -407,11 +408,7 @@ impl Attempt {
             let piece = match next {
                 Some(Ok(piece)) => piece,
                 Some(Err(fault)) => {
-                    let failed = faulted(
-                        &self.target.provider.name,
-                        fault,
-                        &self.context.route.retry.fallback_on,
-                    );
+                    let failed = self.faulted(fault);
                     return Poll::Ready(Some(Err(Broken::from(failed))));
                 }
                 None => return Poll::Ready(None),
@@ -427,6 +424,36 @@ impl Attempt {
                 Err(stop) => return Poll::Ready(Some(Err(Broken::stopped(stop)))),
             }
         }
+    }
+
+    /// What a fault of the answer means, less the secrets that the upstream may quote in it.
+    fn faulted(&self, fault: Fault) -> Failure {
+        let provider = &*self.target.provider.name;
+        let mut failed = match fault {
+            Fault::Broken(detail) => Failure {
+                detail: detail.into(),
+                ..Failure::bad_reply(provider, "the connection broke off")
+            },
+            Fault::Incomplete(what) => Failure::bad_reply(provider, what),
+            Fault::Bad(what) => Failure::bad_reply(provider, what),
+            Fault::Reported(error) => {
+                Failure::reported(provider, &error, &self.context.route.retry.fallback_on)
+            }
+            Fault::Codec(refusal) => Failure::codec(refusal),
+            Fault::Idle => Failure::stalled(provider, "idle_timeout"),
+            Fault::TooLong => Failure::stalled(provider, "stream_timeout"),
+        };
+        let message = self.without_secrets(&Bytes::from(failed.error.message.into_owned()));
+        failed.error.message = String::from_utf8_lossy(&message).into_owned().into();
+        failed
+    }
+
+    /// A text of the upstream's less the credentials that it may quote.
+    fn without_secrets(&self, text: &Bytes) -> Bytes {
+        let own = self.target.provider.authorization.iter();
+        let client = self.context.request.headers.get(header::AUTHORIZATION);
+        let secrets = own.chain(client).chain(self.edits.set.values());
+        headers::without_secrets(secrets, text)
     }
 
     /// What has been read of the answer.
@@ -555,29 +582,16 @@ fn too_large() -> Failure {
     Failure::new(FailureClass::Client, error, "upload too large")
 }
 
-fn faulted(provider: &str, fault: Fault, fallback_on: &FallbackOn) -> Failure {
-    match fault {
-        Fault::Broken(detail) => Failure {
-            detail: detail.into(),
-            ..Failure::bad_reply(provider, "the connection broke off")
-        },
-        Fault::Incomplete(what) => Failure::bad_reply(provider, what),
-        Fault::Bad(what) => Failure::bad_reply(provider, what),
-        Fault::Reported(error) => Failure::reported(provider, *error, fallback_on),
-        Fault::Codec(refusal) => Failure::codec(refusal),
-        Fault::Idle => Failure::timeout(provider, "idle_timeout"),
-        Fault::TooLong => Failure::timeout(provider, "stream_timeout"),
-    }
-}
-
 /// A 200 of the wrong kind: if its body reports an error, in its words.
-async fn wrong_content_type(provider: &str, found: &str, wanted: &str, body: Incoming) -> Failure {
-    let body = read_error_body(body).await;
-    match super::scanner::reply_error(&body) {
-        Some(error) => Failure::bad_reply(
-            provider,
-            format!("an error under status 200: {}", error.message),
-        ),
+fn wrong_content_type(
+    provider: &str,
+    found: &str,
+    wanted: &str,
+    body: &[u8],
+    fallback_on: &FallbackOn,
+) -> Failure {
+    match super::scanner::reply_error(body) {
+        Some(error) => Failure::reported(provider, &error, fallback_on),
         None if found.is_empty() => Failure::bad_reply(
             provider,
             format!("no content type, where {wanted} was expected"),

@@ -57,6 +57,7 @@ impl Dial {
         let mut direct = HttpConnector::new();
         direct.enforce_http(false);
         direct.set_nodelay(true);
+        // Shared out among the addresses of a name, so that a dead one leaves time for the next.
         direct.set_connect_timeout(Some(connect_timeout));
         direct.set_keepalive(Some(Duration::from_mins(1)));
         let (proxy, proxy_authorization) =
@@ -133,6 +134,44 @@ impl Service<Uri> for Dial {
             return Box::pin(async move { Ok(Wire::new(tunnel.call(destination).await?, false)) });
         }
         Box::pin(async move { Ok(Wire::new(direct.call(proxy).await?, true)) })
+    }
+}
+
+/// Bounds the making of a connection as a whole: name, TCP, proxy and TLS.
+#[derive(Clone, Debug)]
+pub struct Bounded<C> {
+    inner: C,
+    limit: Duration,
+}
+
+impl<C> Bounded<C> {
+    /// `inner`, given up on after `limit`.
+    #[must_use]
+    pub fn new(inner: C, limit: Duration) -> Self {
+        Self { inner, limit }
+    }
+}
+
+impl<C> Service<Uri> for Bounded<C>
+where
+    C: Service<Uri, Error = Error>,
+    C::Future: Send + 'static,
+{
+    type Response = C::Response;
+    type Error = Error;
+    type Future = Pin<Box<dyn Future<Output = Result<C::Response, Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, destination: Uri) -> Self::Future {
+        let connecting = tokio::time::timeout(self.limit, self.inner.call(destination));
+        Box::pin(async move {
+            connecting
+                .await
+                .unwrap_or_else(|_| Err("no connection within connect_timeout".into()))
+        })
     }
 }
 

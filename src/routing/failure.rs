@@ -5,7 +5,7 @@ use std::{borrow::Cow, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use millgate_plugin::{Outcome, Refusal, RefusalKind};
+use millgate_plugin::{Endpoint, Outcome, Refusal, RefusalKind};
 
 use super::retry::{self, FailureClass, FallbackOn};
 use crate::{
@@ -51,6 +51,19 @@ impl Failure {
         Self::new(FailureClass::Connect, error, detail)
     }
 
+    /// The provider has no such endpoint: it is not even asked.
+    #[must_use]
+    pub fn unsupported(provider: &str, endpoint: Endpoint) -> Self {
+        let error = ApiError::invalid(
+            "unsupported_endpoint",
+            format!(
+                "The provider `{provider}` does not serve {} calls.",
+                endpoint.name()
+            ),
+        );
+        Self::new(FailureClass::Unsupported, error, "endpoint not served")
+    }
+
     /// `attempt_timeout` or `deadline` ran out.
     #[must_use]
     pub fn timeout(provider: &str, limit: &'static str) -> Self {
@@ -58,6 +71,17 @@ impl Failure {
             StatusCode::GATEWAY_TIMEOUT,
             "upstream_timeout",
             format!("The provider `{provider}` did not begin to answer in time ({limit})."),
+        );
+        Self::new(FailureClass::Timeout, error, limit)
+    }
+
+    /// `idle_timeout` or `stream_timeout` ran out after the commit.
+    #[must_use]
+    pub fn stalled(provider: &str, limit: &'static str) -> Self {
+        let error = ApiError::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            "upstream_timeout",
+            format!("The provider `{provider}` did not end its answer in time ({limit})."),
         );
         Self::new(FailureClass::Timeout, error, limit)
     }
@@ -83,7 +107,8 @@ impl Failure {
             RefusalKind::Timeout => FailureClass::Timeout,
             _ => FailureClass::Rejected,
         };
-        Self::said_no(class, refusal)
+        let detail = refusal.message.clone();
+        Self::said_no(class, refusal, detail)
     }
 
     /// A codec refused: it speaks for its upstream, so this counts as the upstream's reply would. The client still
@@ -104,11 +129,12 @@ impl Failure {
             RefusalKind::Unsupported => FailureClass::Unsupported,
             _ => FailureClass::Stream,
         };
-        Self::said_no(class, refusal)
+        // Its words may be its upstream's, and quote the request: they stay out of the log.
+        let detail = format!("refused by the codec ({:?})", refusal.kind).into();
+        Self::said_no(class, refusal, detail)
     }
 
-    fn said_no(class: FailureClass, refusal: Refusal) -> Self {
-        let detail = refusal.message.clone();
+    fn said_no(class: FailureClass, refusal: Refusal, detail: Cow<'static, str>) -> Self {
         Self {
             retry_after: refusal.retry_after,
             ..Self::new(class, refusal.into(), detail)
@@ -142,17 +168,18 @@ impl Failure {
             error.code = "model_not_found".into();
         }
         error.retry_after = retry_after;
-        let shown = String::from_utf8_lossy(&body[..body.len().min(LOGGED_BODY)]).into_owned();
         Self {
+            detail: logged(status, &error, body).into(),
             class,
             retry_after,
             error,
-            detail: format!("{status} {shown}").into(),
         }
     }
 
-    /// An error that came under status 200, or in mid-stream. Where it names a status, it is taken as that.
-    pub fn reported(provider: &str, reported: ReplyError, fallback_on: &FallbackOn) -> Self {
+    /// An error that came under status 200, or in mid-stream. Where it names a status, it is taken as that. What it says
+    /// beside its code may quote the request, and stays out of the log.
+    #[must_use]
+    pub fn reported(provider: &str, reported: &ReplyError, fallback_on: &FallbackOn) -> Self {
         let status = reported
             .status()
             .and_then(|status| StatusCode::from_u16(status).ok());
@@ -165,16 +192,18 @@ impl Failure {
                 ApiError::new(status, "upstream_refused", reported.message.clone())
             }
             (_, Some(status)) => server_error(provider, status),
-            // Its words may name hosts and keys: they are for the log.
+            // Its words may name hosts and keys.
             (_, None) => ApiError::new(
                 StatusCode::BAD_GATEWAY,
                 reported
                     .code
+                    .clone()
                     .map_or(Cow::Borrowed("upstream_error"), Cow::Owned),
                 format!("The provider `{provider}` reported an error instead of an answer."),
             ),
         };
-        Self::new(class, error, reported.message)
+        let code = reported.code.as_deref().unwrap_or("no code");
+        Self::new(class, error, format!("it reported an error ({code})"))
     }
 
     /// How the attempt ended, for its stages and the log.
@@ -183,6 +212,7 @@ impl Failure {
         match self.class {
             FailureClass::Timeout => Outcome::Timeout,
             FailureClass::Rejected => Outcome::Rejected,
+            FailureClass::Client if self.error.is_cut_short() => Outcome::ClientClosed,
             FailureClass::Client if self.error.status.is_server_error() => Outcome::InternalError,
             FailureClass::Client | FailureClass::Unsupported => Outcome::ClientError,
             _ => Outcome::UpstreamError,
@@ -190,8 +220,25 @@ impl Failure {
     }
 }
 
-/// How much of an upstream's error body goes into the debug log.
-const LOGGED_BODY: usize = 512;
+/// How long a text may be that is shown or logged as it is.
+const SHOWN_TEXT: usize = 512;
+
+/// What the log may know of an error reply: its code and length, for its words may quote the request. Only those of a
+/// 401 or 407 are logged: nobody else will read them, and a key is looked at before the request is.
+fn logged(status: StatusCode, error: &ApiError, body: &[u8]) -> String {
+    let reported = scanner::reply_error(body);
+    if matches!(status.as_u16(), 401 | 407) {
+        let words = reported
+            .map(|error| error.message)
+            .or_else(|| plain_text(body))
+            .unwrap_or_default();
+        let words: String = words.chars().take(SHOWN_TEXT).collect();
+        return format!("{status}: {words}");
+    }
+    let code = reported.and_then(|error| error.code);
+    let code = code.as_deref().unwrap_or(&error.code);
+    format!("{status} ({code}, {} bytes)", body.len())
+}
 
 /// The upstream refused *our* key: nothing that the client can mend, and nothing that it should read.
 fn upstream_auth(provider: &str) -> ApiError {
@@ -259,7 +306,7 @@ fn has_openai_shape(body: &Bytes) -> bool {
 /// A short plain-text body, such as vLLM and proxies send.
 fn plain_text(body: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(body).ok()?.trim();
-    (!text.is_empty() && text.len() <= LOGGED_BODY && !text.starts_with(['<', '{']))
+    (!text.is_empty() && text.len() <= SHOWN_TEXT && !text.starts_with(['<', '{']))
         .then(|| text.to_owned())
 }
 

@@ -59,6 +59,14 @@ pub async fn answer(
             // Something real is there, and failed: a rehearsed answer would hide that.
             break;
         }
+        if !target.provider.codec.serves(context.request.endpoint) {
+            let skipped = Failure::unsupported(&target.provider.name, context.request.endpoint);
+            last = Some(worse(last, skipped));
+            something_answered = true;
+            is_retry = false;
+            position += 1;
+            continue;
+        }
         let begun = Instant::now();
         if !is_retry {
             target.provider.budget.deposit();
@@ -100,15 +108,7 @@ pub async fn answer(
         drop(attempt);
         something_answered |=
             failed.class != FailureClass::Connect && !target.provider.is_last_resort();
-        tracing::info!(
-            request_id = context.request.id(),
-            route = &*route.name,
-            target = target.label(),
-            attempt = attempts.number(),
-            class = %failed.class,
-            detail = &*failed.detail,
-            "attempt failed"
-        );
+        tell(context, target, attempts.number(), &failed);
         settle(tried, begun, Some(failed.class));
 
         let now = Instant::now();
@@ -147,6 +147,19 @@ pub async fn answer(
     Err(no_answer(last, route))
 }
 
+/// The log line of an attempt that failed.
+fn tell(context: &Context, target: &Target, number: u32, failed: &Failure) {
+    tracing::info!(
+        request_id = context.request.id(),
+        route = &*context.route.name,
+        upstream = target.label(),
+        attempt = number,
+        class = %failed.class,
+        detail = &*failed.detail,
+        "attempt failed"
+    );
+}
+
 /// The order in which targets are asked: as the strategy says, with what is only a last resort at the end.
 fn order(targets: &[Arc<Target>], strategy: balance::Strategy) -> SmallVec<[usize; 8]> {
     if let [_] = targets {
@@ -164,16 +177,17 @@ fn order(targets: &[Arc<Target>], strategy: balance::Strategy) -> SmallVec<[usiz
     order
 }
 
-/// Of two failures the one that tells the client more: one with a status of an upstream rather than one without.
+/// Of two failures the one that tells the client more: an upstream's own status before anything else that went wrong
+/// with one, then that none could be reached, and last that one was skipped. Of two that tell as much, the later one.
 fn worse(earlier: Option<Failure>, failed: Failure) -> Failure {
-    let has_status = |failed: &Failure| {
-        matches!(
-            failed.class,
-            FailureClass::Status(_) | FailureClass::Client | FailureClass::ModelMissing
-        )
+    let telling = |failed: &Failure| match failed.class {
+        FailureClass::Status(_) | FailureClass::Client | FailureClass::ModelMissing => 3,
+        FailureClass::Connect => 1,
+        FailureClass::Unsupported => 0,
+        _ => 2,
     };
     match earlier {
-        Some(earlier) if has_status(&earlier) && !has_status(&failed) => earlier,
+        Some(earlier) if telling(&earlier) > telling(&failed) => earlier,
         _ => failed,
     }
 }

@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use http::{
-    HeaderMap, Method, Request, Response, Uri,
+    HeaderMap, HeaderValue, Method, Request, Response, Uri, header,
     uri::{Authority, PathAndQuery, Scheme},
 };
 use hyper::body::Incoming;
@@ -18,7 +18,7 @@ use rustls::{
 };
 
 use super::{
-    connect::{Dial, Proxy, Replies},
+    connect::{Bounded, Dial, Proxy, Replies},
     upload::UpstreamBody,
 };
 
@@ -104,7 +104,7 @@ fn is_version(segment: &str) -> bool {
 /// How a provider's connections are made and kept.
 #[derive(Debug)]
 pub struct Options<'a> {
-    /// Bounds a TCP connection's making.
+    /// Bounds a connection's making, TLS included.
     pub connect_timeout: Duration,
     /// How long an idle connection is kept.
     pub pool_idle_timeout: Duration,
@@ -118,8 +118,10 @@ pub struct Options<'a> {
 
 /// One provider's HTTP client.
 pub struct Transport {
-    client: Client<HttpsConnector<Dial>, UpstreamBody>,
+    client: Client<Bounded<HttpsConnector<Dial>>, UpstreamBody>,
     base: Base,
+    /// For a proxy that plain requests are sent through; one that is tunnelled through learns it as it connects.
+    proxy_authorization: Option<HeaderValue>,
 }
 
 impl std::fmt::Debug for Transport {
@@ -147,6 +149,10 @@ impl Transport {
     /// A client for `base`.
     pub fn new(base: Base, options: Options<'_>) -> Result<Self, String> {
         let tls = tls_config(base.is_https(), options.ca_file)?;
+        let proxy_authorization = match &options.proxy {
+            Some(proxy) if !base.is_https() => proxy.authorization.clone(),
+            _ => None,
+        };
         let connector = hyper_rustls::HttpsConnectorBuilder::new()
             .with_tls_config(tls)
             .https_or_http()
@@ -159,8 +165,12 @@ impl Transport {
             .pool_idle_timeout(options.pool_idle_timeout)
             .pool_max_idle_per_host(options.pool_max_idle)
             .http2_adaptive_window(true)
-            .build(connector);
-        Ok(Self { client, base })
+            .build(Bounded::new(connector, options.connect_timeout));
+        Ok(Self {
+            client,
+            base,
+            proxy_authorization,
+        })
     }
 
     /// Sends a request and waits for the head of its reply. Dropping the future closes the connection.
@@ -180,6 +190,11 @@ impl Transport {
         *request.method_mut() = method;
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;
+        if let Some(authorization) = &self.proxy_authorization {
+            request
+                .headers_mut()
+                .insert(header::PROXY_AUTHORIZATION, authorization.clone());
+        }
         match self.client.request(request).await {
             Ok(response) => {
                 if let Some(replies) = response.extensions().get::<Replies>() {

@@ -4,7 +4,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll},
 };
@@ -19,6 +19,8 @@ pub struct Upload {
     body: Arc<Mutex<Option<Incoming>>>,
     touched: Arc<AtomicBool>,
     too_large: Arc<AtomicBool>,
+    cut_short: Arc<AtomicBool>,
+    passed: Arc<AtomicU64>,
     limit: u64,
     size: SizeHint,
 }
@@ -32,6 +34,8 @@ impl Upload {
             body: Arc::new(Mutex::new(Some(body))),
             touched: Arc::default(),
             too_large: Arc::default(),
+            cut_short: Arc::default(),
+            passed: Arc::default(),
             limit,
             size,
         }
@@ -41,6 +45,18 @@ impl Upload {
     #[must_use]
     pub fn is_touched(&self) -> bool {
         self.touched.load(Ordering::Acquire)
+    }
+
+    /// Whether the client left before its end.
+    #[must_use]
+    pub fn is_cut_short(&self) -> bool {
+        self.cut_short.load(Ordering::Acquire)
+    }
+
+    /// How many bytes of it have been read.
+    #[must_use]
+    pub fn passed(&self) -> u64 {
+        self.passed.load(Ordering::Relaxed)
     }
 
     /// Whether it turned out larger than it may be.
@@ -91,9 +107,11 @@ impl Body for UpstreamBody {
                     return Poll::Ready(None);
                 };
                 let Ok(frame) = frame else {
+                    upload.cut_short.store(true, Ordering::Release);
                     return Poll::Ready(Some(Err(UploadError)));
                 };
                 *sent += frame.data_ref().map_or(0, |data| data.len() as u64);
+                upload.passed.store(*sent, Ordering::Relaxed);
                 if *sent > upload.limit {
                     upload.too_large.store(true, Ordering::Release);
                     return Poll::Ready(Some(Err(UploadError)));

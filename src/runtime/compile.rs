@@ -26,7 +26,7 @@ const BODY_TIMEOUT: Duration = Duration::from_mins(1);
 pub fn compile(loaded: &Loaded, previous: Option<&Runtime>) -> Option<Runtime> {
     let providers = providers::compile(loaded, previous);
     let routes = routes::compile(loaded, &providers);
-    let pipeline = pipeline::compile(loaded, &providers);
+    let pipeline = pipeline::compile(loaded);
     listeners::check(loaded);
     usage::check(loaded);
     advice::check(loaded);

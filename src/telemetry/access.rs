@@ -7,7 +7,9 @@ use millgate_plugin::Outcome;
 
 use crate::{
     pipeline::request::ClientRequest,
-    routing::{attempt::Attempt, flight::Tried, retry::FailureClass, scanner::Usage},
+    routing::{
+        attempt::Attempt, flight::Tried, retry::FailureClass, scanner::Usage, upload::Upload,
+    },
 };
 
 /// What is found out about an exchange on its way.
@@ -125,7 +127,7 @@ pub fn line(request: &ClientRequest, route: Option<&str>, tried: &[Tried], recor
         input_tokens = record.usage.map(|usage| usage.input),
         output_tokens = record.usage.map(|usage| usage.output),
         estimated_tokens = record.estimated_output,
-        request_bytes = request.body.len(),
+        request_bytes = request.upload.as_ref().map_or(request.body.len() as u64, Upload::passed),
         bytes = record.bytes,
     );
 }

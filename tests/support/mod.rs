@@ -183,10 +183,47 @@ impl Gateway {
         .await
     }
 
+    /// The access lines so far of this request id.
+    pub fn access_lines(&self, request_id: &str) -> usize {
+        let is_wanted = |line: &&Value| {
+            line["target"] == "millgate::access" && line["request_id"] == request_id
+        };
+        self.log.lock().unwrap().iter().filter(is_wanted).count()
+    }
+
     /// Everything logged so far.
     pub fn log(&self) -> Vec<Value> {
         self.log.lock().unwrap().clone()
     }
+}
+
+/// Starts the binary with a config that it must refuse: its exit code, and what it says on standard error.
+pub async fn refused(config: &str, environment: &[(&str, &str)]) -> (Option<i32>, String) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("config.toml"), config).unwrap();
+    let run = Command::new(env!("CARGO_BIN_EXE_millgate"))
+        .args(["serve", "--listen", "127.0.0.1:0"])
+        .args(["--admin-listen", "127.0.0.1:0"])
+        .current_dir(folder.path())
+        .env_clear()
+        .envs(environment.iter().copied())
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let output = tokio::time::timeout(PATIENCE, run)
+        .await
+        .expect("millgate did not refuse the config")
+        .unwrap();
+    (
+        output.status.code(),
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    )
+}
+
+/// An address on which nobody listens: connections to it are refused.
+pub fn nobody() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    format!("http://{}", listener.local_addr().unwrap())
 }
 
 /// `listening    http://127.0.0.1:1/v1   (operators: http://127.0.0.1:2)`

@@ -1,9 +1,10 @@
 //! The pipeline: its stages made, its senseless orders told.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use millgate_plugin::Place;
 
+use super::providers::reached;
 use crate::{
     config::{self, Loaded, Patterns, Severity, stage::KEYS},
     nearest::nearest,
@@ -11,8 +12,7 @@ use crate::{
         Mode, Mounted, OnError, Phases, Pipeline, erased::ErasedStage, registry::StageKind,
         when::When,
     },
-    routing::{pattern::Glob, provider::Provider},
-    runtime::Compiled,
+    routing::pattern::Glob,
     stages::KINDS,
 };
 
@@ -20,7 +20,8 @@ use crate::{
 const ROUTE: &str = "route";
 
 /// The stages of the list.
-pub(super) fn compile(loaded: &Loaded, providers: &[Compiled<Provider>]) -> Pipeline {
+pub(super) fn compile(loaded: &Loaded) -> Pipeline {
+    let reached = reached(loaded);
     let list = &loaded.config.pipeline;
     let Some(route_at) = list.iter().position(|name| name == ROUTE) else {
         loaded.report(
@@ -47,7 +48,7 @@ pub(super) fn compile(loaded: &Loaded, providers: &[Compiled<Provider>]) -> Pipe
             } else {
                 &mut below
             };
-            side.extend(mount(loaded, providers, name, index, index < route_at));
+            side.extend(mount(loaded, &reached, name, index, index < route_at));
         }
     }
     for name in loaded
@@ -72,7 +73,7 @@ pub(super) fn compile(loaded: &Loaded, providers: &[Compiled<Provider>]) -> Pipe
 
 fn mount(
     loaded: &Loaded,
-    providers: &[Compiled<Provider>],
+    reached: &BTreeSet<&str>,
     name: &str,
     index: usize,
     is_above: bool,
@@ -122,11 +123,9 @@ fn mount(
     }
     let when = when(&common.when);
     let is_reached = when.provider.is_empty()
-        || providers.iter().any(|provider| {
-            when.provider
-                .iter()
-                .any(|glob| glob.matches(&provider.made.name))
-        });
+        || reached
+            .iter()
+            .any(|provider| when.provider.iter().any(|glob| glob.matches(provider)));
     if !is_reached {
         return None;
     }

@@ -20,13 +20,7 @@ use crate::{
 
 /// Every provider that a route names, in the order of the file.
 pub(super) fn compile(loaded: &Loaded, previous: Option<&Runtime>) -> Vec<Compiled<Provider>> {
-    let reached: BTreeSet<&str> = loaded
-        .config
-        .routes
-        .iter()
-        .flat_map(|(_, route)| &route.targets)
-        .map(|target| provider_of(loaded, target))
-        .collect();
+    let reached = reached(loaded);
     let mut providers = Vec::new();
     for (name, common) in loaded.config.providers.iter() {
         let Some(kind) = kind_of(loaded, name, common) else {
@@ -53,6 +47,15 @@ pub(super) fn compile(loaded: &Loaded, previous: Option<&Runtime>) -> Vec<Compil
         }
     }
     providers
+}
+
+/// The names of the providers that routes ask, whether those can be made or not.
+pub(super) fn reached(loaded: &Loaded) -> BTreeSet<&str> {
+    let routes = loaded.config.routes.iter();
+    routes
+        .flat_map(|(_, route)| &route.targets)
+        .map(|target| provider_of(loaded, target))
+        .collect()
 }
 
 /// The provider that a target names: `a/b` is provider and model only if `a` is a provider.
