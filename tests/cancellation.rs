@@ -184,8 +184,8 @@ async fn leaving_in_the_middle_of_the_request_asks_nobody() {
     stream.write_all(head.as_bytes()).await.unwrap();
     drop(stream);
     let access = bench.gateway.access_line("leaver").await;
-    // Half a request is the client's fault, and it may still be reading.
-    assert_eq!(access["outcome"], "client_error", "{access}");
+    // It is told in case it is still reading.
+    assert_eq!(access["outcome"], "client_closed", "{access}");
     assert_eq!(access["error"], "body_cut_short");
     assert_eq!(access["attempts"], 0);
     assert_eq!(bench.first.counts().requests, 0);

@@ -230,7 +230,7 @@ fn wrong_replies() -> Vec<Row> {
         row("length-too-short-stream", OpenAi, &[Stream], fault(Fault::WrongLengthShort), broken_after("word0 word1 "), Unasked),
         row("error-under-200", OpenAi, &[Whole], fault(Fault::ErrorEvent), Error(502, "mock_error", "upstream_error"), Rescues),
         row("document-for-a-stream", OpenAi, &[Stream], dressed_as("application/json", document), BAD_REPLY, Rescues),
-        row("error-document-for-a-stream", OpenAi, &[Stream], dressed_as("application/json", r#"{"error":{"message":"no"}}"#), BAD_REPLY, Rescues),
+        row("error-document-for-a-stream", OpenAi, &[Stream], dressed_as("application/json", r#"{"error":{"message":"no"}}"#), Error(502, "upstream_error", "upstream_error"), Rescues),
         row("stream-for-a-document", OpenAi, &[Whole], dressed_as("text/event-stream", "data: [DONE]\n\n"), BAD_REPLY, Rescues),
         row("no-content", OpenAi, BOTH, Script::status(204), BAD_REPLY, Rescues),
         row("cut-document", OpenAi, &[Whole], fault(Fault::CutMidStream), BAD_REPLY, Rescues),
