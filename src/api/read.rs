@@ -1,6 +1,6 @@
 //! Reading a request: its body collected and its top-level members found, or left to stream past.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, error::Error, io, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, StatusCode, header};
@@ -166,7 +166,7 @@ async fn collect_frames(
             if error.is::<LengthLimitError>() {
                 too_large(limit)
             } else {
-                cut_short()
+                broken(&*error)
             }
         })?;
         let Ok(data) = frame.into_data() else {
@@ -242,7 +242,20 @@ fn too_large(limit: u64) -> ApiError {
     .close()
 }
 
-fn cut_short() -> ApiError {
+/// The client left in the middle, or its chunks (RFC 9112, 7.1) make no sense.
+fn broken(error: &(dyn Error + 'static)) -> ApiError {
+    let mut causes = std::iter::successors(Some(error), |&error| error.source());
+    let io = causes.find_map(|error| error.downcast_ref::<io::Error>());
+    let malformed = io.is_some_and(|error| {
+        matches!(
+            error.kind(),
+            io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData
+        )
+    });
+    if malformed {
+        return ApiError::invalid("malformed_body", "The request's chunked body is malformed.")
+            .close();
+    }
     ApiError::invalid(
         "body_cut_short",
         "The request's body ended before it was complete.",
