@@ -156,11 +156,11 @@ impl Signals {
                 tracing::warn!(signal = name, "stopping at once");
                 return ExitCode::from(130);
             }
+            gateway.drain();
             tracing::info!(
                 signal = name,
                 "stopping: no new connections, exchanges may finish; a second signal stops at once"
             );
-            gateway.drain();
             stop.send_replace(true);
         }
     }

@@ -179,6 +179,14 @@ impl Gateway {
         .await
     }
 
+    /// Waits until this many lines have been logged.
+    pub async fn log_lines(&self, count: usize) {
+        let mut logged = self.logged.clone();
+        let waiting = logged.wait_for(|lines| *lines >= count);
+        let waited = tokio::time::timeout(PATIENCE, waiting).await;
+        drop(waited.expect("no more was logged").unwrap());
+    }
+
     /// Everything logged so far.
     pub fn log(&self) -> Vec<Value> {
         self.log.lock().unwrap().clone()
