@@ -370,13 +370,39 @@ async fn a_reply_that_looks_like_a_refusal_is_passed_on_as_it_is() {
     let mut client = Raw::connect(gateway.address).await;
     for _ in 0..2 {
         client
-            .send(raw::post("/v1/audio/speech", r#"{"model":"m"}"#))
+            .send(raw::post("/v1/moderations", r#"{"model":"m"}"#))
             .await;
         let reply = client.reply().await;
         assert_eq!(reply.status, 200);
+        assert_eq!(reply.header("content-length"), head.len().to_string());
         assert_eq!(reply.text(), head);
     }
     assert!(client.stays_open(Duration::from_millis(50)).await);
+}
+
+#[tokio::test]
+async fn garbage_behind_a_request_does_not_spoil_a_reply_that_is_read_late() {
+    let mock = Mock::with(Script {
+        chunks: Some(1),
+        chunk_bytes: Some(20 << 20),
+        ..Script::default()
+    })
+    .await
+    .unwrap();
+    let base = format!("{}/v1", mock.url());
+    let gateway = Gateway::start(&config(&[("up", "openai", &base)], "")).await;
+    let mut both = raw::chat();
+    both.extend_from_slice(b"garbage\r\n\r\n");
+    let mut client = Raw::with(gateway.address, both).await;
+    // More than the sockets hold: it waits in the gateway until it is read.
+    mock.wait_for(|counts| counts.in_flight == 1).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let reply = client.reply().await;
+    assert_eq!(reply.status, 200);
+    let text = reply.json()["choices"][0]["message"]["content"].to_string();
+    assert_eq!(text.len(), (20 << 20) + 2);
+    assert_eq!(client.reply().await.status, 400);
+    client.closed().await;
 }
 
 #[tokio::test]
