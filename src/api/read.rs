@@ -39,7 +39,7 @@ pub async fn read(
             request.endpoint = endpoint;
             expect_json(&request.headers)?;
             request.body = collect(body, &request.headers, limits).await?;
-            request.members = json::scan(&request.body).map_err(invalid_json)?;
+            request.members = json::scan(&request.body).map_err(|error| invalid_json(&error))?;
             read_members(request)
         }
         Call::Models(_) => {
@@ -79,7 +79,7 @@ async fn read_forwarded(
         return Ok(());
     }
     request.body = collect(body, &request.headers, limits).await?;
-    request.members = json::scan(&request.body).map_err(invalid_json)?;
+    request.members = json::scan(&request.body).map_err(|error| invalid_json(&error))?;
     if let Some(model) = member(request, "model").and_then(json::as_str) {
         request.model = model.into();
     }
@@ -263,7 +263,7 @@ fn broken(error: &(dyn Error + 'static)) -> ApiError {
     .close()
 }
 
-fn invalid_json(error: JsonError) -> ApiError {
+fn invalid_json(error: &JsonError) -> ApiError {
     ApiError::invalid(
         "invalid_json",
         format!("The request's body could not be read: {error}."),

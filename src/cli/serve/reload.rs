@@ -99,9 +99,10 @@ impl Reloader {
 fn log(findings: &Findings) {
     let render = |finding: &Finding| Renderer::default().render(finding);
     for finding in findings.sorted().iter().take(SHOWN_FINDINGS) {
-        match finding.severity {
-            Severity::Error => tracing::error!(finding = render(finding), "config refused"),
-            _ => tracing::warn!(finding = render(finding), "config"),
+        if finding.severity == Severity::Error {
+            tracing::error!(finding = render(finding), "config refused");
+        } else {
+            tracing::warn!(finding = render(finding), "config");
         }
     }
 }
