@@ -14,7 +14,7 @@ mod schema;
 mod serve;
 
 use std::{
-    io::IsTerminal,
+    io::{self, IsTerminal, Write},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -31,7 +31,7 @@ use crate::{
 #[command(
     name = "millgate",
     version,
-    about,
+    after_help = "Exit codes: 0 all well, 1 a finding or a failure, 2 wrong usage.",
     args_conflicts_with_subcommands = true
 )]
 struct Arguments {
@@ -91,9 +91,24 @@ fn load(path: &Path) -> (Loaded, Option<Runtime>) {
 
 /// Findings on standard error, for a person.
 fn print_findings(loaded: &Loaded) {
-    let color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let renderer = Renderer::default().color(wants_color(&io::stderr()));
     for finding in loaded.findings.sorted() {
-        eprintln!("{}", Renderer::default().color(color).render(&finding));
+        eprintln!("{}", renderer.render(&finding));
+    }
+}
+
+/// Whether a stream is a terminal that may be painted (<https://no-color.org>).
+fn wants_color(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Prints what a command came for. A reader that has seen enough, such as `head`, is no failure.
+fn print(text: &str) -> ExitCode {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => fail(error),
     }
 }
 

@@ -9,21 +9,21 @@ pub mod dotenv;
 pub mod finding;
 pub mod load;
 pub mod log;
-pub mod nearest;
 pub mod patterns;
 pub mod placeholder;
 pub mod provider;
 pub mod read;
 pub mod route;
+pub mod schema;
 pub mod secret;
 pub mod server;
 pub mod stage;
 pub mod tree;
-pub mod units;
 pub mod url;
 
 use std::collections::BTreeMap;
 
+pub use millgate_plugin::units::{Duration, Rate, Size};
 use schemars::JsonSchema;
 
 pub use admin::Admin;
@@ -37,7 +37,6 @@ pub use route::Route;
 pub use secret::Secret;
 pub use server::Server;
 pub use stage::Stage;
-pub use units::{Duration, Rate, Size};
 
 /// The whole file, as far as the host itself reads it. What is left of a `[stages.NAME]` or `[providers.NAME]`
 /// table belongs to its kind and is read through [`Loaded::section`].
@@ -122,11 +121,13 @@ impl<T> Entries<T> {
     }
 
     /// Names and entries in the order of the file.
+    #[must_use]
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&str, &T)> + ExactSizeIterator {
         self.0.iter().map(|(name, entry)| (name.as_str(), entry))
     }
 
     /// The names in the order of the file.
+    #[must_use]
     pub fn names(&self) -> impl DoubleEndedIterator<Item = &str> + ExactSizeIterator {
         self.iter().map(|(name, _)| name)
     }

@@ -14,12 +14,21 @@
 //!
 //! What all of it runs on is a [`runtime::Runtime`], compiled from the TOML file ([`config`]) and swapped as a whole.
 
+#![warn(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::unwrap_used
+)]
+
 pub mod admin;
 pub mod api;
 pub mod cli;
 pub mod config;
 pub mod http;
 pub mod mock;
+pub mod nearest;
 pub mod pipeline;
 pub mod providers;
 pub mod routing;

@@ -112,8 +112,10 @@ impl Phases {
     pub fn wants_chunks(&self, states: &States) -> bool {
         self.wants_chunks
             && self
-                .entered(states)
-                .any(|index| self.stages[index].hooks.contains(Hooks::CHUNK))
+                .stages
+                .iter()
+                .zip(&states.0)
+                .any(|(stage, state)| state.is_some() && stage.hooks.contains(Hooks::CHUNK))
     }
 
     /// The way in: enters each stage that the exchange is for and calls its `on_request`, in pipeline order.
@@ -131,10 +133,7 @@ impl Phases {
             if !mounted.hooks.contains(Hooks::REQUEST) {
                 continue;
             }
-            loop {
-                let Some(state) = states.0[index].as_mut() else {
-                    break;
-                };
+            while let Some(state) = states.0[index].as_mut() {
                 let flow = contain(|| mounted.stage.on_request(&mut **state, exchange));
                 match mounted.settle(flow)? {
                     Flow::Wait(wait) => contain_wait(wait).await,
@@ -159,10 +158,7 @@ impl Phases {
             if !mounted.hooks.contains(Hooks::RESPONSE) {
                 continue;
             }
-            loop {
-                let Some(state) = states.0.get_mut(index).and_then(Option::as_mut) else {
-                    break;
-                };
+            while let Some(state) = states.0.get_mut(index).and_then(Option::as_mut) {
                 let flow = contain(|| mounted.stage.on_response(&mut **state, exchange));
                 match mounted.settle(flow) {
                     Ok(Flow::Wait(wait)) => {
@@ -219,15 +215,6 @@ impl Phases {
                 tracing::error!(stage = &*mounted.name, %error, "stage failed at the end of an exchange");
             }
         }
-    }
-
-    fn entered<'a>(&'a self, states: &'a States) -> impl Iterator<Item = usize> + 'a {
-        states
-            .0
-            .iter()
-            .enumerate()
-            .filter(|(_, state)| state.is_some())
-            .map(|(index, _)| index)
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod chat;
+mod choices;
 pub mod completion;
 pub mod erased;
 pub mod ollama;

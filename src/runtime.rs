@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::{
     api::{models::ModelLists, read::Limits},
+    config::tree::Node,
     http::guard::Guard,
     pipeline::Pipeline,
     routing::{provider::Provider, route::Routes},
@@ -38,8 +39,8 @@ pub struct Runtime {
 
 /// Something made from a table of the config; while the table stays the same, so does it.
 pub struct Compiled<T: ?Sized> {
-    /// A digest of the resolved table.
-    pub table: u64,
+    /// The table, resolved.
+    pub table: Node,
     /// What was made of it.
     pub made: Arc<T>,
 }

@@ -8,7 +8,7 @@ use millgate::mock::{Mock, Script};
 use serde_json::json;
 use support::{
     Client, Gateway, Reply, config,
-    raw::{self, Raw},
+    wire::{self, Raw},
 };
 
 const CHAT: &str = "/v1/chat/completions";
@@ -142,7 +142,7 @@ async fn bodies_that_cannot_be_read_or_lack_something() {
     ];
     for (path, body, code, param) in cases {
         let shown = String::from_utf8_lossy(&body[..body.len().min(60)]).into_owned();
-        let reply = answer(&gateway, raw::post(path, body)).await;
+        let reply = answer(&gateway, wire::post(path, body)).await;
         assert_eq!(reply.status, 400, "{shown}");
         assert_eq!(reply.refusal(), code, "{shown}");
         assert_eq!(reply.json()["error"]["param"], json!(param), "{shown}");
@@ -160,7 +160,7 @@ async fn the_deepest_nesting_that_is_read_and_a_null_stream_are_no_errors() {
         "[".repeat(levels),
         "]".repeat(levels)
     );
-    assert_eq!(answer(&gateway, raw::post(CHAT, body)).await.status, 200);
+    assert_eq!(answer(&gateway, wire::post(CHAT, body)).await.status, 200);
 }
 
 #[tokio::test]
@@ -329,17 +329,17 @@ async fn heads_that_cannot_be_read() {
 async fn a_refusal_after_good_requests_on_the_same_connection() {
     let (gateway, mock) = gateway("").await;
     // One after the other, then all at once.
-    let mut client = Raw::with(gateway.address, raw::chat()).await;
+    let mut client = Raw::with(gateway.address, wire::chat()).await;
     assert_eq!(client.reply().await.status, 200);
     client.send("garbage\r\n\r\n").await;
     assert_eq!(client.reply().await.refusal(), "bad_request");
     assert_eq!(client.closed().await, "");
 
-    let mut all = raw::chat();
-    all.extend_from_slice(raw::get("/v1/nowhere").as_bytes());
-    all.extend_from_slice(&raw::chat());
+    let mut all = wire::chat();
+    all.extend_from_slice(wire::get("/v1/nowhere").as_bytes());
+    all.extend_from_slice(&wire::chat());
     all.extend_from_slice(b"garbage\r\n\r\n");
-    all.extend_from_slice(&raw::chat());
+    all.extend_from_slice(&wire::chat());
     let mut client = Raw::with(gateway.address, all).await;
     assert_eq!(client.reply().await.status, 200);
     assert_eq!(client.reply().await.refusal(), "unknown_path");
@@ -370,7 +370,7 @@ async fn a_reply_that_looks_like_a_refusal_is_passed_on_as_it_is() {
     let mut client = Raw::connect(gateway.address).await;
     for _ in 0..2 {
         client
-            .send(raw::post("/v1/moderations", r#"{"model":"m"}"#))
+            .send(wire::post("/v1/moderations", r#"{"model":"m"}"#))
             .await;
         let reply = client.reply().await;
         assert_eq!(reply.status, 200);
@@ -391,7 +391,7 @@ async fn garbage_behind_a_request_does_not_spoil_a_reply_that_is_read_late() {
     .unwrap();
     let base = format!("{}/v1", mock.url());
     let gateway = Gateway::start(&config(&[("up", "openai", &base)], "")).await;
-    let mut both = raw::chat();
+    let mut both = wire::chat();
     both.extend_from_slice(b"garbage\r\n\r\n");
     let mut client = Raw::with(gateway.address, both).await;
     // More than the sockets hold: it waits in the gateway until it is read.
@@ -405,7 +405,6 @@ async fn garbage_behind_a_request_does_not_spoil_a_reply_that_is_read_late() {
         reply.body.len(),
         String::from_utf8_lossy(&reply.body[reply.body.len() - 200..])
     );
-    let rest = client.closed().await;
     let text = reply.json()["choices"][0]["message"]["content"].to_string();
     assert_eq!(text.len(), (20 << 20) + 2);
     assert_eq!(client.reply().await.status, 400);
@@ -417,7 +416,7 @@ async fn conflicting_framing_ends_with_the_first_request() {
     let (gateway, mock) = gateway("").await;
     // RFC 9112, 6.3: chunks overrule a length, and the connection is closed; what a gateway that goes by the
     // length would take for the body is no second request.
-    let smuggled = raw::get("/v1/smuggled");
+    let smuggled = wire::get("/v1/smuggled");
     let fields = "host: localhost\r\ncontent-type: application/json";
     for framing in [
         "content-length: 4\r\ntransfer-encoding: chunked",
@@ -531,7 +530,7 @@ async fn a_client_that_is_still_sending_reads_why_it_was_refused() {
 #[tokio::test]
 async fn a_client_that_waits_for_leave_to_send_gets_it() {
     let (gateway, _mock) = gateway("").await;
-    let request = String::from_utf8(raw::chat()).unwrap();
+    let request = String::from_utf8(wire::chat()).unwrap();
     let (head, body) = request.split_once("\r\n\r\n").unwrap();
     let mut client = Raw::with(
         gateway.address,
@@ -573,7 +572,7 @@ async fn heads_that_are_too_large() {
         assert_eq!(client.closed().await, "");
     }
     let path = "a".repeat(15 << 10);
-    let reply = answer(&gateway, raw::get(&format!("/v1/{path}"))).await;
+    let reply = answer(&gateway, wire::get(&format!("/v1/{path}"))).await;
     assert_eq!(
         (reply.status.as_u16(), &*reply.refusal()),
         (404, "unknown_path")

@@ -11,7 +11,7 @@ use millgate::mock::{Mock, Script};
 use serde_json::json;
 use support::{
     Client, Gateway, Reply, chat_body, config,
-    raw::{self, Raw},
+    wire::{self, Raw},
 };
 use tokio::net::{TcpListener, TcpStream};
 
@@ -40,13 +40,13 @@ async fn a_connection_serves_one_request_after_the_other() {
     let (gateway, mock) = gateway("").await;
     let mut client = Raw::connect(gateway.address).await;
     for _ in 0..3 {
-        client.send(raw::chat()).await;
+        client.send(wire::chat()).await;
         assert_eq!(client.reply().await.status, 200);
     }
     // Of an error too, where nothing of the request is left unread.
-    client.send(raw::post(CHAT, "{")).await;
+    client.send(wire::post(CHAT, "{")).await;
     assert_eq!(client.reply().await.refusal(), "invalid_json");
-    client.send(raw::chat()).await;
+    client.send(wire::chat()).await;
     assert_eq!(client.reply().await.status, 200);
     assert_eq!(mock.counts().connections, 1);
 }
@@ -57,9 +57,9 @@ async fn pipelined_requests_are_answered_in_their_order() {
     let mut all = Vec::new();
     for n in 0..20 {
         let request = match n % 3 {
-            0 => String::from_utf8(raw::chat()).unwrap(),
-            1 => raw::get("/v1/nowhere"),
-            _ => String::from_utf8(raw::post(CHAT, "[")).unwrap(),
+            0 => String::from_utf8(wire::chat()).unwrap(),
+            1 => wire::get("/v1/nowhere"),
+            _ => String::from_utf8(wire::post(CHAT, "[")).unwrap(),
         };
         let id = format!("\r\nx-request-id: number-{n}\r\n");
         all.extend_from_slice(request.replacen("\r\n", &id, 1).as_bytes());
@@ -126,7 +126,7 @@ async fn only_known_names_may_be_called() {
         ("[::2]:8080", false),
         ("", false),
     ] {
-        let request = raw::get("/v1/models").replace("host: localhost", &format!("host: {host}"));
+        let request = wire::get("/v1/models").replace("host: localhost", &format!("host: {host}"));
         let reply = Raw::with(gateway.address, request).await.reply().await;
         if known {
             assert_eq!(reply.status, 200, "{host}");
@@ -228,11 +228,11 @@ async fn web_pages_call_only_from_origins_that_are_named() {
 #[tokio::test]
 async fn one_connection_too_many_is_told_when_to_come_back() {
     let (gateway, _mock) = gateway("[server]\nmax_connections = 2").await;
-    let mut first = Raw::with(gateway.address, raw::chat()).await;
-    let mut second = Raw::with(gateway.address, raw::chat()).await;
+    let mut first = Raw::with(gateway.address, wire::chat()).await;
+    let mut second = Raw::with(gateway.address, wire::chat()).await;
     assert_eq!(first.reply().await.status, 200);
     assert_eq!(second.reply().await.status, 200);
-    let mut third = Raw::with(gateway.address, raw::chat()).await;
+    let mut third = Raw::with(gateway.address, wire::chat()).await;
     let reply = third.reply().await;
     assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(reply.refusal(), "too_many_connections");
@@ -240,11 +240,11 @@ async fn one_connection_too_many_is_told_when_to_come_back() {
     assert_eq!(reply.header("connection"), "close");
     assert_eq!(third.closed().await, "");
     // Those that are there are served on, and one that leaves makes room.
-    first.send(raw::chat()).await;
+    first.send(wire::chat()).await;
     assert_eq!(first.reply().await.status, 200);
     drop(second);
     loop {
-        let mut next = Raw::with(gateway.address, raw::chat()).await;
+        let mut next = Raw::with(gateway.address, wire::chat()).await;
         let reply = next.reply().await;
         if reply.status == 200 {
             break;
@@ -269,10 +269,10 @@ async fn clients_that_do_not_finish_their_heads_are_let_go() {
         assert_eq!(client.closed().await, "");
     }
     // The same for a later request on a connection, byte after byte.
-    let mut client = Raw::with(gateway.address, raw::chat()).await;
+    let mut client = Raw::with(gateway.address, wire::chat()).await;
     assert_eq!(client.reply().await.status, 200);
     let mut sent = 0;
-    for byte in raw::get("/v1/models").bytes().cycle() {
+    for byte in wire::get("/v1/models").bytes().cycle() {
         tokio::time::sleep(Duration::from_millis(20)).await;
         if !client.try_send([byte]).await || sent > 40 {
             break;
@@ -285,10 +285,10 @@ async fn clients_that_do_not_finish_their_heads_are_let_go() {
 #[tokio::test]
 async fn a_connection_at_rest_is_not_a_slow_one() {
     let (gateway, _mock) = gateway("[server]\nheader_timeout = \"100ms\"").await;
-    let mut client = Raw::with(gateway.address, raw::chat()).await;
+    let mut client = Raw::with(gateway.address, wire::chat()).await;
     assert_eq!(client.reply().await.status, 200);
     assert!(client.stays_open(Duration::from_millis(500)).await);
-    client.send(raw::chat()).await;
+    client.send(wire::chat()).await;
     assert_eq!(client.reply().await.status, 200);
 }
 
@@ -310,7 +310,7 @@ async fn an_exchange_that_takes_long_is_not_a_slow_client() {
 #[tokio::test]
 async fn a_body_that_does_not_come_to_its_end_is_not_waited_for() {
     let (gateway, mock) = gateway("[server]\nbody_timeout = \"200ms\"").await;
-    let whole = String::from_utf8(raw::chat()).unwrap();
+    let whole = String::from_utf8(wire::chat()).unwrap();
     let mut client = Raw::with(gateway.address, &whole[..whole.len() - 1]).await;
     let reply = client.reply().await;
     assert_eq!(

@@ -7,7 +7,7 @@ use std::time::Duration;
 use millgate::mock::{Mock, Script};
 use support::{
     Client, Gateway, Live, PATIENCE, chat_body, config,
-    raw::{self, Raw},
+    wire::{self, Raw},
 };
 use tokio::net::TcpStream;
 
@@ -62,12 +62,12 @@ async fn what_is_under_way_is_finished_and_nothing_new_begun() {
         let (mut gateway, mock) = gateway("").await;
         let admin = Client::at(&format!("http://{}", gateway.admin));
         assert_eq!(admin.get("/readyz").await.status, 200);
-        let mut idle = Raw::with(gateway.address, raw::get("/v1/nowhere")).await;
+        let mut idle = Raw::with(gateway.address, wire::get("/v1/nowhere")).await;
         idle.reply().await;
         let mut silent = Raw::connect(gateway.address).await;
         // A refused body might not have been read, which must not hold the end up either.
         let mut refused_once =
-            Raw::with(gateway.address, raw::post("/v1/chat/completions", "{")).await;
+            Raw::with(gateway.address, wire::post("/v1/chat/completions", "{")).await;
         refused_once.reply().await;
         let live = stream(&gateway, &mock).await;
 

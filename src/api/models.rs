@@ -15,6 +15,7 @@ use tokio::sync::Mutex;
 
 use super::error::ApiError;
 use crate::{
+    nearest::nearest_few,
     pipeline::request::{ClientRequest, Vars},
     routing::{
         attempt::{Attempt, Context},
@@ -26,7 +27,7 @@ use crate::{
 };
 
 /// How long a provider's list is taken as true.
-const FRESH: Duration = Duration::from_secs(60);
+const FRESH: Duration = Duration::from_mins(1);
 
 /// How long a provider may take to list its models.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -98,7 +99,7 @@ pub fn no_route(runtime: &Runtime, request: &ClientRequest) -> ApiError {
 }
 
 fn not_found<'a>(model: &str, known: impl Iterator<Item = &'a str>) -> ApiError {
-    let near = pattern::nearest(model, known, 3);
+    let near = nearest_few(model, known, 3);
     let hint = if near.is_empty() {
         "GET /v1/models lists the models there are.".to_owned()
     } else {

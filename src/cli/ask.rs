@@ -1,7 +1,10 @@
 //! `millgate ask`
 
+mod answer;
+
 use std::{
-    io::{Read, Write},
+    io::{self, IsTerminal, Read},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     process::ExitCode,
     time::Duration,
 };
@@ -15,7 +18,6 @@ use serde_json::{Value, json};
 use super::{ConfigFile, fail};
 use crate::{
     config,
-    http::sse::{self, Splitter},
     routing::{
         transport::{Base, Options, SendError, Transport},
         upload::UpstreamBody,
@@ -28,6 +30,7 @@ use crate::{
 #[group(skip)]
 pub(super) struct Arguments {
     /// The prompt; read from standard input where it is left out
+    #[arg(value_name = "PROMPT")]
     prompt: Vec<String>,
     /// The model to ask for
     #[arg(short, long, default_value = "any")]
@@ -35,7 +38,7 @@ pub(super) struct Arguments {
     /// The gateway's base URL [default: where the config's server listens]
     #[arg(short, long, value_name = "URL")]
     url: Option<String>,
-    /// The caller's key
+    /// The key to send as `Authorization: Bearer …`
     #[arg(
         short,
         long,
@@ -44,28 +47,25 @@ pub(super) struct Arguments {
         value_name = "KEY"
     )]
     key: Option<String>,
-    /// Print each event as JSON, for programs
+    /// Print every event of the answer as a line of JSON, for programs
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     file: ConfigFile,
 }
 
-/// The largest event that is printed.
-const MAX_EVENT: usize = 16 << 20;
+/// What a shell gives a command that Ctrl-C has ended.
+const INTERRUPTED: u8 = 130;
 
 /// Runs the command.
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    let mut prompt = arguments.prompt.join(" ");
-    if prompt.is_empty() && std::io::stdin().read_to_string(&mut prompt).is_err() {
-        return fail("the prompt is not UTF-8");
-    }
-    if prompt.trim().is_empty() {
-        return fail("there is no prompt: millgate ask \"…\"");
-    }
+    let prompt = match prompt(&arguments.prompt) {
+        Ok(prompt) => prompt,
+        Err(error) => return fail(error),
+    };
     let url = arguments.url.clone().unwrap_or_else(|| {
         let loaded = config::load(&arguments.file.config, &process_environment);
-        format!("http://{}", loaded.config.server.listen.0)
+        format!("http://{}", reachable(loaded.config.server.listen.0))
     });
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -74,10 +74,47 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(error),
     };
-    match runtime.block_on(ask(arguments, &url, prompt.trim())) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(error),
+    let asked = runtime.block_on(async {
+        tokio::select! {
+            asked = ask(arguments, &url, &prompt) => Some(asked),
+            _ = tokio::signal::ctrl_c() => None,
+        }
+    });
+    match asked {
+        Some(Ok(())) => ExitCode::SUCCESS,
+        Some(Err(error)) => fail(error),
+        None => {
+            eprintln!();
+            ExitCode::from(INTERRUPTED)
+        }
     }
+}
+
+fn prompt(words: &[String]) -> Result<String, &'static str> {
+    let mut prompt = words.join(" ");
+    if words.is_empty() {
+        if io::stdin().is_terminal() {
+            eprintln!("Type the prompt, then Ctrl-D:");
+        }
+        io::stdin()
+            .read_to_string(&mut prompt)
+            .map_err(|_| "the prompt is not UTF-8 text")?;
+    }
+    match prompt.trim() {
+        "" => Err("there is no prompt: millgate ask \"…\""),
+        trimmed => Ok(trimmed.to_owned()),
+    }
+}
+
+/// The address at which to reach a listener: one on all addresses is also on loopback.
+fn reachable(mut listener: SocketAddr) -> SocketAddr {
+    if listener.ip().is_unspecified() {
+        listener.set_ip(match listener {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    listener
 }
 
 async fn ask(arguments: &Arguments, url: &str, prompt: &str) -> Result<(), String> {
@@ -90,29 +127,56 @@ async fn ask(arguments: &Arguments, url: &str, prompt: &str) -> Result<(), Strin
         ca_file: None,
     };
     let transport = Transport::new(base, options)?;
-    let mut headers = HeaderMap::new();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
-    if let Some(key) = &arguments.key {
-        let mut value = HeaderValue::from_str(&format!("Bearer {key}"))
-            .map_err(|_| "the key cannot be sent in a header")?;
-        value.set_sensitive(true);
-        headers.insert(header::AUTHORIZATION, value);
-    }
-    let body = json!({"model": arguments.model, "stream": true, "messages": [{"role": "user", "content": prompt}]});
+    let headers = headers(arguments.key.as_deref())?;
+    let body = json!({
+        "model": arguments.model,
+        "stream": true,
+        "messages": [{ "role": "user", "content": prompt }],
+    });
     let body = UpstreamBody::Full(Some(Bytes::from(body.to_string())));
-    let response = transport.send(Method::POST, "/chat/completions", None, headers, body).await.map_err(|error| match error {
-        SendError::Connect(_) => format!("nothing listens at {url}\n  start the gateway with `millgate serve`, or name its URL with --url"),
-        SendError::StaleConnection(error) | SendError::Broken(error) | SendError::Unsendable(error) => error,
-    })?;
+    let response = transport
+        .send(Method::POST, "/chat/completions", None, headers, body)
+        .await
+        .map_err(|error| unsent(url, error))?;
     if !response.status().is_success() {
         return Err(explain(response).await);
     }
-    print_stream(response, arguments.json).await
+    let content_type = response.headers().get(header::CONTENT_TYPE);
+    if !content_type.is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream")) {
+        return Err(format!(
+            "{url} answers, but not with a stream of events\n  does a gateway listen there?"
+        ));
+    }
+    answer::print(response.into_body(), arguments.json).await
 }
 
+fn headers(key: Option<&str>) -> Result<HeaderMap, &'static str> {
+    let mut headers = HeaderMap::new();
+    let json = HeaderValue::from_static("application/json");
+    headers.insert(header::CONTENT_TYPE, json);
+    if let Some(key) = key.filter(|key| !key.is_empty()) {
+        let mut value = HeaderValue::from_str(&format!("Bearer {key}"))
+            .map_err(|_| "the key holds a character that no header may")?;
+        value.set_sensitive(true);
+        headers.insert(header::AUTHORIZATION, value);
+    }
+    Ok(headers)
+}
+
+/// Why there is no reply, and what to do about it.
+fn unsent(url: &str, error: SendError) -> String {
+    match error {
+        SendError::Connect(detail) => format!(
+            "no gateway can be reached at {url}: {detail}\n  start one with `millgate serve`, or say with --url where it is"
+        ),
+        SendError::StaleConnection(detail) | SendError::Broken(detail) => {
+            format!("{url} does not answer as a gateway does: {detail}")
+        }
+        SendError::Unsendable(detail) => detail,
+    }
+}
+
+/// An error reply in its own words.
 async fn explain(response: Response<Incoming>) -> String {
     let status = response.status();
     let body = response
@@ -124,49 +188,6 @@ async fn explain(response: Response<Incoming>) -> String {
     let document: Value = serde_json::from_slice(&body).unwrap_or_default();
     match document["error"]["message"].as_str() {
         Some(message) => format!("{status}: {message}"),
-        None => format!("{status}: {}", String::from_utf8_lossy(&body)),
+        None => format!("{status}\n  does a gateway listen there?"),
     }
-}
-
-async fn print_stream(response: Response<Incoming>, as_json: bool) -> Result<(), String> {
-    let mut body = response.into_body();
-    let mut splitter = Splitter::new(MAX_EVENT);
-    let mut out = std::io::stdout().lock();
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame
-            .map_err(|error| format!("the answer broke off: {error}"))?
-            .into_data()
-        else {
-            continue;
-        };
-        splitter.push(data);
-        while let Some(event) = splitter.next_event().map_err(|error| error.to_string())? {
-            let data = sse::data(&event);
-            if data.starts_with(b"[DONE]") {
-                continue;
-            }
-            let document: Value = serde_json::from_slice(&data).unwrap_or_default();
-            if let Some(message) = document["error"]["message"].as_str() {
-                return Err(message.to_owned());
-            }
-            let written = if as_json {
-                writeln!(out, "{document}")
-            } else {
-                write!(
-                    out,
-                    "{}",
-                    document["choices"][0]["delta"]["content"]
-                        .as_str()
-                        .unwrap_or_default()
-                )
-            };
-            written
-                .and_then(|()| out.flush())
-                .map_err(|error| error.to_string())?;
-        }
-    }
-    if !as_json {
-        writeln!(out).map_err(|error| error.to_string())?;
-    }
-    Ok(())
 }

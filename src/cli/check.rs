@@ -1,14 +1,15 @@
 //! `millgate check`
 
-use std::process::ExitCode;
+mod report;
+mod text;
+
+use std::{io, process::ExitCode};
 
 use serde_json::json;
 
-use super::{
-    ConfigFile, load, print_findings,
-    serve::{pipeline_line, route_lines},
-};
-use crate::{config::Severity, runtime::Runtime};
+use self::report::Report;
+use super::{ConfigFile, load, print, wants_color};
+use crate::config::{Finding, Severity, finding::Renderer};
 
 /// Options of `check`.
 #[derive(clap::Args)]
@@ -19,71 +20,60 @@ pub(super) struct Arguments {
     /// Print JSON, for programs
     #[arg(long)]
     json: bool,
+    /// Fail on warnings too
+    #[arg(long)]
+    strict: bool,
 }
 
 /// Runs the command.
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let (loaded, runtime) = load(&arguments.file.config);
-    if arguments.json {
-        let findings: Vec<_> = loaded
-            .findings
-            .sorted()
+    let findings = loaded.findings.sorted();
+    let is_fatal = |finding: &Finding| arguments.strict || finding.severity == Severity::Error;
+    let is_fine = runtime.is_some() && !findings.iter().any(is_fatal);
+    let report = Report::new(&loaded, runtime.as_ref());
+    let text = if arguments.json {
+        let findings: Vec<_> = findings.iter().map(Finding::to_json).collect();
+        format!(
+            "{:#}\n",
+            json!({ "ok": is_fine, "findings": findings, "report": report })
+        )
+    } else {
+        let color = wants_color(&io::stdout());
+        let told: String = findings
             .iter()
-            .map(crate::config::Finding::to_json)
+            .map(|finding| Renderer::default().color(color).render(finding) + "\n")
             .collect();
-        let document = json!({
-            "ok": runtime.is_some(),
-            "environment": loaded.environment_name,
-            "findings": findings,
-            "pipeline": runtime.as_ref().map(pipeline_line),
-            "routes": runtime.as_ref().map(route_lines),
-        });
-        println!("{document}");
-    } else {
-        print_findings(&loaded);
-        println!("environment  {}", loaded.environment_name);
-        for variable in &loaded.variables {
-            println!("variable     {}: {}", variable.name, variable.origin);
-        }
-        match &runtime {
-            Some(runtime) => describe(runtime),
-            None => println!("The config has errors."),
-        }
-    }
-    let is_clean = loaded
-        .findings
-        .sorted()
-        .iter()
-        .all(|finding| finding.severity != Severity::Error);
-    if runtime.is_some() && is_clean {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(1)
-    }
+        // What is wrong comes first, and alone: the rest would only push it out of sight.
+        let described = match runtime {
+            Some(_) => text::describe(&report, color) + "\n",
+            None => String::new(),
+        };
+        let file = arguments.file.config.display();
+        format!("{told}{described}{file}: {}\n", verdict(&findings))
+    };
+    let printed = print(&text);
+    if is_fine { printed } else { ExitCode::from(1) }
 }
 
-fn describe(runtime: &Runtime) {
-    println!("pipeline     {}", pipeline_line(runtime));
-    for route in &runtime.routes.0 {
-        println!(
-            "route        {}: {} → {}",
-            route.name,
-            route
-                .models
-                .iter()
-                .map(crate::routing::pattern::Glob::as_str)
-                .collect::<Vec<_>>()
-                .join(" | "),
-            route
-                .targets
-                .iter()
-                .map(|target| target.label())
-                .collect::<Vec<_>>()
-                .join(", "),
-        );
-        println!(
-            "             retries {}, attempt_timeout {:?}, deadline {:?}, idle_timeout {:?}",
-            route.retry.retries, route.attempt_timeout, route.deadline, route.idle_timeout
-        );
+/// How much there is to find fault with.
+fn verdict(findings: &[Finding]) -> String {
+    let count = |severity, one: &str| {
+        let count = findings.iter().filter(|f| f.severity == severity).count();
+        match count {
+            0 => None,
+            1 => Some(format!("1 {one}")),
+            many => Some(format!("{many} {one}s")),
+        }
+    };
+    let counts = [
+        count(Severity::Error, "error"),
+        count(Severity::Warning, "warning"),
+    ];
+    let counts: Vec<_> = counts.into_iter().flatten().collect();
+    if counts.is_empty() {
+        "ready to serve".to_owned()
+    } else {
+        counts.join(", ")
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
-use super::fail;
+use super::{fail, print};
 use crate::mock::{self, Options, Plan};
 
 /// Options of `mock`.
@@ -12,7 +12,7 @@ pub(super) struct Arguments {
     /// Where to listen; port 0 picks a free one
     #[arg(short, long, default_value = "127.0.0.1:9999", value_name = "ADDRESS")]
     listen: SocketAddr,
-    /// A JSON file that says what to do (see the documentation of `millgate::mock`)
+    /// A JSON file that says how to answer, such as `{"status": 503, "fail_first": 2}`
     #[arg(short, long, value_name = "FILE")]
     script: Option<PathBuf>,
 }
@@ -39,7 +39,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     };
     let served = runtime.block_on(async {
         tokio::select! {
-            served = mock::serve(options, |address| println!("listening on http://{address}")) => served.map(|_| ()),
+            served = mock::serve(options, greet) => served.map(|_| ()),
             _ = tokio::signal::ctrl_c() => Ok(()),
         }
     });
@@ -50,6 +50,17 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
 }
 
 fn read(path: &std::path::Path) -> Result<Plan, String> {
-    let text = std::fs::read(path).map_err(|error| error.to_string())?;
-    serde_json::from_slice(&text).map_err(|error| error.to_string())
+    let text = std::fs::read(path).map_err(|error| format!("cannot be read: {error}"))?;
+    serde_json::from_slice(&text).map_err(|error| format!("is no script: {error}"))
+}
+
+/// In one write, so that a reader of the first line alone does no harm.
+fn greet(address: SocketAddr) {
+    let _ = print(&format!(
+        "listening on http://{address}
+  OpenAI  base_url = \"http://{address}/v1\"
+  Ollama  base_url = \"http://{address}\"
+  script  PUT http://{address}/mock/script, what was asked: GET /mock/requests, /mock/counts
+"
+    ));
 }

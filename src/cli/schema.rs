@@ -2,6 +2,12 @@
 
 use std::process::ExitCode;
 
+use super::print;
+use crate::{
+    config::schema::{self, Kind, Kinds},
+    providers, stages,
+};
+
 /// Options of `schema`.
 #[derive(clap::Args)]
 #[group(skip)]
@@ -13,6 +19,26 @@ pub(super) struct Arguments {
 
 /// Runs the command.
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    let _ = arguments;
-    ExitCode::SUCCESS
+    let kinds = kinds();
+    if arguments.markdown {
+        print(&schema::markdown(&kinds))
+    } else {
+        print(&format!("{:#}\n", schema::json_schema(&kinds)))
+    }
+}
+
+/// Every kind that is linked in.
+fn kinds() -> Kinds {
+    let provider = |kind: &providers::ProviderKind| Kind {
+        name: kind.kind,
+        table: kind.schema,
+    };
+    let stage = |kind: &crate::pipeline::registry::StageKind| Kind {
+        name: kind.kind,
+        table: kind.schema,
+    };
+    Kinds {
+        providers: providers::KINDS.iter().map(provider).collect(),
+        stages: stages::KINDS.iter().map(stage).collect(),
+    }
 }

@@ -16,7 +16,7 @@ use crate::{
     config::{Config, Loaded},
     http::guard::Guard,
     pipeline::Phases,
-    runtime::{Runtime, gateway::Gateway},
+    runtime::{Runtime, compile::listeners, gateway::Gateway},
     server::{self, Limits},
     telemetry::logs,
 };
@@ -43,6 +43,10 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let Some(runtime) = runtime else {
         return ExitCode::from(1);
     };
+    let objection = |address| listeners::objection(&loaded.config.server, address);
+    if let Some(message) = arguments.listen.and_then(objection) {
+        return fail(format!("--listen {message}\n  {}", listeners::REMEDY));
+    }
     if let Err(error) = logs::init(&loaded.config.log) {
         return fail(error);
     }

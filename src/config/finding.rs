@@ -49,7 +49,7 @@ impl Source {
     /// The line and column of a byte, both from 1; a column is a character.
     #[must_use]
     pub fn position(&self, byte: usize) -> (usize, usize) {
-        let before = self.text.get(..byte).unwrap_or(&self.text);
+        let before = &self.text[..self.text.floor_char_boundary(byte)];
         let line = before.matches('\n').count() + 1;
         let start = before.rfind('\n').map_or(0, |newline| newline + 1);
         (line, before[start..].chars().count() + 1)
@@ -59,7 +59,9 @@ impl Source {
 /// Without the text, which may hold secrets.
 impl std::fmt::Debug for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Source").field("name", &self.name).finish()
+        f.debug_struct("Source")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 

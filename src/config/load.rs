@@ -11,11 +11,11 @@ use super::{
     Config,
     dotenv::Dotenv,
     finding::{Finding, Findings, Place, Severity, Source},
-    nearest::nearest,
     placeholder::{Resolver, Variable},
     read::Section,
     tree::{self, Node, Table, Value},
 };
+use crate::nearest::nearest;
 
 /// A configuration as it was read, and all that is wrong with it.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub struct Loaded {
     pub config: Config,
     /// The whole file, overlay and placeholders resolved.
     pub tree: Node,
+    /// The whole file as it is written: all overlays apart, placeholders as they are.
+    pub written: Node,
     /// The environment whose overlay is in it: `ENVIRONMENT`, else `development`.
     pub environment_name: String,
     /// Every variable that the file asks for, and where its value came from.
@@ -79,6 +81,7 @@ impl Input<'_> {
             .and_then(|source| tree::parse(source, &findings));
         let is_parsed = parsed.is_some();
         let mut tree = parsed.unwrap_or_else(empty);
+        let written = tree.clone();
         overlay(
             &mut tree,
             &environment_name,
@@ -102,6 +105,7 @@ impl Input<'_> {
         Loaded {
             config,
             tree,
+            written,
             environment_name,
             variables: resolver.into_variables(),
             findings,
@@ -154,7 +158,6 @@ fn overlay(tree: &mut Node, name: &str, is_chosen: bool, findings: &Findings) {
             over.remove("environment");
             root.overlay(over);
         }
-        Some(_) => {}
         None if is_chosen => {
             let names = environments.iter().map(|(key, _)| key.name.as_str());
             if let Some(meant) = nearest(name, names) {
@@ -163,7 +166,7 @@ fn overlay(tree: &mut Node, name: &str, is_chosen: bool, findings: &Findings) {
                 findings.add(finding.help(format!("did you mean `{meant}`?")));
             }
         }
-        None => {}
+        _ => {}
     }
 }
 

@@ -16,20 +16,22 @@ use super::{
 pub struct Provider {
     /// The kind of upstream: `"openai"`, `"ollama"`, `"rehearsal"`. Default: the table's name.
     pub kind: Option<String>,
-    /// Where it is, such as `"http://localhost:11434"`.
+    /// Where it is, such as `"http://localhost:11434"`. Default: none, and one is needed unless the kind answers by
+    /// itself.
     pub base_url: Option<BaseUrl>,
     /// Its key, sent as `Authorization: Bearer …`. Give it as `"${NAME}"` or `"${file:/path}"`.
+    /// Default: none.
     pub api_key: Option<Secret>,
     /// The model to ask for where the target names none. Default: the one that the client asks for.
     pub model: Option<String>,
-    /// The model to ask for embeddings where the target names none. Default: `model`.
+    /// The model to ask for embeddings where the target names none. Default: the one that the client asks for.
     pub embedding_model: Option<String>,
     /// Names of further client headers to pass on, `*` standing for anything: `["x-team", "x-trace-*"]`.
     /// Default: none.
     pub forward_headers: Vec<String>,
     /// Whether to pass on the client's own `Authorization` header. Default: false.
     pub forward_auth: bool,
-    /// HTTP or SOCKS proxy on the way there: `"http://proxy:3128"`, `"socks5://proxy:1080"`. Default: none.
+    /// HTTP proxy on the way there, as `"http://proxy:3128"` or `"http://user:password@proxy:3128"`. Default: none.
     pub proxy: Option<ProxyUrl>,
     /// PEM file with further certificate authorities to trust. Default: none.
     pub ca_file: Option<PathBuf>,

@@ -24,7 +24,7 @@ pub struct Route {
     /// the provider's key then see each other's objects. Default: false.
     pub shared_state: bool,
     /// Where to send requests, in this order: `"provider"`, `"provider/model"`, or
-    /// `{ provider, model, weight, params }`.
+    /// `{ provider, model, weight, params }`. Default: none, and one is needed.
     pub targets: Vec<Target>,
     /// How to choose among the targets: `"fallback"` in order, `"weighted"` by lot, `"least_busy"` first.
     /// Default: `"fallback"`.
@@ -117,7 +117,8 @@ pub struct TargetTable {
     /// The model to ask for. Default: the provider's, else the one that the client asks for.
     #[serde(default)]
     pub model: Option<String>,
-    /// How often it is chosen, relative to the others, where the strategy is `"weighted"`. Default: 1.
+    /// How often it is chosen, relative to the others, where the strategy is `"weighted"` or
+    /// `"least_busy"`; 0 is tried after all others. Default: 1.
     #[serde(default = "one")]
     pub weight: u32,
     /// Members to add to request bodies that lack them; they win over the route's. Default: none.

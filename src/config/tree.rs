@@ -113,6 +113,7 @@ impl Table {
     }
 
     /// Keys and values in the order of the file.
+    #[must_use]
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&Key, &Node)> + ExactSizeIterator {
         self.entries.iter().map(|(key, node)| (key, node))
     }

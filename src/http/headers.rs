@@ -57,7 +57,7 @@ pub fn for_upstream(
     request: &ClientRequest,
     provider: &Provider,
     codec: &[(std::borrow::Cow<'static, str>, String)],
-    edits: HeaderEdits,
+    edits: &HeaderEdits,
 ) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(12);
     for name in &TO_UPSTREAM {

@@ -289,7 +289,7 @@ impl Exchange {
         }
         if self.runtime.expose == Expose::Full {
             self.record
-                .expose(headers, self.tried.len(), self.request.started);
+                .expose(headers, &self.tried, self.request.started);
         }
     }
 
@@ -444,6 +444,12 @@ pub(crate) fn request_id(headers: &HeaderMap) -> HeaderValue {
         return id.clone();
     }
     let mut buffer = uuid::Uuid::encode_buffer();
-    let id = uuid::Uuid::now_v7().simple().encode_lower(&mut buffer);
+    let mut random = [0; 10];
+    fastrand::fill(&mut random);
+    let millis = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as u64);
+    let id = uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid();
+    let id = id.simple().encode_lower(&mut buffer);
     HeaderValue::from_str(id).unwrap_or_else(|_| HeaderValue::from_static("none"))
 }

@@ -74,7 +74,7 @@ impl ReplyBody {
                             .answer()
                             .and_then(crate::routing::answer::Answer::usage),
                     ),
-                    Some(Err(broken)) => return Poll::Ready(self.break_off(broken)),
+                    Some(Err(broken)) => return Poll::Ready(Some(self.break_off(&broken))),
                     None => return Poll::Ready(None),
                 },
                 Content::Ended => return Poll::Ready(None),
@@ -89,13 +89,13 @@ impl ReplyBody {
                     return Poll::Ready(Some(Ok(bytes)));
                 }
                 Ok(None) => {}
-                Err(broken) => return Poll::Ready(self.break_off(broken)),
+                Err(broken) => return Poll::Ready(Some(self.break_off(&broken))),
             }
         }
     }
 
     /// After the commit a stream may only end with one error event, anything else only by closing.
-    fn break_off(&mut self, broken: Broken) -> Option<Result<Bytes, Cut>> {
+    fn break_off(&mut self, broken: &Broken) -> Result<Bytes, Cut> {
         tracing::warn!(
             request_id = self.exchange.request().id(),
             detail = broken.detail,
@@ -107,11 +107,11 @@ impl ReplyBody {
         record.error = Some(broken.error.code.to_string());
         self.end(broken.outcome);
         if !self.exchange.request().stream {
-            return Some(Err(Cut));
+            return Err(Cut);
         }
         let event = broken.error.to_event();
         self.sent += event.len() as u64;
-        Some(Ok(event))
+        Ok(event)
     }
 
     /// Lets go of the content, telling its attempt how things went.

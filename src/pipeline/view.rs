@@ -92,11 +92,13 @@ impl HeaderEdits {
     }
 
     /// Applies the edits.
-    pub fn apply(self, headers: &mut HeaderMap) {
-        for name in self.removed {
+    pub fn apply(&self, headers: &mut HeaderMap) {
+        for name in &self.removed {
             headers.remove(name);
         }
-        headers.extend(self.set);
+        for (name, value) in &self.set {
+            headers.insert(name.clone(), value.clone());
+        }
     }
 }
 

@@ -15,15 +15,17 @@ pub enum Piece<'a> {
     Text(&'a str, Option<&'a [TokenLogprobs]>),
     /// What the model thinks before it answers.
     Reasoning(&'a str),
-    /// A whole call of a tool.
+    /// A call of a tool.
     ToolCall {
         /// Id by which the client will refer to the call.
         id: &'a str,
         /// Name of the function.
         name: &'a str,
-        /// Arguments: the text of a JSON object.
+        /// Arguments: the text of a JSON object, or its beginning.
         arguments: &'a str,
     },
+    /// More of the arguments of the tool call that came last; nothing else may have come between.
+    Arguments(&'a str),
 }
 
 /// Why an answer ended.
@@ -89,8 +91,12 @@ pub trait Shape: Send {
     /// The next piece. A stream writes it to `out` at once; a whole reply keeps it.
     fn piece(&mut self, piece: Piece<'_>, out: &mut Vec<u8>);
 
-    /// The answer is complete. Called once, after all else.
-    fn end(&mut self, finish: Finish, usage: Usage, out: &mut Vec<u8>);
+    /// A choice is complete; pieces that follow belong to the next one. Of responses, which have no choices, only the
+    /// first call means anything.
+    fn finish(&mut self, finish: Finish, out: &mut Vec<u8>);
+
+    /// The answer is complete. Called once, after all else; every choice is finished by then.
+    fn end(&mut self, usage: Usage, out: &mut Vec<u8>);
 }
 
 /// Where the ids of an answer come from: the same exchange always gets the same ones.
@@ -100,17 +106,20 @@ pub struct Identity {
     hash: u64,
     /// Seconds since the epoch, for `created`.
     pub created: u64,
+    /// `system_fingerprint`: who made the answer up.
+    pub fingerprint: &'static str,
 }
 
 impl Identity {
     /// The identity of the answer to `call`.
     #[must_use]
-    pub fn of(call: &Call<'_>) -> Self {
+    pub fn of(call: &Call<'_>, fingerprint: &'static str) -> Self {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
         Self {
             request_id: call.request_id.replace(|c| !plain(c), "-"),
             hash: fnv(call.request_id.bytes().chain(call.created.to_le_bytes())),
             created: call.created,
+            fingerprint,
         }
     }
 

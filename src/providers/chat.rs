@@ -5,8 +5,9 @@
 
 use serde::Serialize;
 
-use super::answer::{
-    DONE, Finish, Identity, Piece, Shape, TokenLogprobs, Usage, write_event, write_json,
+use super::{
+    answer::{Finish, Identity, Piece, Shape, TokenLogprobs, Usage},
+    choices::Envelope,
 };
 
 /// The shape of one chat completion.
@@ -14,233 +15,245 @@ use super::answer::{
 /// `include_usage` is the request's `stream_options.include_usage`; a whole reply always tells its usage.
 #[must_use]
 pub fn shape(identity: &Identity, stream: bool, include_usage: bool) -> Box<dyn Shape> {
+    let envelope = |object| Envelope::new(identity, "chatcmpl-", object, include_usage);
     if stream {
         Box::new(Stream {
-            id: identity.whole(ID),
-            created: identity.created,
-            model: String::new(),
-            include_usage,
+            envelope: envelope("chat.completion.chunk"),
+            index: 0,
+            has_role: false,
             calls: 0,
         })
     } else {
         Box::new(Document {
-            id: identity.whole(ID),
-            created: identity.created,
-            model: String::new(),
-            text: String::new(),
-            reasoning: String::new(),
-            calls: Vec::new(),
-            logprobs: Vec::new(),
+            envelope: envelope("chat.completion"),
+            choices: Vec::new(),
+            open: Choice::default(),
         })
     }
 }
 
-const ID: &str = "chatcmpl-";
-
-/// Usage in the words of chat and text completions.
-#[derive(Clone, Copy, Serialize)]
-pub(super) struct Tokens {
-    #[serde(rename = "prompt_tokens")]
-    input: u64,
-    #[serde(rename = "completion_tokens")]
-    output: u64,
-    #[serde(rename = "total_tokens")]
-    total: u64,
-}
-
-impl From<Usage> for Tokens {
-    fn from(usage: Usage) -> Self {
-        Self {
-            input: usage.input,
-            output: usage.output,
-            total: usage.input.saturating_add(usage.output),
-        }
-    }
-}
-
-/// The chunks of a stream, and the document of a whole reply: the same but for their choices.
-#[derive(Serialize)]
-struct Completion<'a, C> {
-    id: &'a str,
-    object: &'static str,
-    created: u64,
-    model: &'a str,
-    choices: &'a [C],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    usage: Option<Tokens>,
-}
-
 #[derive(Default, Serialize)]
 struct ChunkChoice<'a> {
-    index: u32,
+    index: usize,
     delta: Delta<'a>,
-    logprobs: Option<Logprobs<'a>>,
+    logprobs: Option<Logprobs<&'a [TokenLogprobs]>>,
     finish_reason: Option<&'static str>,
 }
 
 #[derive(Default, Serialize)]
 struct Delta<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    role: Option<&'static str>,
+    #[serde(flatten)]
+    opening: Option<Opening>,
     #[serde(skip_serializing_if = "Option::is_none")]
     content: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reasoning_content: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    tool_calls: Option<[ToolCall<&'a str>; 1]>,
+    tool_calls: Option<[ToolCallDelta<'a>; 1]>,
 }
 
+/// The delta that begins a choice. Its content is null where a tool is called and nothing said before.
 #[derive(Serialize)]
-struct Logprobs<'a> {
-    content: &'a [TokenLogprobs],
+struct Opening {
+    role: &'static str,
+    content: Option<&'static str>,
     refusal: Option<()>,
 }
 
 #[derive(Serialize)]
-struct ToolCall<S> {
-    /// Only the chunks of a stream number their calls.
+struct Logprobs<L> {
+    content: L,
+    refusal: Option<()>,
+}
+
+/// A tool call, or what is added to the arguments of one: then without id, type and name.
+#[derive(Serialize)]
+struct ToolCallDelta<'a> {
+    index: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
-    index: Option<usize>,
-    id: S,
-    #[serde(rename = "type")]
-    kind: &'static str,
-    function: Function<S>,
+    id: Option<&'a str>,
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    kind: Option<&'static str>,
+    function: FunctionDelta<'a>,
 }
 
 #[derive(Serialize)]
-struct Function<S> {
-    name: S,
-    arguments: S,
+struct FunctionDelta<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    arguments: &'a str,
 }
 
 struct Stream {
-    id: String,
-    created: u64,
-    model: String,
-    include_usage: bool,
+    envelope: Envelope,
+    /// Of the choice that is being written.
+    index: usize,
+    /// Whether that choice has begun.
+    has_role: bool,
+    /// How many tool calls it has.
     calls: usize,
 }
 
 impl Stream {
-    fn write(&self, choices: &[ChunkChoice<'_>], usage: Option<Tokens>, out: &mut Vec<u8>) {
-        write_event(
-            out,
-            &Completion {
-                id: &self.id,
-                object: "chat.completion.chunk",
-                created: self.created,
-                model: &self.model,
-                choices,
-                usage,
-            },
-        );
+    fn open(&mut self, content: Option<&'static str>, out: &mut Vec<u8>) {
+        if std::mem::replace(&mut self.has_role, true) {
+            return;
+        }
+        let opening = Opening {
+            role: "assistant",
+            content,
+            refusal: None,
+        };
+        let delta = Delta {
+            opening: Some(opening),
+            ..Delta::default()
+        };
+        self.write(delta, None, out);
+    }
+
+    fn write(&self, delta: Delta<'_>, logprobs: Option<&[TokenLogprobs]>, out: &mut Vec<u8>) {
+        let choice = ChunkChoice {
+            index: self.index,
+            delta,
+            logprobs: logprobs.map(|content| Logprobs {
+                content,
+                refusal: None,
+            }),
+            finish_reason: None,
+        };
+        self.envelope.chunk(choice, out);
     }
 }
 
 impl Shape for Stream {
-    fn begin(&mut self, model: &str, out: &mut Vec<u8>) {
-        model.clone_into(&mut self.model);
-        let delta = Delta {
-            role: Some("assistant"),
-            content: Some(""),
-            ..Delta::default()
-        };
-        let choice = ChunkChoice {
-            delta,
-            ..ChunkChoice::default()
-        };
-        self.write(&[choice], None, out);
+    fn begin(&mut self, model: &str, _out: &mut Vec<u8>) {
+        self.envelope.name(model);
     }
 
     fn piece(&mut self, piece: Piece<'_>, out: &mut Vec<u8>) {
-        let mut choice = ChunkChoice::default();
+        let is_call = matches!(piece, Piece::ToolCall { .. });
+        self.open((!is_call).then_some(""), out);
+        let mut delta = Delta::default();
+        let mut logprobs = None;
         match piece {
-            Piece::Text(text, logprobs) => {
-                choice.delta.content = Some(text);
-                choice.logprobs = logprobs.map(|content| Logprobs {
-                    content,
-                    refusal: None,
-                });
+            Piece::Text(text, of_text) => {
+                delta.content = Some(text);
+                logprobs = of_text;
             }
-            Piece::Reasoning(text) => choice.delta.reasoning_content = Some(text),
+            Piece::Reasoning(text) => delta.reasoning_content = Some(text),
             Piece::ToolCall {
                 id,
                 name,
                 arguments,
             } => {
-                choice.delta.tool_calls = Some([ToolCall {
-                    index: Some(self.calls),
-                    id,
-                    kind: "function",
-                    function: Function { name, arguments },
+                delta.tool_calls = Some([ToolCallDelta {
+                    index: self.calls,
+                    id: Some(id),
+                    kind: Some("function"),
+                    function: FunctionDelta {
+                        name: Some(name),
+                        arguments,
+                    },
                 }]);
                 self.calls += 1;
             }
+            Piece::Arguments(arguments) => {
+                delta.tool_calls = Some([ToolCallDelta {
+                    index: self.calls.saturating_sub(1),
+                    id: None,
+                    kind: None,
+                    function: FunctionDelta {
+                        name: None,
+                        arguments,
+                    },
+                }]);
+            }
         }
-        self.write(&[choice], None, out);
+        self.write(delta, logprobs, out);
     }
 
-    fn end(&mut self, finish: Finish, usage: Usage, out: &mut Vec<u8>) {
+    fn finish(&mut self, finish: Finish, out: &mut Vec<u8>) {
+        self.open(Some(""), out);
         let choice = ChunkChoice {
+            index: self.index,
             finish_reason: Some(finish.name()),
             ..ChunkChoice::default()
         };
-        self.write(&[choice], None, out);
-        if self.include_usage {
-            self.write(&[], Some(usage.into()), out);
-        }
-        out.extend_from_slice(DONE);
+        self.envelope.chunk(choice, out);
+        self.index += 1;
+        self.has_role = false;
+        self.calls = 0;
+    }
+
+    fn end(&mut self, usage: Usage, out: &mut Vec<u8>) {
+        self.envelope.end(usage, out);
     }
 }
 
-#[derive(Serialize)]
-struct Choice<'a> {
-    index: u32,
-    message: Message<'a>,
-    logprobs: Option<Logprobs<'a>>,
+#[derive(Default, Serialize)]
+struct Choice {
+    index: usize,
+    message: Message,
+    logprobs: Option<Logprobs<Vec<TokenLogprobs>>>,
     finish_reason: &'static str,
 }
 
-#[derive(Serialize)]
-struct Message<'a> {
+#[derive(Default, Serialize)]
+struct Message {
     role: &'static str,
-    content: Option<&'a str>,
+    content: Option<String>,
     refusal: Option<()>,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    reasoning_content: &'a str,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    tool_calls: &'a [ToolCall<String>],
+    #[serde(skip_serializing_if = "String::is_empty")]
+    reasoning_content: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tool_calls: Vec<ToolCall>,
+}
+
+#[derive(Serialize)]
+struct ToolCall {
+    id: String,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    function: Function,
+}
+
+#[derive(Serialize)]
+struct Function {
+    name: String,
+    arguments: String,
 }
 
 struct Document {
-    id: String,
-    created: u64,
-    model: String,
-    text: String,
-    reasoning: String,
-    calls: Vec<ToolCall<String>>,
-    logprobs: Vec<TokenLogprobs>,
+    envelope: Envelope,
+    choices: Vec<Choice>,
+    /// The choice that is being written.
+    open: Choice,
 }
 
 impl Shape for Document {
     fn begin(&mut self, model: &str, _out: &mut Vec<u8>) {
-        model.clone_into(&mut self.model);
+        self.envelope.name(model);
     }
 
     fn piece(&mut self, piece: Piece<'_>, _out: &mut Vec<u8>) {
+        let message = &mut self.open.message;
         match piece {
             Piece::Text(text, logprobs) => {
-                self.text.push_str(text);
-                self.logprobs
-                    .extend_from_slice(logprobs.unwrap_or_default());
+                message.content.get_or_insert_default().push_str(text);
+                if let Some(logprobs) = logprobs.filter(|all| !all.is_empty()) {
+                    let all = self.open.logprobs.get_or_insert(Logprobs {
+                        content: Vec::new(),
+                        refusal: None,
+                    });
+                    all.content.extend_from_slice(logprobs);
+                }
             }
-            Piece::Reasoning(text) => self.reasoning.push_str(text),
+            Piece::Reasoning(text) => message.reasoning_content.push_str(text),
             Piece::ToolCall {
                 id,
                 name,
                 arguments,
-            } => self.calls.push(ToolCall {
-                index: None,
+            } => message.tool_calls.push(ToolCall {
                 id: id.to_owned(),
                 kind: "function",
                 function: Function {
@@ -248,36 +261,27 @@ impl Shape for Document {
                     arguments: arguments.to_owned(),
                 },
             }),
+            Piece::Arguments(more) => {
+                if let Some(call) = message.tool_calls.last_mut() {
+                    call.function.arguments.push_str(more);
+                }
+            }
         }
     }
 
-    fn end(&mut self, finish: Finish, usage: Usage, out: &mut Vec<u8>) {
-        let only_calls = self.text.is_empty() && !self.calls.is_empty();
-        let choice = Choice {
-            index: 0,
-            message: Message {
-                role: "assistant",
-                content: (!only_calls).then_some(self.text.as_str()),
-                refusal: None,
-                reasoning_content: &self.reasoning,
-                tool_calls: &self.calls,
-            },
-            logprobs: (!self.logprobs.is_empty()).then_some(Logprobs {
-                content: &self.logprobs,
-                refusal: None,
-            }),
-            finish_reason: finish.name(),
-        };
-        write_json(
-            out,
-            &Completion {
-                id: &self.id,
-                object: "chat.completion",
-                created: self.created,
-                model: &self.model,
-                choices: &[choice],
-                usage: Some(usage.into()),
-            },
-        );
+    fn finish(&mut self, finish: Finish, _out: &mut Vec<u8>) {
+        let mut choice = std::mem::take(&mut self.open);
+        choice.index = self.choices.len();
+        choice.message.role = "assistant";
+        choice.finish_reason = finish.name();
+        // Only an answer that does nothing but call tools has no content.
+        if choice.message.tool_calls.is_empty() {
+            choice.message.content.get_or_insert_default();
+        }
+        self.choices.push(choice);
+    }
+
+    fn end(&mut self, usage: Usage, out: &mut Vec<u8>) {
+        self.envelope.document(&self.choices, usage, out);
     }
 }

@@ -5,8 +5,8 @@
 use serde::Serialize;
 
 use super::{
-    answer::{DONE, Finish, Identity, Piece, Shape, Usage, write_event, write_json},
-    chat::Tokens,
+    answer::{Finish, Identity, Piece, Shape, Usage},
+    choices::Envelope,
 };
 
 /// The shape of one text completion.
@@ -14,109 +14,75 @@ use super::{
 /// `include_usage` is the request's `stream_options.include_usage`; a whole reply always tells its usage.
 #[must_use]
 pub fn shape(identity: &Identity, stream: bool, include_usage: bool) -> Box<dyn Shape> {
-    let head = Head {
-        id: identity.whole("cmpl-"),
-        created: identity.created,
-        model: String::new(),
-    };
+    let envelope = Envelope::new(identity, "cmpl-", "text_completion", include_usage);
     if stream {
-        Box::new(Stream {
-            head,
-            include_usage,
-        })
+        Box::new(Stream { envelope, index: 0 })
     } else {
         Box::new(Document {
-            head,
+            envelope,
             text: String::new(),
+            choices: Vec::new(),
         })
     }
 }
 
-struct Head {
-    id: String,
-    created: u64,
-    model: String,
-}
-
 #[derive(Serialize)]
-struct Completion<'a> {
-    id: &'a str,
-    object: &'static str,
-    created: u64,
-    model: &'a str,
-    choices: &'a [Choice<'a>],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    usage: Option<Tokens>,
-}
-
-#[derive(Serialize)]
-struct Choice<'a> {
-    index: u32,
-    text: &'a str,
+struct Choice<S> {
+    index: usize,
+    text: S,
     logprobs: Option<()>,
     finish_reason: Option<&'static str>,
 }
 
-impl<'a> Choice<'a> {
-    const fn new(text: &'a str, finish: Option<Finish>) -> Self {
+impl<S> Choice<S> {
+    fn new(index: usize, text: S, finish: Option<Finish>) -> Self {
         Self {
-            index: 0,
+            index,
             text,
             logprobs: None,
-            finish_reason: match finish {
-                Some(finish) => Some(finish.name()),
-                None => None,
-            },
-        }
-    }
-}
-
-impl Head {
-    fn with<'a>(&'a self, choices: &'a [Choice<'a>], usage: Option<Usage>) -> Completion<'a> {
-        Completion {
-            id: &self.id,
-            object: "text_completion",
-            created: self.created,
-            model: &self.model,
-            choices,
-            usage: usage.map(Into::into),
+            finish_reason: finish.map(Finish::name),
         }
     }
 }
 
 struct Stream {
-    head: Head,
-    include_usage: bool,
+    envelope: Envelope,
+    index: usize,
 }
 
 impl Shape for Stream {
     fn begin(&mut self, model: &str, _out: &mut Vec<u8>) {
-        model.clone_into(&mut self.head.model);
+        self.envelope.name(model);
     }
 
     fn piece(&mut self, piece: Piece<'_>, out: &mut Vec<u8>) {
         if let Piece::Text(text, _) = piece {
-            write_event(out, &self.head.with(&[Choice::new(text, None)], None));
+            self.envelope
+                .chunk(Choice::new(self.index, text, None), out);
         }
     }
 
-    fn end(&mut self, finish: Finish, usage: Usage, out: &mut Vec<u8>) {
-        write_event(out, &self.head.with(&[Choice::new("", Some(finish))], None));
-        if self.include_usage {
-            write_event(out, &self.head.with(&[], Some(usage)));
-        }
-        out.extend_from_slice(DONE);
+    fn finish(&mut self, finish: Finish, out: &mut Vec<u8>) {
+        self.envelope
+            .chunk(Choice::new(self.index, "", Some(finish)), out);
+        self.index += 1;
+    }
+
+    fn end(&mut self, usage: Usage, out: &mut Vec<u8>) {
+        self.envelope.end(usage, out);
     }
 }
 
 struct Document {
-    head: Head,
+    envelope: Envelope,
+    /// Of the choice that is being written.
     text: String,
+    choices: Vec<Choice<String>>,
 }
 
 impl Shape for Document {
     fn begin(&mut self, model: &str, _out: &mut Vec<u8>) {
-        model.clone_into(&mut self.head.model);
+        self.envelope.name(model);
     }
 
     fn piece(&mut self, piece: Piece<'_>, _out: &mut Vec<u8>) {
@@ -125,8 +91,13 @@ impl Shape for Document {
         }
     }
 
-    fn end(&mut self, finish: Finish, usage: Usage, out: &mut Vec<u8>) {
-        let choice = Choice::new(&self.text, Some(finish));
-        write_json(out, &self.head.with(&[choice], Some(usage)));
+    fn finish(&mut self, finish: Finish, _out: &mut Vec<u8>) {
+        let text = std::mem::take(&mut self.text);
+        let choice = Choice::new(self.choices.len(), text, Some(finish));
+        self.choices.push(choice);
+    }
+
+    fn end(&mut self, usage: Usage, out: &mut Vec<u8>) {
+        self.envelope.document(&self.choices, usage, out);
     }
 }

@@ -47,6 +47,9 @@ use super::{
 /// Largest reply that is not a stream, in bytes.
 const LARGEST: usize = 128 << 20;
 
+/// The `system_fingerprint` of chats and completions, as Ollama's own OpenAI layer has it.
+const FINGERPRINT: &str = "fp_ollama";
+
 /// Keys of a provider of kind `ollama`, beside those of every provider.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -58,6 +61,7 @@ pub struct Config {
     /// without a word.
     pub num_ctx: Option<NonZeroU32>,
     /// Further `options` of Ollama (`num_gpu`, `mirostat`, `top_k` …), used where a request does not set them itself.
+    /// Default: none.
     pub options: Map<String, Value>,
 }
 
@@ -202,7 +206,7 @@ impl Ollama {
 
     fn chat(&self, call: &Call<'_>) -> Result<Question, Refusal> {
         let body = request_object(call.body)?;
-        let identity = Identity::of(call);
+        let identity = Identity::of(call, FINGERPRINT);
         let shape = chat::shape(&identity, call.stream, encode::wants_usage(&body));
         let body = encode::chat(&self.defaults, call, body)?;
         let reply = Generation::new(shape, identity, call.model, call.stream, String::new());
@@ -211,7 +215,7 @@ impl Ollama {
 
     fn response(&self, call: &Call<'_>) -> Result<Question, Refusal> {
         let body = request_object(call.body)?;
-        let identity = Identity::of(call);
+        let identity = Identity::of(call, FINGERPRINT);
         let shape = responses::shape(identity.clone(), call.stream, &body);
         let body = encode::chat(&self.defaults, call, responses::to_chat(body)?)?;
         let reply = Generation::new(shape, identity, call.model, call.stream, String::new());
@@ -220,7 +224,7 @@ impl Ollama {
 
     fn completion(&self, call: &Call<'_>) -> Result<Question, Refusal> {
         let body = request_object(call.body)?;
-        let identity = Identity::of(call);
+        let identity = Identity::of(call, FINGERPRINT);
         let shape = completion::shape(&identity, call.stream, encode::wants_usage(&body));
         let echo = body.get("echo").is_some_and(|echo| *echo == true);
         let (body, prompt) = encode::completion(&self.defaults, call, body)?;

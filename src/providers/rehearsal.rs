@@ -10,7 +10,6 @@ mod config;
 mod embeddings;
 mod format;
 mod instance;
-mod milliseconds;
 mod models;
 mod request;
 mod responses;
@@ -27,9 +26,11 @@ use millgate_plugin::{
 };
 
 pub use config::{Faults, RehearsalConfig};
-pub use milliseconds::Milliseconds;
 
 use script::{Event, Script};
+
+/// The `system_fingerprint` of its answers.
+const FINGERPRINT: &str = "fp_rehearsal";
 
 /// A provider that answers by itself, in words that say that no model did.
 #[derive(Debug)]

@@ -25,6 +25,7 @@ pub fn shape(identity: Identity, stream: bool, request: &Map<String, Value>) -> 
         sequence: 0,
         items: Vec::new(),
         open: None,
+        status: "in_progress",
     })
 }
 
@@ -38,13 +39,26 @@ struct Response {
     /// Items of the output that are complete.
     items: Vec<Value>,
     open: Option<Open>,
+    status: &'static str,
 }
 
-/// The item that is being written; a tool call comes whole and is never open.
-struct Open {
+/// The item that is being written.
+enum Open {
+    Prose(OpenProse),
+    Call(OpenCall),
+}
+
+struct OpenProse {
     kind: Prose,
     id: String,
     text: String,
+}
+
+struct OpenCall {
+    id: String,
+    call_id: String,
+    name: String,
+    arguments: String,
 }
 
 /// The two kinds of items that grow by text.
@@ -125,7 +139,7 @@ impl Shape for Response {
     fn begin(&mut self, model: &str, out: &mut Vec<u8>) {
         model.clone_into(&mut self.model);
         for kind in ["response.created", "response.in_progress"] {
-            let response = self.object("in_progress", None);
+            let response = self.object(None);
             self.event(kind, json!({ "response": response }), out);
         }
     }
@@ -139,18 +153,22 @@ impl Shape for Response {
                 name,
                 arguments,
             } => self.tool_call(id, name, arguments, out),
+            Piece::Arguments(more) => self.arguments(more, out),
         }
     }
 
-    fn end(&mut self, finish: Finish, usage: Usage, out: &mut Vec<u8>) {
-        let status = match finish {
+    fn finish(&mut self, finish: Finish, out: &mut Vec<u8>) {
+        self.status = match finish {
             Finish::Length => "incomplete",
             Finish::Stop | Finish::ToolCalls => "completed",
         };
-        self.close(status, out);
-        let response = self.object(status, Some(usage));
+        self.close(self.status, out);
+    }
+
+    fn end(&mut self, usage: Usage, out: &mut Vec<u8>) {
+        let response = self.object(Some(usage));
         if self.stream {
-            let kind = format!("response.{status}");
+            let kind = format!("response.{}", self.status);
             self.event(&kind, json!({ "response": response }), out);
         } else {
             write_json(out, &response);
@@ -179,17 +197,20 @@ impl Response {
 
     /// Adds text to the open item, and opens one where none of its kind is.
     fn prose(&mut self, kind: Prose, text: &str, out: &mut Vec<u8>) {
-        let mut open = match self.open.take_if(|open| open.kind == kind) {
-            Some(open) => open,
-            None => self.open(kind, out),
+        let mut open = match self.open.take() {
+            Some(Open::Prose(open)) if open.kind == kind => open,
+            other => {
+                self.open = other;
+                self.open_prose(kind, out)
+            }
         };
         open.text.push_str(text);
         let fields = open.fields(self.items.len(), Some(text), None);
         self.event(kind.delta_event(), fields, out);
-        self.open = Some(open);
+        self.open = Some(Open::Prose(open));
     }
 
-    fn open(&mut self, kind: Prose, out: &mut Vec<u8>) -> Open {
+    fn open_prose(&mut self, kind: Prose, out: &mut Vec<u8>) -> OpenProse {
         self.close("completed", out);
         let index = self.items.len();
         let id = self.identity.part(kind.id_prefix(), index);
@@ -204,16 +225,23 @@ impl Response {
             json!({"item_id": id, "output_index": index, "content_index": 0, "part": kind.part("")}),
             out,
         );
-        Open {
+        OpenProse {
             kind,
             id,
             text: String::new(),
         }
     }
 
-    /// Completes the open item, if there is one.
+    /// Completes the open item, if there is one. A call is complete whatever ends the response.
     fn close(&mut self, status: &str, out: &mut Vec<u8>) {
-        let Some(open) = self.open.take() else { return };
+        match self.open.take() {
+            None => {}
+            Some(Open::Prose(open)) => self.close_prose(&open, status, out),
+            Some(Open::Call(open)) => self.close_call(&open, out),
+        }
+    }
+
+    fn close_prose(&mut self, open: &OpenProse, status: &str, out: &mut Vec<u8>) {
         let index = self.items.len();
         let part = open.kind.part(&open.text);
         let item = open
@@ -232,29 +260,43 @@ impl Response {
     fn tool_call(&mut self, call_id: &str, name: &str, arguments: &str, out: &mut Vec<u8>) {
         self.close("completed", out);
         let index = self.items.len();
-        let id = self.identity.part("fc_", index);
-        let item = |status: &str, arguments: &str| {
-            json!({
-                "id": id, "type": "function_call", "status": status,
-                "call_id": call_id, "name": name, "arguments": arguments,
-            })
+        let open = OpenCall {
+            id: self.identity.part("fc_", index),
+            call_id: call_id.to_owned(),
+            name: name.to_owned(),
+            arguments: String::new(),
         };
         self.event(
             "response.output_item.added",
-            json!({"output_index": index, "item": item("in_progress", "")}),
+            json!({"output_index": index, "item": open.item("in_progress")}),
             out,
         );
-        self.event(
-            "response.function_call_arguments.delta",
-            json!({"item_id": id, "output_index": index, "delta": arguments}),
-            out,
-        );
+        self.open = Some(Open::Call(open));
+        if !arguments.is_empty() {
+            self.arguments(arguments, out);
+        }
+    }
+
+    /// Adds to the arguments of the open call.
+    fn arguments(&mut self, more: &str, out: &mut Vec<u8>) {
+        let Some(Open::Call(open)) = &mut self.open else {
+            return;
+        };
+        open.arguments.push_str(more);
+        let fields = json!({"item_id": open.id, "output_index": self.items.len(), "delta": more});
+        self.event("response.function_call_arguments.delta", fields, out);
+    }
+
+    fn close_call(&mut self, open: &OpenCall, out: &mut Vec<u8>) {
         self.event(
             "response.function_call_arguments.done",
-            json!({"item_id": id, "output_index": index, "name": name, "arguments": arguments}),
+            json!({
+                "item_id": open.id, "output_index": self.items.len(),
+                "name": open.name, "arguments": open.arguments,
+            }),
             out,
         );
-        self.finish_item(item("completed", arguments), out);
+        self.finish_item(open.item("completed"), out);
     }
 
     fn finish_item(&mut self, item: Value, out: &mut Vec<u8>) {
@@ -267,18 +309,18 @@ impl Response {
     }
 
     /// The response as it stands.
-    fn object(&self, status: &str, usage: Option<Usage>) -> Value {
+    fn object(&self, usage: Option<Usage>) -> Value {
         let mut response = Map::new();
         let mut put = |name: &str, value: Value| response.insert(name.to_owned(), value);
         put("id", self.identity.whole("resp_").into());
         put("object", "response".into());
         put("created_at", self.identity.created.into());
-        put("status", status.into());
+        put("status", self.status.into());
         put("background", false.into());
         put("error", Value::Null);
         put(
             "incomplete_details",
-            match status {
+            match self.status {
                 "incomplete" => json!({"reason": "max_output_tokens"}),
                 _ => Value::Null,
             },
@@ -293,7 +335,16 @@ impl Response {
     }
 }
 
-impl Open {
+impl OpenCall {
+    fn item(&self, status: &str) -> Value {
+        json!({
+            "id": self.id, "type": "function_call", "status": status,
+            "call_id": self.call_id, "name": self.name, "arguments": self.arguments,
+        })
+    }
+}
+
+impl OpenProse {
     fn fields<'a>(
         &'a self,
         output_index: usize,

@@ -21,11 +21,14 @@ use tokio::{
 };
 
 use super::{
-    scanner::{self, ReplyError, StreamScanner, Usage},
+    scanner::{Document, ReplyError, StreamScanner, Usage},
     transport::chain,
 };
 use crate::{
-    http::{json, sse::Splitter},
+    http::{
+        json,
+        sse::{self, Splitter},
+    },
     providers::erased::ErasedProvider,
 };
 
@@ -56,6 +59,8 @@ pub enum Shape {
         splitter: Splitter,
         /// Watches.
         scanner: StreamScanner,
+        /// Whether a `[DONE]` comes last; a stream of the Responses API just ends.
+        has_done: bool,
     },
     /// A JSON document, collected until it is complete or larger than [`MAX_DOCUMENT`].
     Document(Vec<Bytes>),
@@ -70,6 +75,7 @@ impl Shape {
         Self::Events {
             splitter: Splitter::new(MAX_EVENT),
             scanner: StreamScanner::new(endpoint),
+            has_done: endpoint != Endpoint::Responses,
         }
     }
 }
@@ -127,7 +133,7 @@ enum Progress {
     Content,
     /// All that belongs to the answer; a usage chunk and `[DONE]` may follow.
     Complete,
-    /// `[DONE]`, or the end of the document.
+    /// `[DONE]` or what else comes last, or the end of the document.
     Done,
 }
 
@@ -205,7 +211,9 @@ impl Answer {
     pub fn exact_size(&self) -> Option<u64> {
         match (&self.source, &self.shape) {
             (Source::Upstream(body), Shape::Raw) if self.decoder.is_none() => {
-                body.size_hint().exact()
+                let ready = self.ready.iter().flatten();
+                let ready: usize = ready.map(|piece| piece.bytes.len()).sum();
+                body.size_hint().exact().map(|rest| rest + ready as u64)
             }
             _ => None,
         }
@@ -252,11 +260,19 @@ impl Answer {
             };
             if let Err(fault) = step {
                 self.source = Source::Ended;
-                // Whatever befalls a connection after the last byte that matters is nobody's loss.
-                if self.progress != Progress::Done {
+                if !self.is_nobodys_loss(&fault) {
                     self.ready.push_back(Err(fault));
                 }
             }
+        }
+    }
+
+    /// What befalls a connection after the last byte that matters. An error event would tell the client that its
+    /// complete answer is none.
+    fn is_nobodys_loss(&self, fault: &Fault) -> bool {
+        match fault {
+            Fault::Broken(_) | Fault::Incomplete(_) | Fault::Idle => self.is_complete(),
+            _ => self.progress == Progress::Done,
         }
     }
 
@@ -313,8 +329,8 @@ impl Answer {
                 self.finish_document(document)?;
             }
             Shape::Events { splitter, .. } => {
-                // Some upstreams leave out the last blank line.
-                if let Some(tail) = splitter.finish() {
+                // Some upstreams leave out the last blank line; of a half event nobody could make anything.
+                if let Some(tail) = splitter.finish().filter(|tail| is_whole(tail)) {
                     let mut event = tail.to_vec();
                     event.extend_from_slice(b"\n\n");
                     self.cut(Bytes::from(event))?;
@@ -360,7 +376,12 @@ impl Answer {
     }
 
     fn cut_events(&mut self, bytes: Bytes) -> Result<(), Fault> {
-        let Shape::Events { splitter, scanner } = &mut self.shape else {
+        let Shape::Events {
+            splitter,
+            scanner,
+            has_done,
+        } = &mut self.shape
+        else {
             return Ok(());
         };
         splitter.push(bytes);
@@ -380,7 +401,7 @@ impl Answer {
             }
             self.usage = mark.usage.or(self.usage);
             let reached = match () {
-                () if mark.done => Progress::Done,
+                () if mark.done || (mark.end && !*has_done) => Progress::Done,
                 () if mark.end => Progress::Complete,
                 () if mark.content => Progress::Content,
                 () => Progress::Silent,
@@ -402,12 +423,12 @@ impl Answer {
 
     /// A complete document: it must be JSON, and not an error in disguise.
     fn finish_document(&mut self, document: Bytes) -> Result<(), Fault> {
-        json::scan(&document)
+        let seen = Document::look(&document)
             .map_err(|error| Fault::Bad(format!("the reply is not a JSON object ({error})")))?;
-        if let Some(error) = scanner::reply_error(&document) {
-            return Err(Fault::Reported(Box::new(error)));
+        if let Some(error) = seen.error {
+            return Err(Fault::Reported(error));
         }
-        self.usage = scanner::reply_usage(&document);
+        self.usage = seen.usage;
         self.progress = Progress::Done;
         self.ready.push_back(Ok(Piece {
             bytes: document,
@@ -437,6 +458,13 @@ impl Answer {
                 .reset(timer.end.map_or(silent_until, |end| end.min(silent_until)));
         }
     }
+}
+
+/// Whether the end of a stream, which no blank line ends, is an event nevertheless.
+fn is_whole(tail: &[u8]) -> bool {
+    let data = sse::data(tail);
+    let data = data.trim_ascii();
+    data == b"[DONE]" || json::scan(data).is_ok()
 }
 
 fn join(mut parts: Vec<Bytes>) -> Bytes {

@@ -1,15 +1,13 @@
 //! One attempt: one try of one target, from its stages to its commit.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode, header};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use millgate_plugin::{
-    Call, Endpoint, HeadFlow, Outcome, Refusal, Reply, UpstreamHead, UpstreamRequest,
-};
+use millgate_plugin::{Call, Endpoint, HeadFlow, Outcome, Reply, UpstreamHead, UpstreamRequest};
 
 use super::{
     answer::{Answer, Fault, Piece, Shape, Source},
@@ -17,7 +15,7 @@ use super::{
     balance::InFlightGuard,
     effective,
     failure::Failure,
-    retry::FailureClass,
+    retry::{FailureClass, FallbackOn},
     route::{Commit, Route},
     target::Target,
     transport::SendError,
@@ -38,6 +36,9 @@ const MAX_HELD: usize = 64 << 10;
 
 /// How much of an upstream's error body is read.
 const MAX_ERROR_BODY: usize = 256 << 10;
+
+/// How long an upstream's error body may take.
+const ERROR_BODY_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What an attempt is made of: cheap to clone, the same for all attempts of an exchange.
 #[derive(Clone)]
@@ -138,7 +139,7 @@ impl Attempt {
         } else {
             let request = codec
                 .encode(&mut *state, &self.call(&body))
-                .map_err(Failure::refused)?;
+                .map_err(Failure::codec)?;
             let response = self.send(request, body).await?;
             self.judge(response, state).await?
         };
@@ -213,12 +214,6 @@ impl Attempt {
             "" => request.method.clone(),
             method => Method::from_bytes(method.as_bytes()).unwrap_or_default(),
         };
-        let headers = headers::for_upstream(
-            &request,
-            &provider,
-            &encoded.headers,
-            std::mem::take(&mut self.edits),
-        );
         let body = encoded.body.map_or(body, Bytes::from);
         let mut stale = false;
         loop {
@@ -229,12 +224,13 @@ impl Attempt {
                 },
                 None => UpstreamBody::Full((!body.is_empty()).then(|| body.clone())),
             };
+            let headers = headers::for_upstream(&request, &provider, &encoded.headers, &self.edits);
             let sent = transport
                 .send(
                     method.clone(),
                     &encoded.path,
                     encoded.query.as_deref(),
-                    headers.clone(),
+                    headers,
                     upstream_body,
                 )
                 .await;
@@ -384,7 +380,9 @@ impl Attempt {
                     held += piece.bytes.len();
                     self.held.push_back(piece);
                 }
-                Some(Err(fault)) => return Err(faulted(&provider, fault)),
+                Some(Err(fault)) => {
+                    return Err(faulted(&provider, fault, &route.retry.fallback_on));
+                }
                 None => break,
             }
         }
@@ -409,7 +407,11 @@ impl Attempt {
             let piece = match next {
                 Some(Ok(piece)) => piece,
                 Some(Err(fault)) => {
-                    let failed = faulted(&self.target.provider.name, fault);
+                    let failed = faulted(
+                        &self.target.provider.name,
+                        fault,
+                        &self.context.route.retry.fallback_on,
+                    );
                     return Poll::Ready(Some(Err(Broken::from(failed))));
                 }
                 None => return Poll::Ready(None),
@@ -553,7 +555,7 @@ fn too_large() -> Failure {
     Failure::new(FailureClass::Client, error, "upload too large")
 }
 
-fn faulted(provider: &str, fault: Fault) -> Failure {
+fn faulted(provider: &str, fault: Fault, fallback_on: &FallbackOn) -> Failure {
     match fault {
         Fault::Broken(detail) => Failure {
             detail: detail.into(),
@@ -561,8 +563,8 @@ fn faulted(provider: &str, fault: Fault) -> Failure {
         },
         Fault::Incomplete(what) => Failure::bad_reply(provider, what),
         Fault::Bad(what) => Failure::bad_reply(provider, what),
-        Fault::Reported(error) => Failure::reported(provider, *error),
-        Fault::Codec(refusal) => Failure::refused(Refusal { ..refusal }),
+        Fault::Reported(error) => Failure::reported(provider, *error, fallback_on),
+        Fault::Codec(refusal) => Failure::codec(refusal),
         Fault::Idle => Failure::timeout(provider, "idle_timeout"),
         Fault::TooLong => Failure::timeout(provider, "stream_timeout"),
     }
@@ -587,11 +589,12 @@ async fn wrong_content_type(provider: &str, found: &str, wanted: &str, body: Inc
     }
 }
 
-/// As much of an error body as is worth reading.
+/// As much of an error body as is worth reading and comes soon: the status is worth more than the words.
 async fn read_error_body(body: Incoming) -> Bytes {
     let mut limited = http_body_util::Limited::new(body, MAX_ERROR_BODY);
     let mut collected = Vec::new();
-    while let Some(Ok(frame)) = limited.frame().await {
+    let until = tokio::time::Instant::now() + ERROR_BODY_PATIENCE;
+    while let Ok(Some(Ok(frame))) = tokio::time::timeout_at(until, limited.frame()).await {
         if let Some(data) = frame.data_ref() {
             collected.extend_from_slice(data);
         }

@@ -58,7 +58,7 @@ impl Dial {
         direct.enforce_http(false);
         direct.set_nodelay(true);
         direct.set_connect_timeout(Some(connect_timeout));
-        direct.set_keepalive(Some(Duration::from_secs(60)));
+        direct.set_keepalive(Some(Duration::from_mins(1)));
         let (proxy, proxy_authorization) =
             proxy.map_or((None, None), |proxy| (Some(proxy.uri), proxy.authorization));
         Self {

@@ -39,6 +39,7 @@ impl Failure {
     }
 
     /// No connection.
+    #[must_use]
     pub fn connect(provider: &str, detail: String) -> Self {
         let error = ApiError::new(
             StatusCode::BAD_GATEWAY,
@@ -51,6 +52,7 @@ impl Failure {
     }
 
     /// `attempt_timeout` or `deadline` ran out.
+    #[must_use]
     pub fn timeout(provider: &str, limit: &'static str) -> Self {
         let error = ApiError::new(
             StatusCode::GATEWAY_TIMEOUT,
@@ -71,7 +73,8 @@ impl Failure {
         Self::new(FailureClass::Stream, error, what)
     }
 
-    /// A stage below `route` refused, or a codec did.
+    /// A stage below `route` refused.
+    #[must_use]
     pub fn refused(refusal: Refusal) -> Self {
         let class = match refusal.kind {
             RefusalKind::InvalidRequest => FailureClass::Client,
@@ -80,6 +83,31 @@ impl Failure {
             RefusalKind::Timeout => FailureClass::Timeout,
             _ => FailureClass::Rejected,
         };
+        Self::said_no(class, refusal)
+    }
+
+    /// A codec refused: it speaks for its upstream, so this counts as the upstream's reply would. The client still
+    /// reads the refusal's own words and status.
+    #[must_use]
+    pub fn codec(refusal: Refusal) -> Self {
+        let is_model_missing = refusal.code.as_deref() == Some("model_not_found");
+        let class = match refusal.kind {
+            RefusalKind::NotFound if is_model_missing => FailureClass::ModelMissing,
+            RefusalKind::InvalidRequest | RefusalKind::NotFound | RefusalKind::Unprocessable => {
+                FailureClass::Client
+            }
+            RefusalKind::Unauthorized | RefusalKind::Forbidden => FailureClass::UpstreamAuth,
+            RefusalKind::Internal | RefusalKind::Unavailable | RefusalKind::RateLimited => {
+                FailureClass::Status(refusal.kind.status())
+            }
+            RefusalKind::Timeout => FailureClass::Timeout,
+            RefusalKind::Unsupported => FailureClass::Unsupported,
+            _ => FailureClass::Stream,
+        };
+        Self::said_no(class, refusal)
+    }
+
+    fn said_no(class: FailureClass, refusal: Refusal) -> Self {
         let detail = refusal.message.clone();
         Self {
             retry_after: refusal.retry_after,
@@ -123,16 +151,30 @@ impl Failure {
         }
     }
 
-    /// An error that came under status 200, or in mid-stream.
-    pub fn reported(provider: &str, reported: ReplyError) -> Self {
-        let error = ApiError::new(
-            StatusCode::BAD_GATEWAY,
-            reported
-                .code
-                .map_or(Cow::Borrowed("upstream_error"), Cow::Owned),
-            format!("The provider `{provider}` reported: {}", reported.message),
-        );
-        Self::new(FailureClass::Stream, error, reported.message)
+    /// An error that came under status 200, or in mid-stream. Where it names a status, it is taken as that.
+    pub fn reported(provider: &str, reported: ReplyError, fallback_on: &FallbackOn) -> Self {
+        let status = reported
+            .status()
+            .and_then(|status| StatusCode::from_u16(status).ok());
+        let class = status.map_or(FailureClass::Stream, |status| {
+            fallback_on.class_of(status.as_u16())
+        });
+        let error = match (class, status) {
+            (FailureClass::UpstreamAuth, _) => upstream_auth(provider),
+            (_, Some(status)) if status.is_client_error() => {
+                ApiError::new(status, "upstream_refused", reported.message.clone())
+            }
+            (_, Some(status)) => server_error(provider, status),
+            // Its words may name hosts and keys: they are for the log.
+            (_, None) => ApiError::new(
+                StatusCode::BAD_GATEWAY,
+                reported
+                    .code
+                    .map_or(Cow::Borrowed("upstream_error"), Cow::Owned),
+                format!("The provider `{provider}` reported an error instead of an answer."),
+            ),
+        };
+        Self::new(class, error, reported.message)
     }
 
     /// How the attempt ended, for its stages and the log.
@@ -226,5 +268,49 @@ fn is_model_missing(error: &ApiError, body: &[u8]) -> bool {
     error.code == "model_not_found" || {
         let text = String::from_utf8_lossy(body).to_lowercase();
         text.contains("model") && (text.contains("not found") || text.contains("not exist"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_codec_speaks_for_its_upstream() {
+        for (kind, class, status) in [
+            (RefusalKind::InvalidRequest, FailureClass::Client, 400),
+            (RefusalKind::Unauthorized, FailureClass::UpstreamAuth, 401),
+            (RefusalKind::Forbidden, FailureClass::UpstreamAuth, 403),
+            (RefusalKind::NotFound, FailureClass::Client, 404),
+            (RefusalKind::Unprocessable, FailureClass::Client, 422),
+            (RefusalKind::RateLimited, FailureClass::Status(429), 429),
+            (RefusalKind::Internal, FailureClass::Status(500), 500),
+            (RefusalKind::BadUpstream, FailureClass::Stream, 502),
+            (RefusalKind::Unavailable, FailureClass::Status(503), 503),
+            (RefusalKind::Timeout, FailureClass::Timeout, 504),
+            (RefusalKind::Unsupported, FailureClass::Unsupported, 400),
+        ] {
+            let failure = Failure::codec(Refusal::new(kind, "no"));
+            assert_eq!(
+                (failure.class, failure.error.status.as_u16()),
+                (class, status)
+            );
+        }
+        let missing = Refusal::new(RefusalKind::NotFound, "no").code("model_not_found");
+        assert_eq!(Failure::codec(missing).class, FailureClass::ModelMissing);
+    }
+
+    #[test]
+    fn a_busy_codec_is_tried_again_and_a_refusing_stage_is_not() {
+        let after = Duration::from_secs(7);
+        let busy = || Refusal::new(RefusalKind::Unavailable, "busy").retry_after(after);
+        let codec = Failure::codec(busy());
+        assert!(codec.class.may_pass());
+        assert_eq!(codec.retry_after, Some(after));
+        assert_eq!(codec.outcome(), Outcome::UpstreamError);
+        let stage = Failure::refused(busy());
+        assert!(!stage.class.may_pass());
+        assert_eq!(stage.retry_after, Some(after));
+        assert_eq!(stage.outcome(), Outcome::Rejected);
     }
 }

@@ -1,6 +1,9 @@
 //! From a route to an answer: target after target, try after try, until one commits or the chain is exhausted.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use millgate_plugin::{Outcome, Reply};
 use smallvec::SmallVec;
@@ -10,6 +13,7 @@ use super::{
     balance::{self, TargetLoad},
     failure::Failure,
     retry::{self, Attempts, FailureClass, Room, Step},
+    route::Route,
     target::Target,
 };
 use crate::{api::error::ApiError, pipeline::request::Vars};
@@ -17,14 +21,12 @@ use crate::{api::error::ApiError, pipeline::request::Vars};
 /// What is remembered of an attempt, for the log.
 #[derive(Clone, Debug)]
 pub struct Tried {
-    /// Provider, and model where the target names one.
-    pub target: String,
-    /// How it ended; `ok` once it has committed.
-    pub outcome: &'static str,
-    /// What the failure was, in a few words.
-    pub failure: Option<String>,
+    /// Who was asked.
+    pub target: Arc<Target>,
+    /// In which way it failed; `None` once it has committed, and while it is under way.
+    pub failure: Option<FailureClass>,
     /// How long it took to get there.
-    pub millis: u64,
+    pub took: Duration,
 }
 
 /// How a flight ends without an answer.
@@ -35,8 +37,8 @@ pub enum NoAnswer {
     Reply(Reply),
 }
 
-/// Asks the route's targets until one commits. `tried` grows by every attempt, so that it is known even when the
-/// client leaves and this future is dropped.
+/// Asks the route's targets until one commits. `tried` grows as every attempt begins, so that it is known even when
+/// the client leaves and this future is dropped.
 pub async fn answer(
     context: &Context,
     vars: &Vars,
@@ -49,13 +51,10 @@ pub async fn answer(
     let mut last: Option<Failure> = None;
     let mut position = 0;
     let mut is_retry = false;
+    let mut something_answered = false;
 
     while let Some(target) = order.get(position).map(|&index| &route.targets[index]) {
-        if target.provider.is_last_resort()
-            && last
-                .as_ref()
-                .is_some_and(|failed| failed.class != FailureClass::Connect)
-        {
+        if target.provider.is_last_resort() && something_answered {
             // Something real is there, and failed: a rehearsed answer would hide that.
             break;
         }
@@ -63,6 +62,11 @@ pub async fn answer(
         if !is_retry {
             target.provider.budget.deposit();
         }
+        tried.push(Tried {
+            target: target.clone(),
+            failure: None,
+            took: Duration::ZERO,
+        });
         let mut attempt = Attempt::new(
             context.clone(),
             target.clone(),
@@ -73,16 +77,12 @@ pub async fn answer(
         let run = tokio::time::timeout_at(until.into(), attempt.run()).await;
         let failed = match run {
             Ok(Ok(())) => {
-                tried.push(Tried {
-                    target: target.label(),
-                    outcome: "ok",
-                    failure: None,
-                    millis: millis(begun),
-                });
+                settle(tried, begun, None);
                 return Ok(attempt);
             }
             Ok(Err(NotCommitted::Reply(reply))) => {
                 attempt.end(Outcome::Ok);
+                settle(tried, begun, None);
                 return Err(NoAnswer::Reply(reply));
             }
             Ok(Err(NotCommitted::Failed(failed))) => *failed,
@@ -97,6 +97,8 @@ pub async fn answer(
         };
         attempt.end(failed.outcome());
         drop(attempt);
+        something_answered |=
+            failed.class != FailureClass::Connect && !target.provider.is_last_resort();
         tracing::info!(
             request_id = context.request.id(),
             route = &*route.name,
@@ -106,12 +108,7 @@ pub async fn answer(
             detail = &*failed.detail,
             "attempt failed"
         );
-        tried.push(Tried {
-            target: target.label(),
-            outcome: failed.outcome().name(),
-            failure: Some(failed.class.to_string()),
-            millis: millis(begun),
-        });
+        settle(tried, begun, Some(failed.class));
 
         let now = Instant::now();
         let seen = retry::Failed {
@@ -143,7 +140,7 @@ pub async fn answer(
             Step::Stop => break,
         }
     }
-    Err(no_answer(last, &route.name))
+    Err(no_answer(last, route))
 }
 
 /// The order in which targets are asked: as the strategy says, with what is only a last resort at the end.
@@ -177,23 +174,29 @@ fn worse(earlier: Option<Failure>, failed: Failure) -> Failure {
     }
 }
 
-fn no_answer(last: Option<Failure>, route: &str) -> NoAnswer {
+fn no_answer(last: Option<Failure>, route: &Route) -> NoAnswer {
     let Some(mut failed) = last else {
         let error = ApiError::new(
             http::StatusCode::SERVICE_UNAVAILABLE,
             "no_target",
-            format!("The route `{route}` has no target that can answer now."),
+            format!(
+                "The route `{}` has no target that can answer now.",
+                route.name
+            ),
         );
         return NoAnswer::Error(error, Outcome::UpstreamError);
     };
-    failed.error.exhausted = !matches!(
-        failed.class,
-        FailureClass::Client | FailureClass::Unsupported
-    );
+    // Where the route does not try again, a client's own retries multiply nothing.
+    failed.error.exhausted =
+        failed.class != FailureClass::Unsupported && route.retry.fallback_on.covers(failed.class);
     let outcome = failed.outcome();
     NoAnswer::Error(failed.error, outcome)
 }
 
-fn millis(since: Instant) -> u64 {
-    since.elapsed().as_millis() as u64
+/// Notes how the attempt that was begun last has ended.
+fn settle(tried: &mut [Tried], begun: Instant, failure: Option<FailureClass>) {
+    if let Some(last) = tried.last_mut() {
+        last.failure = failure;
+        last.took = begun.elapsed();
+    }
 }

@@ -1,12 +1,9 @@
-//! Which rule a name means: glob patterns over model names and the like, and near misses of a name.
+//! Which rule a name means: glob patterns over model names and the like.
 
-mod nearest;
 #[cfg(test)]
 mod tests;
 
 use std::{cmp::Reverse, fmt};
-
-pub use nearest::nearest;
 
 /// A pattern over names: `*` is any run of characters, the empty one included, `?` is exactly one
 /// character, everything else stands for itself. Case counts, and there is no escape.

@@ -21,6 +21,26 @@ use crate::http::{
 };
 use keys::{KEYS, is_something};
 
+/// What a whole JSON reply of a success status says of itself, in one scan.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Document {
+    /// The tokens used.
+    pub usage: Option<Usage>,
+    /// An error in disguise.
+    pub error: Option<Box<ReplyError>>,
+}
+
+impl Document {
+    /// Looks at a whole reply; the error says why it is no JSON object.
+    pub fn look(body: &[u8]) -> Result<Self, json::JsonError> {
+        let members = json::scan(body)?;
+        Ok(Self {
+            usage: members.get(body, "usage").and_then(Usage::from_json),
+            error: error::of_document(&members, body).map(Box::new),
+        })
+    }
+}
+
 /// What one event of a stream means to the host. An event with nothing set (a comment, a ping, a role-only delta) is
 /// of no consequence.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -32,7 +32,9 @@ pub struct Base {
 }
 
 impl Base {
-    /// Reads a base URL. A path that names no version (`/v1`, `/v1beta` …) is completed with `base_path`.
+    /// Reads a base URL. A path that names no version (`/v1`, `/v1beta` …) is completed with `base_path`. Of a kind whose
+    /// API has no versions (an empty `base_path`) a `/v1` at the end is dropped: it is how the same server's
+    /// OpenAI layer is written, as of `http://localhost:11434/v1`.
     pub fn parse(url: &str, base_path: &str) -> Result<Self, &'static str> {
         let uri: Uri = url.parse().map_err(|_| "not a URL")?;
         let parts = uri.into_parts();
@@ -55,7 +57,10 @@ impl Base {
             return Err("a base URL has no query");
         }
         let mut prefix = path.trim_end_matches('/').to_owned();
-        if !prefix.split('/').any(is_version) {
+        if base_path.is_empty() {
+            let root = prefix.strip_suffix("/v1").unwrap_or(&prefix);
+            prefix.truncate(root.len());
+        } else if !prefix.split('/').any(is_version) {
             prefix.push_str(base_path);
         }
         Ok(Self {
@@ -256,15 +261,15 @@ fn tls_config(needed: bool, ca_file: Option<&Path>) -> Result<ClientConfig, Stri
     let mut extra = Vec::new();
     if let Some(path) = ca_file {
         for certificate in CertificateDer::pem_file_iter(path)
-            .map_err(|error| format!("cannot be read: {error}"))?
+            .map_err(|error| format!("the file cannot be read: {error}"))?
         {
             extra.push(
                 certificate
-                    .map_err(|error| format!("is not a PEM file of certificates: {error}"))?,
+                    .map_err(|error| format!("this is not a PEM file of certificates: {error}"))?,
             );
         }
         if extra.is_empty() {
-            return Err("holds no certificate".to_owned());
+            return Err("the file holds no certificate".to_owned());
         }
     }
     let verifier = rustls_platform_verifier::Verifier::new_with_extra_roots(extra, provider)
@@ -305,6 +310,26 @@ mod tests {
             "https://x/openai/v1beta/models"
         );
         assert_eq!(uri("https://x/llm", "/models"), "https://x/llm/v1/models");
+    }
+
+    #[test]
+    fn a_kind_without_versions_is_reached_at_the_root() {
+        for (base, asked) in [
+            ("http://localhost:11434", "http://localhost:11434/api/chat"),
+            (
+                "http://localhost:11434/v1",
+                "http://localhost:11434/api/chat",
+            ),
+            (
+                "http://localhost:11434/v1/",
+                "http://localhost:11434/api/chat",
+            ),
+            ("https://x/ollama/v1", "https://x/ollama/api/chat"),
+            ("https://x/v1/ollama", "https://x/v1/ollama/api/chat"),
+        ] {
+            let base = Base::parse(base, "").unwrap();
+            assert_eq!(base.uri("/api/chat", None).unwrap(), asked);
+        }
     }
 
     #[test]

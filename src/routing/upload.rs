@@ -115,7 +115,7 @@ impl Body for UpstreamBody {
             Self::Full(bytes) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
-            Self::Upload { upload, .. } => upload.size.clone(),
+            Self::Upload { upload, .. } => upload.size,
         }
     }
 }

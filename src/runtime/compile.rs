@@ -1,22 +1,19 @@
 //! From a config to a runtime. Everything that can go wrong goes wrong here, with its place in the file; what comes
 //! out cannot fail to be put in force.
 
+mod advice;
+pub mod listeners;
 mod pipeline;
 mod providers;
 mod routes;
+mod usage;
 
-use std::{
-    hash::{DefaultHasher, Hash, Hasher},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use super::Runtime;
 use crate::{
     api::{models::ModelLists, read::Limits},
-    config::{
-        Loaded,
-        tree::{Node, Value},
-    },
+    config::Loaded,
     http::guard::Guard,
 };
 
@@ -27,6 +24,9 @@ pub fn compile(loaded: &Loaded, previous: Option<&Runtime>) -> Option<Runtime> {
     let providers = providers::compile(loaded, previous);
     let routes = routes::compile(loaded, &providers);
     let pipeline = pipeline::compile(loaded, &providers);
+    listeners::check(loaded);
+    usage::check(loaded);
+    advice::check(loaded);
     if loaded.findings.has_errors() {
         return None;
     }
@@ -46,28 +46,4 @@ pub fn compile(loaded: &Loaded, previous: Option<&Runtime>) -> Option<Runtime> {
         expose: server.expose,
         models: ModelLists::default(),
     })
-}
-
-/// A digest of a resolved table, the same for the same keys and values wherever they stand.
-fn digest(node: &Node) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    hash(node, &mut hasher);
-    hasher.finish()
-}
-
-fn hash(node: &Node, hasher: &mut DefaultHasher) {
-    std::mem::discriminant(&node.value).hash(hasher);
-    match &node.value {
-        Value::Bool(value) => value.hash(hasher),
-        Value::Integer(value) => value.hash(hasher),
-        Value::Float(value) => value.to_bits().hash(hasher),
-        Value::Datetime(value) => value.hash(hasher),
-        Value::String(value) => value.text.hash(hasher),
-        Value::Unset(_) => {}
-        Value::Array(items) => items.iter().for_each(|item| hash(item, hasher)),
-        Value::Table(table) => table.iter().for_each(|(key, value)| {
-            key.name.hash(hasher);
-            hash(value, hasher);
-        }),
-    }
 }

@@ -78,7 +78,7 @@ impl Stage for AuthHeader {
         for (name, template) in &self.set {
             match template.render(exchange) {
                 Rendered::Value(value) => {
-                    exchange.set(Field::UpstreamHeader, name, Some(value.as_bytes()))?
+                    exchange.set(Field::UpstreamHeader, name, Some(value.as_bytes()))?;
                 }
                 Rendered::Unknown => exchange.set(Field::UpstreamHeader, name, None)?,
                 Rendered::Forbidden => {

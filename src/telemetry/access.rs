@@ -1,13 +1,13 @@
 //! The access log: one line for each exchange, and nothing in it that a client wrote in a body, a key or a query.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderValue};
 use millgate_plugin::Outcome;
 
 use crate::{
     pipeline::request::ClientRequest,
-    routing::{attempt::Attempt, flight::Tried, scanner::Usage},
+    routing::{attempt::Attempt, flight::Tried, retry::FailureClass, scanner::Usage},
 };
 
 /// What is found out about an exchange on its way.
@@ -58,20 +58,37 @@ impl Record {
         }
     }
 
-    /// The telling headers of a reply.
-    pub fn expose(&self, headers: &mut HeaderMap, attempts: usize, started: Instant) {
+    /// The telling headers of a reply. Times end with its head.
+    pub fn expose(&self, headers: &mut HeaderMap, tried: &[Tried], started: Instant) {
         if let Some(provider) = &self.provider {
             insert(headers, "x-millgate-provider", provider);
         }
         if let Some(model) = self.model.as_deref().filter(|model| !model.is_empty()) {
             insert(headers, "x-millgate-model", model);
         }
-        if attempts > 0 {
-            headers.insert("x-millgate-attempts", HeaderValue::from(attempts));
-        }
-        let total = started.elapsed().as_micros() as f64 / 1000.0;
-        insert(headers, "server-timing", &format!("total;dur={total:.1}"));
+        let total = millis(started.elapsed());
+        let timing = match made(tried) {
+            0 => format!("total;dur={total:.1}"),
+            attempts => {
+                headers.insert("x-millgate-attempts", HeaderValue::from(attempts));
+                let upstream = millis(tried.iter().map(|tried| tried.took).sum());
+                format!("upstream;dur={upstream:.1}, total;dur={total:.1}")
+            }
+        };
+        insert(headers, "server-timing", &timing);
     }
+}
+
+/// Attempts that were made; a target that cannot serve the call is only passed over.
+fn made(tried: &[Tried]) -> usize {
+    tried
+        .iter()
+        .filter(|tried| tried.failure != Some(FailureClass::Unsupported))
+        .count()
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_micros() as f64 / 1000.0
 }
 
 /// A header of any text: what is not visible ASCII is percent-encoded UTF-8.
@@ -84,9 +101,7 @@ fn insert(headers: &mut HeaderMap, name: &'static str, value: &str) {
 
 /// Writes the line.
 pub fn line(request: &ClientRequest, route: Option<&str>, tried: &[Tried], record: &Record) {
-    let since = |instant: Option<Instant>| {
-        instant.map(|instant| instant.duration_since(request.started).as_micros() as f64 / 1000.0)
-    };
+    let since = |instant: Instant| millis(instant.duration_since(request.started));
     tracing::info!(
         target: "millgate::access",
         request_id = request.id(),
@@ -100,13 +115,13 @@ pub fn line(request: &ClientRequest, route: Option<&str>, tried: &[Tried], recor
         provider = record.provider.as_deref(),
         model = record.model.as_deref(),
         stream = request.stream,
-        attempts = tried.len(),
+        attempts = made(tried),
         failed = (tried.iter().any(|tried| tried.failure.is_some())).then(|| failures(tried)),
         status = record.status,
         outcome = record.outcome.unwrap_or(Outcome::ClientClosed).name(),
         error = record.error.as_deref(),
-        ms = since(Some(Instant::now())),
-        first_ms = since(record.first_byte),
+        ms = since(Instant::now()),
+        first_ms = record.first_byte.map(since),
         input_tokens = record.usage.map(|usage| usage.input),
         output_tokens = record.usage.map(|usage| usage.output),
         estimated_tokens = record.estimated_output,
@@ -118,8 +133,12 @@ pub fn line(request: &ClientRequest, route: Option<&str>, tried: &[Tried], recor
 /// `internal:status 503:12ms, ollama:connect:0ms`
 fn failures(tried: &[Tried]) -> String {
     let failed = tried.iter().filter_map(|tried| {
-        let failure = tried.failure.as_ref()?;
-        Some(format!("{}:{failure}:{}ms", tried.target, tried.millis))
+        let failure = tried.failure?;
+        Some(format!(
+            "{}:{failure}:{}ms",
+            tried.target.label(),
+            tried.took.as_millis()
+        ))
     });
     failed.collect::<Vec<_>>().join(", ")
 }

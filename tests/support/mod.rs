@@ -3,10 +3,16 @@
     dead_code,
     missing_docs,
     unreachable_pub,
-    reason = "each test uses a part of it"
+    clippy::disallowed_methods,
+    clippy::format_push_string,
+    clippy::match_wild_err_arm,
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    reason = "a test's own module: each test uses a part of it"
 )]
 
 pub mod raw;
+pub mod wire;
 
 use std::{
     net::SocketAddr,
@@ -212,19 +218,14 @@ fn parse_greeting(line: &str) -> Option<(SocketAddr, SocketAddr)> {
 pub fn config(providers: &[(&str, &str, &str)], route: &str) -> String {
     let mut config = "pipeline = [\"route\"]\n".to_owned();
     for (name, kind, url) in providers {
-        config.push_str(&format!(
-            "[providers.{name}]\nkind = \"{kind}\"\nbase_url = \"{url}\"\n"
-        ));
+        config += &format!("[providers.{name}]\nkind = \"{kind}\"\nbase_url = \"{url}\"\n");
     }
     let targets: Vec<_> = providers
         .iter()
         .map(|(name, ..)| format!("\"{name}\""))
         .collect();
-    config.push_str(&format!(
-        "[routes.default]\ntargets = [{}]\nbackoff = \"1ms\"\n{route}\n",
-        targets.join(", ")
-    ));
-    config
+    let targets = targets.join(", ");
+    config + &format!("[routes.default]\ntargets = [{targets}]\nbackoff = \"1ms\"\n{route}\n")
 }
 
 /// A client that follows no redirects, retries nothing and shows all it gets.
@@ -335,13 +336,11 @@ impl Live {
         let mut body = Vec::new();
         let mut complete = true;
         while let Some(next) = self.next().await {
-            match next {
-                Ok(bytes) => body.extend_from_slice(&bytes),
-                Err(_) => {
-                    complete = false;
-                    break;
-                }
-            }
+            let Ok(bytes) = next else {
+                complete = false;
+                break;
+            };
+            body.extend_from_slice(&bytes);
         }
         Reply {
             status: self.status,

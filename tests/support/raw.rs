@@ -1,175 +1,134 @@
-//! A client at the level of bytes: it sends what no HTTP library would.
+//! Raw sockets: an upstream that a test writes byte by byte, and a client that reads when it likes.
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
 };
 
-use super::{PATIENCE, Reply};
+use super::{Gateway, PATIENCE};
 
-pub struct Raw {
-    stream: TcpStream,
-    /// Bytes read and not yet taken.
-    buffer: Vec<u8>,
+/// An upstream of one connection at a time, written by hand.
+pub struct RawUpstream {
+    listener: TcpListener,
+    pub address: SocketAddr,
 }
 
-impl Raw {
-    pub async fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).await.unwrap();
+impl RawUpstream {
+    pub async fn bind() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        Self { listener, address }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub async fn accept(&self) -> RawConnection {
+        let (stream, _) = self.listener.accept().await.unwrap();
         stream.set_nodelay(true).unwrap();
+        RawConnection { stream }
+    }
+}
+
+pub struct RawConnection {
+    pub stream: TcpStream,
+}
+
+impl RawConnection {
+    /// Reads one request with a `content-length`; false where the peer has closed.
+    pub async fn request(&mut self) -> bool {
+        let mut head = Vec::new();
+        let end = loop {
+            if let Some(end) = head.windows(4).position(|four| four == b"\r\n\r\n") {
+                break end + 4;
+            }
+            if self.stream.read_buf(&mut head).await.unwrap_or(0) == 0 {
+                return false;
+            }
+        };
+        let text = String::from_utf8_lossy(&head[..end]).to_ascii_lowercase();
+        let length: usize = text
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length:"))
+            .map_or(0, |length| length.trim().parse().unwrap());
+        let mut left = length - (head.len() - end);
+        let mut rest = vec![0; 64 << 10];
+        while left > 0 {
+            let most = left.min(rest.len());
+            match self.stream.read(&mut rest[..most]).await {
+                Ok(read @ 1..) => left -= read,
+                _ => return false,
+            }
+        }
+        true
+    }
+
+    pub async fn write(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).await.unwrap();
+        self.stream.flush().await.unwrap();
+    }
+
+    /// The head of an event stream.
+    pub async fn stream_head(&mut self) {
+        self.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
+            .await;
+    }
+
+    /// One chunk of a chunked body.
+    pub async fn chunk(&mut self, bytes: &[u8]) {
+        let mut chunk = format!("{:x}\r\n", bytes.len()).into_bytes();
+        chunk.extend_from_slice(bytes);
+        chunk.extend_from_slice(b"\r\n");
+        self.write(&chunk).await;
+    }
+
+    /// The end of a chunked body.
+    pub async fn end(&mut self) {
+        self.write(b"0\r\n\r\n").await;
+    }
+}
+
+/// A client on a bare socket: dropping it is leaving.
+pub struct RawClient {
+    pub stream: TcpStream,
+    /// All that has come so far, head and chunk sizes included.
+    pub seen: Vec<u8>,
+}
+
+impl RawClient {
+    /// Posts JSON to the gateway.
+    pub async fn post(gateway: &Gateway, path: &str, id: &str, body: &serde_json::Value) -> Self {
+        let mut stream = TcpStream::connect(gateway.address).await.unwrap();
+        let body = body.to_string();
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nhost: {}\r\nx-request-id: {id}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            gateway.address,
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
         Self {
             stream,
-            buffer: Vec::new(),
+            seen: Vec::new(),
         }
     }
 
-    /// Connects and sends.
-    pub async fn with(address: SocketAddr, bytes: impl AsRef<[u8]>) -> Self {
-        let mut raw = Self::connect(address).await;
-        raw.send(bytes).await;
-        raw
-    }
-
-    pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        self.stream.write_all(bytes.as_ref()).await.unwrap();
-    }
-
-    /// Sends for as long as the other side takes it; false where it has closed.
-    pub async fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
-        self.stream.write_all(bytes.as_ref()).await.is_ok()
-    }
-
-    /// Sends no more, but reads on.
-    pub async fn half_close(&mut self) {
-        self.stream.shutdown().await.unwrap();
-    }
-
-    /// Reads once; false at the end.
-    async fn read(&mut self) -> bool {
-        let read = self.stream.read_buf(&mut self.buffer);
-        let read = tokio::time::timeout(PATIENCE, read).await;
-        read.expect("nothing more came").unwrap() > 0
-    }
-
-    /// The next head, its status line and fields.
-    pub async fn head(&mut self) -> (StatusCode, HeaderMap) {
-        loop {
-            let mut fields = [httparse::EMPTY_HEADER; 64];
-            let mut head = httparse::Response::new(&mut fields);
-            if let httparse::Status::Complete(length) = head.parse(&self.buffer).unwrap() {
-                let mut headers = HeaderMap::new();
-                for field in head.headers.iter() {
-                    headers.append(
-                        HeaderName::from_bytes(field.name.as_bytes()).unwrap(),
-                        HeaderValue::from_bytes(field.value).unwrap(),
-                    );
-                }
-                let status = StatusCode::from_u16(head.code.unwrap()).unwrap();
-                self.buffer.drain(..length);
-                return (status, headers);
+    /// Reads until this text has come; the end of the connection before it is a failure.
+    pub async fn read_until(&mut self, wanted: &str) {
+        let reading = async {
+            while !String::from_utf8_lossy(&self.seen).contains(wanted) {
+                let read = self.stream.read_buf(&mut self.seen).await.unwrap();
+                assert!(
+                    read > 0,
+                    "no {wanted:?} in {}",
+                    String::from_utf8_lossy(&self.seen)
+                );
             }
-            assert!(
-                self.read().await,
-                "the connection ended before a head: {:?}",
-                String::from_utf8_lossy(&self.buffer)
-            );
-        }
-    }
-
-    /// The next reply. Its body must have a length or be chunked.
-    pub async fn reply(&mut self) -> Reply {
-        let (status, headers) = self.head().await;
-        let body = if headers.contains_key("transfer-encoding") {
-            let mut body = Vec::new();
-            loop {
-                let size = self.line().await;
-                let size = usize::from_str_radix(&size, 16).unwrap();
-                let chunk = self.take(size).await;
-                assert_eq!(self.line().await, "");
-                if size == 0 {
-                    break body;
-                }
-                body.extend_from_slice(&chunk);
-            }
-        } else {
-            let length = headers.get("content-length");
-            let length = length.map_or("0", |length| length.to_str().unwrap());
-            self.take(length.parse().unwrap()).await
         };
-        Reply {
-            status,
-            headers,
-            body: Bytes::from(body),
-            complete: true,
-        }
-    }
-
-    async fn line(&mut self) -> String {
-        loop {
-            let end = self.buffer.windows(2).position(|two| two == b"\r\n");
-            if let Some(end) = end {
-                let line = self.take(end + 2).await;
-                return String::from_utf8_lossy(&line[..end]).into_owned();
-            }
-            assert!(self.read().await, "the connection ended in a body");
-        }
-    }
-
-    async fn take(&mut self, length: usize) -> Vec<u8> {
-        while self.buffer.len() < length {
-            assert!(self.read().await, "the connection ended in a body");
-        }
-        self.buffer.drain(..length).collect()
-    }
-
-    /// Waits for the other side to close; whatever still comes, beyond what was taken. A reset counts as a close.
-    pub async fn closed(&mut self) -> String {
-        let all = async {
-            while self
-                .stream
-                .read_buf(&mut self.buffer)
-                .await
-                .is_ok_and(|read| read > 0)
-            {}
-        };
-        tokio::time::timeout(PATIENCE, all)
+        tokio::time::timeout(PATIENCE, reading)
             .await
-            .expect("the connection was not closed");
-        String::from_utf8_lossy(&self.buffer).into_owned()
+            .unwrap_or_else(|_| panic!("{wanted:?} did not come"));
     }
-
-    /// Whether the connection stays open and silent for this long.
-    pub async fn stays_open(&mut self, time: Duration) -> bool {
-        let read = self.stream.read_buf(&mut self.buffer);
-        tokio::time::timeout(time, read).await.is_err()
-    }
-}
-
-/// A POST of JSON with a length.
-pub fn post(path: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
-    let body = body.as_ref();
-    let mut request = format!(
-        "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
-        body.len()
-    )
-    .into_bytes();
-    request.extend_from_slice(body);
-    request
-}
-
-/// A GET.
-pub fn get(path: &str) -> String {
-    format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n")
-}
-
-/// A chat completion.
-pub fn chat() -> Vec<u8> {
-    post(
-        "/v1/chat/completions",
-        super::chat_body("hi", false).to_string(),
-    )
 }

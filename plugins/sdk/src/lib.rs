@@ -8,10 +8,19 @@
 //! millgate's built-in stages and providers implement these very traits, and the host cannot tell
 //! them from anybody else's.
 
+#![warn(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::unwrap_used
+)]
+
 mod exchange;
 mod provider;
 mod refusal;
 mod stage;
+pub mod units;
 
 pub use bytes::Bytes;
 pub use exchange::{Endpoint, Exchange, Field, SetError};

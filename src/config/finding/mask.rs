@@ -15,15 +15,25 @@ const TELLING: &[&str] = &[
 ];
 
 /// The parts of a line of TOML to draw as `*`: string values of keys that sound secret, unless they are given
-/// as placeholders, and user names and passwords in URLs.
+/// as placeholders, and user names and passwords in URLs. In their order; none overlaps another.
 pub(super) fn secrets(line: &str) -> Vec<Range<usize>> {
-    let mut parts = Vec::new();
+    let mut parts: Vec<Range<usize>> = url_logins(line);
+    let mut done = 0;
     for (equals, _) in line.match_indices('=') {
-        if sounds_secret(key_before(&line[..equals])) {
-            parts.extend(values_after(line, equals + 1));
+        if equals >= done && sounds_secret(key_before(&line[..equals])) {
+            let values = values_after(line, equals + 1);
+            done = values.last().map_or(done, |part| part.end);
+            parts.extend(values);
         }
     }
-    parts.extend(url_logins(line));
+    parts.sort_by_key(|part| (part.start, part.end));
+    parts.dedup_by(|next, part| {
+        let overlaps = next.start < part.end;
+        if overlaps {
+            part.end = part.end.max(next.end);
+        }
+        overlaps
+    });
     parts
 }
 
@@ -45,7 +55,7 @@ fn values_after(line: &str, start: usize) -> Vec<Range<usize>> {
     let rest = &line[start..];
     let begin = start + (rest.len() - rest.trim_start().len());
     match line[begin..].chars().next() {
-        Some('"' | '\'') => string_at(line, begin).into_iter().collect(),
+        Some('"' | '\'') => Vec::from_iter(string_at(line, begin)),
         Some('[') => {
             let end = line[begin..].find(']').map_or(line.len(), |at| begin + at);
             let mut parts = Vec::new();
@@ -63,12 +73,8 @@ fn values_after(line: &str, start: usize) -> Vec<Range<usize>> {
             let end = line[begin..]
                 .find(|c: char| c.is_whitespace() || matches!(c, ',' | '}'))
                 .map_or(line.len(), |at| begin + at);
-            let word = &line[begin..end];
-            if matches!(word, "true" | "false") {
-                Vec::new()
-            } else {
-                vec![begin..end]
-            }
+            let is_value = !matches!(&line[begin..end], "true" | "false");
+            Vec::from_iter(is_value.then_some(begin..end))
         }
         _ => Vec::new(),
     }

@@ -121,45 +121,44 @@ struct Drawing {
 impl Drawing {
     fn of(source: &Source, place: &Place) -> Self {
         let text = &source.text;
-        let at = place.span.start.min(text.len());
+        let at = text.floor_char_boundary(place.span.start);
         let start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
         let end = text[at..]
             .find('\n')
             .map_or(text.len(), |newline| at + newline);
         let line = text[start..end].trim_end_matches('\r');
         let (from, to) = (at - start, place.span.end.saturating_sub(start));
-        let masked = mask::secrets(line);
+        let mut masked = mask::secrets(line).into_iter().peekable();
         let mut cells = Vec::new();
+        // Columns before each cell, and of all of them.
+        let mut columns = vec![0];
         for (byte, character) in line.char_indices() {
-            let hidden = masked.iter().any(|part| part.contains(&byte));
-            let (shown, columns) = cell(if hidden { '*' } else { character });
-            cells.push((byte, shown, columns));
+            while masked.next_if(|part| part.end <= byte).is_some() {}
+            let is_hidden = masked.peek().is_some_and(|part| part.contains(&byte));
+            let (shown, width) = cell(if is_hidden { '*' } else { character });
+            columns.push(columns.last().copied().unwrap_or_default() + width);
+            cells.push((byte, shown));
         }
-        let columns =
-            |cells: &[(usize, char, usize)]| cells.iter().map(|(_, _, c)| c).sum::<usize>();
-        let first = cells.partition_point(|(byte, _, _)| *byte < from);
-        let last = cells.partition_point(|(byte, _, _)| *byte < to).max(first);
+        let first = cells.partition_point(|(byte, _)| *byte < from);
+        let last = cells.partition_point(|(byte, _)| *byte < to).max(first);
         let mut shown = 0..cells.len();
-        if columns(&cells) > WIDEST {
-            while columns(&cells[shown.start..first]) > BEFORE {
-                shown.start += 1;
-            }
-            while columns(&cells[shown.clone()]) > WIDEST {
-                shown.end -= 1;
-            }
+        if columns[shown.end] > WIDEST {
+            shown.start = columns.partition_point(|column| column + BEFORE < columns[first]);
+            shown.end =
+                columns.partition_point(|column| *column <= columns[shown.start] + WIDEST) - 1;
         }
         let (cut_before, cut_after) = (shown.start > 0, shown.end < cells.len());
         let mut text = String::from(if cut_before { "…" } else { "" });
-        for (_, character, columns) in &cells[shown.clone()] {
+        for (_, character) in &cells[shown.clone()] {
             match character {
-                '\t' => text.push_str(&" ".repeat(*columns)),
+                '\t' => text.push_str(&" ".repeat(TAB)),
                 other => text.push(*other),
             }
         }
         text.push_str(if cut_after { "…" } else { "" });
         Self {
-            before: usize::from(cut_before) + columns(&cells[shown.start..first]),
-            carets: columns(&cells[first..last.clamp(first, shown.end.max(first))]).max(1),
+            before: usize::from(cut_before) + columns[first] - columns[shown.start],
+            carets: (columns[last.min(shown.end)] - columns[first]).max(1),
             text,
         }
     }

@@ -15,7 +15,7 @@ const LARGEST: u64 = 16 << 20;
 /// The text of the configuration, or a finding that says what to do.
 pub(super) fn read(path: &Path, findings: &Findings) -> Option<Arc<Source>> {
     match bytes(path) {
-        Ok(bytes) => text(path, bytes, true, findings),
+        Ok(bytes) => text(path, &bytes, true, findings),
         Err(error) => {
             findings.add(unreadable(path, &error));
             None
@@ -26,7 +26,7 @@ pub(super) fn read(path: &Path, findings: &Findings) -> Option<Arc<Source>> {
 /// The text of a `.env`, which need not be there.
 pub(super) fn read_optional(path: &Path, findings: &Findings) -> Option<Arc<Source>> {
     match bytes(path) {
-        Ok(bytes) => text(path, bytes, false, findings),
+        Ok(bytes) => text(path, &bytes, false, findings),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         // A configuration given as `some-file/config.toml` is told of where that is read.
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => None,
@@ -66,7 +66,7 @@ fn unreadable(path: &Path, error: &io::Error) -> Finding {
 /// Bytes as text, without a byte order mark.
 pub(super) fn text(
     path: &Path,
-    bytes: Vec<u8>,
+    bytes: &[u8],
     shown: bool,
     findings: &Findings,
 ) -> Option<Arc<Source>> {
@@ -84,11 +84,11 @@ pub(super) fn text(
         findings.add(finding.help("save it as UTF-8".to_owned()));
         return None;
     }
-    let error = match std::str::from_utf8(&bytes) {
+    let error = match std::str::from_utf8(bytes) {
         Ok(text) => return Some(source(text, shown)),
         Err(error) => error,
     };
-    let text = String::from_utf8_lossy(&bytes);
+    let text = String::from_utf8_lossy(bytes);
     let source = source(&text, shown);
     let at = error.valid_up_to() - (text.len() - source.text.len()).min(error.valid_up_to());
     let finding = Finding::error("this byte is not UTF-8 text").at(Place {

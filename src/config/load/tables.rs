@@ -2,15 +2,17 @@
 
 use serde::de::DeserializeOwned;
 
-use crate::config::{
-    Config, Duration, Entries, KEYS,
-    finding::{Finding, Findings},
+use crate::{
+    config::{
+        Config, Duration, Entries, KEYS,
+        finding::{Finding, Findings},
+        provider,
+        read::{Section, Strictness, read_node},
+        route::Route,
+        stage,
+        tree::{Node, Table, Value},
+    },
     nearest::nearest,
-    provider,
-    read::{Section, Strictness, read_node},
-    route::Route,
-    stage,
-    tree::{Node, Value},
 };
 
 /// Reads all tables. Those of providers and stages are read leniently: which of them are in use, and so need the
@@ -115,7 +117,7 @@ impl<'a> Tables<'a> {
             node.as_table()
         });
         let mut tables = Vec::new();
-        for (key, node) in table.into_iter().flat_map(|table| table.iter()) {
+        for (key, node) in table.into_iter().flat_map(Table::iter) {
             if !is_name(&key.name) {
                 let message = format!("`{}` cannot be a name", key.name);
                 let finding = Finding::error(message).at(key.place.clone());

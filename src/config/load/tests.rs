@@ -3,6 +3,7 @@ use std::path::Path;
 use super::*;
 use crate::config::finding::Renderer;
 
+mod fuzz;
 mod overlay;
 mod shipped;
 mod told;

@@ -49,14 +49,14 @@ impl<'a> Resolver<'a> {
     /// The value of a variable and where it came from; `None` where it is unset or empty.
     #[must_use]
     pub fn variable(&self, name: &str) -> Option<(String, Origin)> {
-        let found = match (self.environment)(name) {
-            Some(value) => (value, Origin::Environment),
-            None => {
-                let (value, line) = self.dotenv.get(name)?;
-                (value.to_owned(), Origin::DotEnv { line })
-            }
+        let from_process = (self.environment)(name).map(|value| (value, Origin::Environment));
+        let from_dotenv = || {
+            let (value, line) = self.dotenv.get(name)?;
+            Some((value.to_owned(), Origin::DotEnv { line }))
         };
-        Some(found).filter(|(value, _)| !value.is_empty())
+        from_process
+            .or_else(from_dotenv)
+            .filter(|(value, _)| !value.is_empty())
     }
 
     /// Remembers that a variable was asked for.

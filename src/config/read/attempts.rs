@@ -1,6 +1,6 @@
 //! Reads, takes out what is wrong, and reads again.
 
-use std::{cell::RefCell, collections::HashSet};
+use std::{cell::RefCell, collections::HashSet, ops::ControlFlow};
 
 use serde::de::DeserializeOwned;
 
@@ -8,10 +8,12 @@ use super::{
     deserializer::{Context, NodeDeserializer},
     error::{Kind, ReadError},
 };
-use crate::config::{
-    finding::{Finding, Findings},
+use crate::{
+    config::{
+        finding::{Finding, Findings},
+        tree::{Node, Value},
+    },
     nearest::nearest,
-    tree::{Node, Value},
 };
 
 /// More faults in one table than this are not told at once.
@@ -60,9 +62,12 @@ pub(in crate::config) fn read_node<T: DeserializeOwned>(
         excused: HashSet::new(),
         is_faulty: false,
     };
-    let value = (0..MOST_ATTEMPTS).find_map(|_| attempts.next());
+    let value = match (0..MOST_ATTEMPTS).try_for_each(|_| attempts.next()) {
+        ControlFlow::Break(value) => value,
+        ControlFlow::Continue(()) => None,
+    };
     Reading {
-        value: value.flatten(),
+        value,
         is_faulty: attempts.is_faulty,
     }
 }
@@ -80,8 +85,8 @@ struct Attempts<'a> {
 }
 
 impl Attempts<'_> {
-    /// One more try; `None` asks for another, `Some(None)` gives up.
-    fn next<T: DeserializeOwned>(&mut self) -> Option<Option<T>> {
+    /// One more try. It breaks with the value, or with none where taking things out does not help.
+    fn next<T: DeserializeOwned>(&mut self) -> ControlFlow<Option<T>> {
         let context = Context {
             dropped: &self.dropped,
             unknown: RefCell::default(),
@@ -91,19 +96,23 @@ impl Attempts<'_> {
             self.unknown_key(path, fields);
         }
         let error = match result {
-            Ok(value) => return Some(Some(value)),
+            Ok(value) => return ControlFlow::Break(Some(value)),
             Err(error) => error,
         };
         let path = error.path.clone().unwrap_or_default();
         if let Kind::UnknownField { name, known } = &error.kind {
             self.unknown_key(join(&path, name), known);
-            return None;
+            return ControlFlow::Continue(());
         }
         if !self.follows(&path, &error.kind) {
             self.tell(&path, error);
         }
         let is_progress = !path.is_empty() && self.dropped.insert(path);
-        (!is_progress).then_some(None)
+        if is_progress {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(None)
+        }
     }
 
     /// Whether an error only comes from what was taken out before.
@@ -169,10 +178,11 @@ pub(super) fn join(path: &[String], key: &str) -> Path {
 }
 
 impl Node {
-    /// The message without any text that came from outside the file.
+    /// The message without any text that came from outside the file. Shorter texts than a secret could be would
+    /// only tear words apart.
     pub(super) fn without_foreign_text(&self, message: String) -> String {
         match &self.value {
-            Value::String(text) if text.is_foreign() && !text.text.is_empty() => {
+            Value::String(text) if text.is_foreign() && text.text.len() >= 4 => {
                 message.replace(&text.text, "…")
             }
             Value::Array(elements) => elements

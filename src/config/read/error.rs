@@ -5,10 +5,12 @@ use std::fmt;
 use serde::de::{Expected, Unexpected};
 
 use super::attempts::Path;
-use crate::config::{
-    finding::sounds_secret,
+use crate::{
+    config::{
+        finding::sounds_secret,
+        tree::{Node, Unset, Value},
+    },
     nearest::nearest,
-    tree::{Node, Unset, Value},
 };
 
 /// An error of reading a value, and where.

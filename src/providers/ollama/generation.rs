@@ -223,7 +223,8 @@ impl Generation {
             input: line.prompt_eval_count.unwrap_or(0),
             output: line.eval_count.unwrap_or(0),
         };
-        self.shape.end(finish, usage, out);
+        self.shape.finish(finish, out);
+        self.shape.end(usage, out);
     }
 }
 

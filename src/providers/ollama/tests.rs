@@ -355,11 +355,12 @@ fn no_message_tells_an_address() {
 fn ids_belong_to_the_exchange() {
     use crate::providers::answer::Identity;
     let of = |request_id: &str, created| {
-        Identity::of(&Call {
+        let call = Call {
             request_id,
             created,
             ..call(Endpoint::Chat, b"")
-        })
+        };
+        Identity::of(&call, "fp")
     };
     assert_eq!(of("r-1", 1), of("r-1", 1));
     assert_ne!(of("r-1", 1).part("call_", 0), of("r-2", 1).part("call_", 0));

@@ -1,17 +1,18 @@
 //! `POST /v1/chat/completions`.
 
 use millgate_plugin::{Call, Refusal};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
+    FINGERPRINT,
     format::Format,
     request::{Body, content_text, invalid, wrong},
     said::Said,
-    script::{Event, Script},
+    script::Script,
     speech::{Conversation, Heard},
-    tools::{self, ToolCall},
-    words,
+    tools, words,
 };
+use crate::providers::{answer::Identity, chat};
 
 /// Most choices of a reply, as OpenAI limits them.
 const MAX_CHOICES: u64 = 128;
@@ -22,20 +23,16 @@ pub(super) fn script(call: &Call<'_>) -> Result<Script, Refusal> {
     let n = body.whole("n", 1..=MAX_CHOICES)?.unwrap_or(1);
     let include_usage = body.include_usage()?;
     let said = said(&body, &conversation)?;
-
-    let completion_tokens = said.tokens() * n;
-    let usage = json!({
-        "prompt_tokens": conversation.tokens,
-        "completion_tokens": completion_tokens,
-        "total_tokens": conversation.tokens + completion_tokens,
-        "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
-        "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 0},
-    });
-    Ok(if call.stream {
-        Script::Stream(stream(call, &said, n, include_usage.then_some(usage)))
-    } else {
-        Script::document(&document(call, &said, n, &usage))
-    })
+    let identity = Identity::of(call, FINGERPRINT);
+    let shape = chat::shape(&identity, call.stream, include_usage);
+    let choices = vec![said.into(); n as usize];
+    Ok(Script::of(
+        call,
+        &identity,
+        shape,
+        &choices,
+        conversation.tokens,
+    ))
 }
 
 /// A tool's result is always answered with text, so that a client that demands a tool in every turn
@@ -100,108 +97,4 @@ fn tool_name<'a>(message: &'a Value, before: &'a [Value]) -> &'a str {
         .find(|call| call.get("id").and_then(Value::as_str) == Some(id))
         .and_then(|call| call.get("function")?.get("name")?.as_str())
         .unwrap_or(id)
-}
-
-fn document(call: &Call<'_>, said: &Said, n: u64, usage: &Value) -> Value {
-    let choice = |index| {
-        let mut message = json!({"role": "assistant", "content": null, "refusal": null});
-        match said {
-            Said::Text(clipped) => message["content"] = clipped.text.as_str().into(),
-            Said::Call(tool) => {
-                message["tool_calls"] = json!([tool_call(call, index, tool, &tool.arguments)]);
-            }
-        }
-        json!({
-            "index": index,
-            "message": message,
-            "logprobs": null,
-            "finish_reason": finish_reason(said),
-        })
-    };
-    let choices: Vec<Value> = (0..n).map(choice).collect();
-    let mut document = envelope(call, "chat.completion", &choices);
-    document["usage"] = usage.clone();
-    document
-}
-
-fn stream(call: &Call<'_>, said: &Said, n: u64, usage: Option<Value>) -> Vec<Event> {
-    let chunk = |index: u64, delta: Value, finish_reason: Option<&str>| {
-        let choice = json!({
-            "index": index,
-            "delta": delta,
-            "logprobs": null,
-            "finish_reason": finish_reason,
-        });
-        let mut chunk = envelope(call, "chat.completion.chunk", &[choice]);
-        // Where usage was asked for, every chunk but the last has it as null.
-        if usage.is_some() {
-            chunk["usage"] = Value::Null;
-        }
-        chunk
-    };
-    let mut events = Vec::new();
-    for index in 0..n {
-        let mut say = |delta, is_token| {
-            events.push(Event::data(&chunk(index, delta, None), is_token));
-        };
-        match said {
-            Said::Text(clipped) => {
-                say(
-                    json!({"role": "assistant", "content": "", "refusal": null}),
-                    false,
-                );
-                for token in words::tokens(&clipped.text) {
-                    say(json!({"content": token}), true);
-                }
-            }
-            Said::Call(tool) => {
-                say(
-                    json!({"role": "assistant", "content": null, "refusal": null}),
-                    false,
-                );
-                let mut first = tool_call(call, index, tool, "");
-                first["index"] = 0.into();
-                say(json!({"tool_calls": [first]}), false);
-                for piece in tools::pieces(&tool.arguments) {
-                    let part = json!({"index": 0, "function": {"arguments": piece}});
-                    say(json!({"tool_calls": [part]}), true);
-                }
-            }
-        }
-        let end = chunk(index, json!({}), Some(finish_reason(said)));
-        events.push(Event::data(&end, false));
-    }
-    if let Some(usage) = usage {
-        let mut last = envelope(call, "chat.completion.chunk", &[]);
-        last["usage"] = usage;
-        events.push(Event::data(&last, false));
-    }
-    events.push(Event::done());
-    events
-}
-
-fn finish_reason(said: &Said) -> &'static str {
-    match said {
-        Said::Text(clipped) => clipped.finish.reason(),
-        Said::Call(_) => "tool_calls",
-    }
-}
-
-fn tool_call(call: &Call<'_>, choice: u64, tool: &ToolCall, arguments: &str) -> Value {
-    json!({
-        "id": tools::id("call", call.request_id, choice),
-        "type": "function",
-        "function": {"name": tool.name, "arguments": arguments},
-    })
-}
-
-fn envelope(call: &Call<'_>, object: &str, choices: &[Value]) -> Value {
-    json!({
-        "id": format!("chatcmpl-{}", call.request_id),
-        "object": object,
-        "created": call.created,
-        "model": call.model,
-        "system_fingerprint": "fp_rehearsal",
-        "choices": choices,
-    })
 }

@@ -1,19 +1,19 @@
 //! What the config may say of a rehearsal provider.
 
-use std::time::Duration;
+use std::time;
 
-use millgate_plugin::{Refusal, RefusalKind, SetupError};
+use millgate_plugin::{Refusal, RefusalKind, SetupError, units::Duration};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Milliseconds, chance};
+use super::chance;
 
 /// The table of a `rehearsal` provider.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RehearsalConfig {
     /// Time before the first byte of an answer or a fault, for example `"250ms"`. Default: none.
-    pub latency: Milliseconds,
+    pub latency: Duration,
     /// Pace of streams in tokens (words) per second, 0.001 to 1000000. Default: as fast as the reader takes them.
     pub tokens_per_second: Option<f64>,
     /// Faults to rehearse. Default: none.
@@ -30,13 +30,13 @@ pub struct Faults {
     /// HTTP status of these failures: 400, 401, 403, 404, 422, 429, 500, 502, 503 or 504. Default: 503.
     pub status: u16,
     /// The `Retry-After` of these failures. Default: none.
-    pub retry_after: Option<Milliseconds>,
+    pub retry_after: Option<Duration>,
     /// Share of streams that end in the middle, without a word, 0 to 1. Default: 0.
     pub cut_rate: f64,
     /// Share of streams that fall silent in the middle for the time `stall`, 0 to 1. Default: 0.
     pub stall_rate: f64,
     /// How long a stream falls silent. Default: `"30s"`.
-    pub stall: Milliseconds,
+    pub stall: Duration,
 }
 
 impl Default for Faults {
@@ -47,7 +47,7 @@ impl Default for Faults {
             retry_after: None,
             cut_rate: 0.0,
             stall_rate: 0.0,
-            stall: Milliseconds(30_000),
+            stall: Duration::from_secs(30),
         }
     }
 }
@@ -94,7 +94,7 @@ impl Faults {
             "this failure is rehearsed: the provider's `faults.error_rate` asks for it",
         )
         .code("rehearsed_fault");
-        refusal.retry_after = self.retry_after.map(Duration::from);
+        refusal.retry_after = self.retry_after.map(Duration::get);
         Some(refusal)
     }
 
@@ -104,8 +104,8 @@ impl Faults {
     }
 
     /// How long this stream falls silent in the middle, if it does.
-    pub(super) fn stall(&self, provider: &str, request_id: &str) -> Option<Duration> {
-        hits(self.stall_rate, "stall", provider, request_id).then(|| self.stall.into())
+    pub(super) fn stall(&self, provider: &str, request_id: &str) -> Option<time::Duration> {
+        hits(self.stall_rate, "stall", provider, request_id).then(|| self.stall.get())
     }
 }
 

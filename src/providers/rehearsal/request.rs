@@ -2,8 +2,11 @@
 
 use std::{fmt::Display, ops::RangeInclusive};
 
-use millgate_plugin::{Refusal, RefusalKind};
+use millgate_plugin::Refusal;
 use serde_json::{Map, Value};
+
+use crate::providers::answer::request_object;
+pub(super) use crate::providers::answer::{invalid, unsupported};
 
 /// The members of a JSON object. `null` counts as absent.
 #[derive(Debug)]
@@ -12,12 +15,7 @@ pub(super) struct Body(Map<String, Value>);
 impl Body {
     /// Reads a request body.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, Refusal> {
-        serde_json::from_slice(bytes).map(Self).map_err(|_| {
-            Refusal::new(
-                RefusalKind::InvalidRequest,
-                "the request body must be a JSON object",
-            )
-        })
+        request_object(bytes).map(Self)
     }
 
     /// A member, whatever its type.
@@ -25,9 +23,9 @@ impl Body {
         self.0.get(name).filter(|value| !value.is_null())
     }
 
-    /// A member, `null` where it is absent: for what a reply repeats.
-    pub(super) fn repeated(&self, name: &str) -> Value {
-        self.0.get(name).cloned().unwrap_or_default()
+    /// All members: for what a reply repeats.
+    pub(super) const fn members(&self) -> &Map<String, Value> {
+        &self.0
     }
 
     /// A member that has to be there.
@@ -187,14 +185,4 @@ fn part_text<'a>(part: &'a Value, position: usize, at: &str) -> Result<&'a str, 
 /// Refuses a member of the wrong type.
 pub(super) fn wrong(param: &str, expected: impl Display) -> Refusal {
     invalid(param, format!("`{param}` must be {expected}"))
-}
-
-/// Refuses a member.
-pub(super) fn invalid(param: &str, message: String) -> Refusal {
-    Refusal::new(RefusalKind::InvalidRequest, message).param(param.to_owned())
-}
-
-/// Says that a member asks for more than a rehearsal can do, so that another target is asked.
-pub(super) fn unsupported(param: &str, message: &'static str) -> Refusal {
-    Refusal::new(RefusalKind::Unsupported, message).param(param.to_owned())
 }

@@ -1,138 +1,132 @@
-//! `POST /v1/responses`, stateless: every event of a stream as OpenAI documents it.
-
-mod events;
-mod request;
+//! `POST /v1/responses`, stateless.
 
 use millgate_plugin::{Call, Refusal};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::{request::Body, said::Said, script::Script, tools, words::Finish};
-
-/// A response in the making.
-struct Response<'a> {
-    call: &'a Call<'a>,
-    /// The one output item.
-    said: Said,
-    /// The response less its `status`, `output`, `usage` and what came of it.
-    frame: Value,
-    input_tokens: u64,
-}
+use super::{
+    FINGERPRINT,
+    format::Format,
+    request::{Body, content_text, invalid, unsupported, wrong},
+    said::Said,
+    script::Script,
+    speech::{Conversation, Heard},
+    tools, words,
+};
+use crate::providers::{answer::Identity, responses};
 
 pub(super) fn script(call: &Call<'_>) -> Result<Script, Refusal> {
     let body = Body::parse(call.body)?;
-    let conversation = request::conversation(&body)?;
-    let response = Response {
+    let conversation = conversation(&body)?;
+    let said = said(&body, &conversation)?;
+    let identity = Identity::of(call, FINGERPRINT);
+    let shape = responses::shape(identity.clone(), call.stream, body.members());
+    Ok(Script::of(
         call,
-        said: request::said(&body, &conversation)?,
-        frame: frame(call, &body),
-        input_tokens: conversation.tokens,
+        &identity,
+        shape,
+        &[said.into()],
+        conversation.tokens,
+    ))
+}
+
+/// What to say. As in chat, a tool's result is always answered with text.
+fn said(body: &Body, conversation: &Conversation) -> Result<Said, Refusal> {
+    const FORMAT: &str = "text.format";
+    let demanded = tools::demanded(body)?;
+    let limit = body.whole("max_output_tokens", 1..=u64::MAX)?;
+    let format = body.object("text")?.and_then(|text| text.get("format"));
+    let format = Format::read(format, FORMAT)?;
+    match demanded {
+        Some(call) if !conversation.ends_with_tool() => Ok(Said::Call(call)),
+        _ => {
+            let text = format.fill(conversation.answer(), FORMAT)?;
+            Ok(Said::Text(words::clip(text, &[], limit)))
+        }
+    }
+}
+
+/// What was said so far, `instructions` and `input`.
+fn conversation(body: &Body) -> Result<Conversation, Refusal> {
+    stateless(body)?;
+    let mut conversation = Conversation::new();
+    if let Some(instructions) = body.text("instructions")? {
+        conversation.add(instructions, None);
+    }
+    match body.required("input")? {
+        Value::String(text) => conversation.add(text, Some(Heard::User(text.clone()))),
+        Value::Array(items) if items.is_empty() => {
+            return Err(invalid("input", "`input` is empty".to_owned()));
+        }
+        Value::Array(items) => {
+            for position in 0..items.len() {
+                add_item(&mut conversation, items, position)?;
+            }
+        }
+        _ => return Err(wrong("input", "a string or an array of items")),
+    }
+    Ok(conversation)
+}
+
+/// Nothing is kept from one request to the next, so nothing can be referred to.
+fn stateless(body: &Body) -> Result<(), Refusal> {
+    for member in ["previous_response_id", "conversation"] {
+        if body.get(member).is_some() {
+            let message =
+                "the rehearsal provider keeps no conversations: send all of it as `input`";
+            return Err(unsupported(member, message));
+        }
+    }
+    if body.flag("background")? {
+        let message = "the rehearsal provider does not work in the background";
+        return Err(unsupported("background", message));
+    }
+    Ok(())
+}
+
+fn add_item(
+    conversation: &mut Conversation,
+    items: &[Value],
+    position: usize,
+) -> Result<(), Refusal> {
+    let at = format!("input[{position}]");
+    let item = &items[position];
+    if !item.is_object() {
+        return Err(wrong(&at, "an object"));
+    }
+    let kind = match item.get("type") {
+        None => "message",
+        Some(kind) => kind
+            .as_str()
+            .ok_or_else(|| wrong(&format!("{at}.type"), "a string"))?,
     };
-    Ok(if call.stream {
-        Script::Stream(events::events(&response))
-    } else {
-        Script::document(&response.ended())
-    })
+    match kind {
+        "message" => {
+            let role = item.get("role").and_then(Value::as_str);
+            let role = role.ok_or_else(|| wrong(&format!("{at}.role"), "a string"))?;
+            let text = content_text(item.get("content"), &format!("{at}.content"))?;
+            let heard = (role == "user").then(|| Heard::User(text.clone()));
+            conversation.add(&text, heard);
+        }
+        "function_call_output" => {
+            let output = content_text(item.get("output"), &format!("{at}.output"))?;
+            let name = tool_name(item, &items[..position]).to_owned();
+            let text = output.clone();
+            conversation.add(&text, Some(Heard::Tool { name, output }));
+        }
+        // Calls, reasoning and references have nothing to answer to.
+        _ => conversation.add("", None),
+    }
+    Ok(())
 }
 
-/// What of a response is known when it begins, most of it repeated from the request.
-fn frame(call: &Call<'_>, body: &Body) -> Value {
-    let or = |name, default| body.get(name).cloned().unwrap_or(default);
-    json!({
-        "id": format!("resp_{}", call.request_id),
-        "object": "response",
-        "created_at": call.created,
-        "status": "in_progress",
-        "background": false,
-        "error": null,
-        "incomplete_details": null,
-        "instructions": body.repeated("instructions"),
-        "max_output_tokens": body.repeated("max_output_tokens"),
-        "model": call.model,
-        "output": [],
-        "parallel_tool_calls": or("parallel_tool_calls", true.into()),
-        "previous_response_id": null,
-        "reasoning": or("reasoning", json!({"effort": null, "summary": null})),
-        // Whatever was asked for: nothing is stored.
-        "store": false,
-        "temperature": or("temperature", 1.0.into()),
-        "text": or("text", json!({"format": {"type": "text"}})),
-        "tool_choice": or("tool_choice", "auto".into()),
-        "tools": or("tools", json!([])),
-        "top_p": or("top_p", 1.0.into()),
-        "truncation": or("truncation", "disabled".into()),
-        "usage": null,
-        "user": body.repeated("user"),
-        "metadata": or("metadata", json!({})),
-    })
-}
-
-impl Response<'_> {
-    /// `completed`, or `incomplete` where the token limit came first.
-    const fn status(&self) -> &'static str {
-        match &self.said {
-            Said::Text(clipped) if matches!(clipped.finish, Finish::Length) => "incomplete",
-            _ => "completed",
-        }
-    }
-
-    fn item_id(&self) -> String {
-        let prefix = match self.said {
-            Said::Text(_) => "msg",
-            Said::Call(_) => "fc",
-        };
-        tools::id(prefix, self.call.request_id, 0)
-    }
-
-    /// The output item with its text or arguments so far.
-    fn item(&self, status: &str, content: &[Value], arguments: &str) -> Value {
-        match &self.said {
-            Said::Text(_) => json!({
-                "id": self.item_id(),
-                "type": "message",
-                "status": status,
-                "role": "assistant",
-                "content": content,
-            }),
-            Said::Call(tool) => json!({
-                "id": self.item_id(),
-                "type": "function_call",
-                "status": status,
-                "call_id": tools::id("call", self.call.request_id, 0),
-                "name": tool.name,
-                "arguments": arguments,
-            }),
-        }
-    }
-
-    /// The output item at its end.
-    fn ended_item(&self) -> Value {
-        match &self.said {
-            Said::Text(clipped) => self.item(self.status(), &[part(&clipped.text)], ""),
-            Said::Call(tool) => self.item(self.status(), &[], &tool.arguments),
-        }
-    }
-
-    /// The response at its end.
-    fn ended(&self) -> Value {
-        let output_tokens = self.said.tokens();
-        let mut response = self.frame.clone();
-        response["status"] = self.status().into();
-        response["output"] = json!([self.ended_item()]);
-        response["usage"] = json!({
-            "input_tokens": self.input_tokens,
-            "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
-            "output_tokens": output_tokens,
-            "output_tokens_details": {"reasoning_tokens": 0},
-            "total_tokens": self.input_tokens + output_tokens,
-        });
-        if self.status() == "incomplete" {
-            response["incomplete_details"] = json!({"reason": "max_output_tokens"});
-        }
-        response
-    }
-}
-
-/// A content part of text.
-fn part(text: &str) -> Value {
-    json!({"type": "output_text", "text": text, "annotations": [], "logprobs": []})
+/// The function whose result an item is, or else the id of the call.
+fn tool_name<'a>(output: &'a Value, before: &'a [Value]) -> &'a str {
+    let Some(id) = output.get("call_id").and_then(Value::as_str) else {
+        return "without a name";
+    };
+    before
+        .iter()
+        .find(|item| item["type"] == "function_call" && item["call_id"] == id)
+        .and_then(|call| call.get("name")?.as_str())
+        .unwrap_or(id)
 }

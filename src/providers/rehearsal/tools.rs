@@ -7,7 +7,6 @@ use millgate_plugin::Refusal;
 use serde_json::{Value, json};
 
 use super::{
-    chance,
     instance::instance,
     request::{Body, invalid, unsupported, wrong},
 };
@@ -127,12 +126,6 @@ fn is_function(tool: &Value) -> bool {
     tool.get("type").is_none_or(|kind| kind == "function")
 }
 
-/// An id that other providers take back as well: they allow 40 characters.
-pub(super) fn id(prefix: &str, request_id: &str, choice: u64) -> String {
-    let bits = chance::hash(prefix, request_id.as_bytes());
-    format!("{prefix}_{:016x}", chance::mix(bits.wrapping_add(choice)))
-}
-
 /// Arguments in pieces of some characters, at least two of them.
 pub(super) fn pieces(arguments: &str) -> Vec<&str> {
     const LENGTH: usize = 16;
@@ -166,13 +159,5 @@ mod tests {
         let long = format!("{{\"text\":\"{}\"}}", "가".repeat(100));
         assert_eq!(pieces(&long).concat(), long);
         assert!(pieces(&long).len() > 5);
-    }
-
-    #[test]
-    fn ids_differ_by_request_and_choice_and_stay_short() {
-        assert_ne!(id("call", "a", 0), id("call", "b", 0));
-        assert_ne!(id("call", "a", 0), id("call", "a", 1));
-        assert_eq!(id("call", "a", 0), id("call", "a", 0));
-        assert!(id("call", &"a".repeat(500), 0).len() <= 40);
     }
 }

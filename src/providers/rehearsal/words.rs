@@ -1,29 +1,13 @@
 //! Tokens as the rehearsal counts them: a token is a word with the white space before it, and the white space
 //! at the very end of a text goes with its last word.
 
-/// What may end a text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Finish {
-    /// It was said to its end, or up to a stop text.
-    Stop,
-    /// The token limit came first.
-    Length,
-}
-
-impl Finish {
-    /// The `finish_reason` of chat and completions.
-    pub(super) const fn reason(self) -> &'static str {
-        match self {
-            Self::Stop => "stop",
-            Self::Length => "length",
-        }
-    }
-}
+use crate::providers::answer::Finish;
 
 /// A text within its limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Clipped {
     pub(super) text: String,
+    /// `Stop` where it was said to its end or up to a stop text, `Length` where the limit came first.
     pub(super) finish: Finish,
 }
 

@@ -82,42 +82,6 @@ fn exact_beats_a_longer_pattern_and_the_earlier_of_equals_wins() {
     assert_eq!(best_of(&["한*", "*bc"], "한bc"), Some(1));
 }
 
-#[test]
-fn typing_errors_are_found() {
-    let known = ["gpt-4o", "gpt-4o-mini", "claude-3-5-sonnet", "llama3.1"];
-    let near = |name| nearest(name, known.into_iter(), 3);
-    assert_eq!(near("gtp-4o"), ["gpt-4o"]);
-    assert_eq!(near("GPT-4O"), ["gpt-4o", "gpt-4o-mini"]);
-    assert_eq!(near("claude-3.5-sonet"), ["claude-3-5-sonnet"]);
-    assert_eq!(near("llama"), ["llama3.1"]);
-    assert_eq!(near("llama3.1:70b-instruct"), ["llama3.1"]);
-    assert_eq!(near("mistral"), [""; 0]);
-    assert_eq!(near(""), [""; 0]);
-}
-
-#[test]
-fn config_keys_are_found() {
-    let known = ["attempt_timeout", "deadline", "retries", "targets", "model"];
-    let near = |name| nearest(name, known.into_iter(), 1);
-    assert_eq!(near("retrys"), ["retries"]);
-    assert_eq!(near("target"), ["targets"]);
-    assert_eq!(near("attempt_timout"), ["attempt_timeout"]);
-    assert_eq!(near("dead_line"), ["deadline"]);
-    assert_eq!(near("colour"), [""; 0]);
-}
-
-#[test]
-fn suggestions_are_few_distinct_and_bounded() {
-    let known = ["abcd", "abce", "abcd", "abcf"];
-    assert_eq!(nearest("abcx", known.into_iter(), 2), ["abcd", "abce"]);
-    assert_eq!(
-        nearest("abcx", known.into_iter(), 9),
-        ["abcd", "abce", "abcf"]
-    );
-    let long = "a".repeat(1_000_000);
-    assert!(nearest(&long, [long.as_str()].into_iter(), 1).is_empty());
-}
-
 proptest! {
     #[test]
     fn matches_as_the_definition_says(pattern in "[ab가*?]{0,8}", name in "[ab가]{0,10}") {
@@ -150,23 +114,5 @@ proptest! {
             .map(|(index, _)| index)
             .find(|&index| matching().all(|(_, other)| other.specificity() <= globs[index].specificity()));
         prop_assert_eq!(best(globs.iter().zip(0..), &name), expected);
-    }
-
-    #[test]
-    fn one_typing_error_in_a_long_enough_name_is_found(
-        name in "[a-z]{4,20}", at in 0_usize..20, typed in "[a-z]", kind in 0..4,
-    ) {
-        let mut letters: Vec<char> = name.chars().collect();
-        let at = at % (letters.len() - 1);
-        let typed = typed.chars().next().unwrap();
-        match kind {
-            0 => letters.insert(at, typed),
-            1 => { letters.remove(at); }
-            2 => letters[at] = typed,
-            _ => letters.swap(at, at + 1),
-        }
-        let wrong: String = letters.into_iter().collect();
-        let near = nearest(&wrong, ["0123456789", &name].into_iter(), 1);
-        prop_assert_eq!(near, [name.as_str()]);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, ops::RangeInclusive};
 
-use crate::routing::pattern::nearest;
+use crate::nearest::nearest;
 
 /// In which way an attempt failed before its commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -129,6 +129,12 @@ impl FallbackOn {
         }
     }
 
+    /// What it consists of, as a config would say it.
+    #[must_use]
+    pub fn entries(&self) -> Vec<String> {
+        self.0.iter().map(Condition::to_string).collect()
+    }
+
     fn lists(&self, status: u16) -> bool {
         self.0.iter().any(|condition| match condition {
             Condition::Statuses(statuses) => statuses.contains(&status),
@@ -162,11 +168,23 @@ impl Condition {
     }
 }
 
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Class(class) => class.fmt(f),
+            Self::Statuses(statuses) if statuses.start() == statuses.end() => {
+                statuses.start().fmt(f)
+            }
+            Self::Statuses(statuses) => write!(f, "{}xx", statuses.start() / 100),
+        }
+    }
+}
+
 fn unknown(entry: &str) -> String {
     let names = NAMED.map(|(name, _)| name);
     let listed = names.join(", ");
     let known = names.into_iter().chain(["4xx", "5xx"]);
-    match nearest(entry, known, 1).first() {
+    match nearest(entry, known) {
         Some(meant) => format!("\"{entry}\" is not a kind of failure; did you mean \"{meant}\"?"),
         None => format!(
             "\"{entry}\" is not a kind of failure: write {listed}, a status like 503, 4xx or 5xx"

@@ -84,7 +84,7 @@ pub(super) fn of_event(is_named: bool, data: &[u8]) -> Option<ReplyError> {
     is_named.then(|| ReplyError::from_members(&members, data))
 }
 
-fn of_document(members: &Members, body: &[u8]) -> Option<ReplyError> {
+pub(super) fn of_document(members: &Members, body: &[u8]) -> Option<ReplyError> {
     let error = members.get(body, "error").filter(|raw| is_something(raw));
     if let Some(raw) = error {
         return Some(ReplyError::from_value(raw));

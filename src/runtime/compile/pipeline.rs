@@ -5,7 +5,8 @@ use std::sync::Arc;
 use millgate_plugin::Place;
 
 use crate::{
-    config::{self, Loaded, Patterns, Severity, nearest::nearest, stage::KEYS},
+    config::{self, Loaded, Patterns, Severity, stage::KEYS},
+    nearest::nearest,
     pipeline::{
         Mode, Mounted, OnError, Phases, Pipeline, erased::ErasedStage, registry::StageKind,
         when::When,

@@ -4,9 +4,9 @@ use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 use http::HeaderValue;
 
-use super::digest;
 use crate::{
-    config::{self, Loaded, Section, Severity, nearest::nearest, provider::KEYS, route},
+    config::{self, Loaded, Section, Severity, provider::KEYS, route},
+    nearest::nearest,
     providers::{KINDS, ProviderKind},
     routing::{
         connect::Proxy,
@@ -39,13 +39,13 @@ pub(super) fn compile(loaded: &Loaded, previous: Option<&Runtime>) -> Vec<Compil
             let _ = section.split(KEYS).0.read_lenient::<config::Provider>();
             continue;
         }
-        let table = digest(section.node());
+        let table = section.node().clone();
         let kept = previous
             .and_then(|previous| {
                 previous
                     .providers
                     .iter()
-                    .find(|old| old.table == table && &*old.made.name == name)
+                    .find(|old| &*old.made.name == name && old.table.says_the_same(&table))
             })
             .map(|old| old.made.clone());
         if let Some(made) = kept.or_else(|| make(loaded, name, kind, section)) {
@@ -189,14 +189,10 @@ fn authorization(host: &Section<'_>, common: &config::Provider) -> Option<Option
     else {
         return Some(None);
     };
-    match HeaderValue::from_str(&format!("Bearer {}", key.expose())) {
-        Ok(mut value) => {
-            value.set_sensitive(true);
-            Some(Some(value))
-        }
-        Err(_) => {
-            host.report(&["api_key"], "the key holds a character that no header may");
-            None
-        }
-    }
+    let Ok(mut value) = HeaderValue::from_str(&format!("Bearer {}", key.expose())) else {
+        host.report(&["api_key"], "the key holds a character that no header may");
+        return None;
+    };
+    value.set_sensitive(true);
+    Some(Some(value))
 }

@@ -6,7 +6,8 @@ use serde_json::{Map, Value};
 
 use super::providers::provider_of;
 use crate::{
-    config::{self, Loaded, Severity, nearest::nearest, route as table},
+    config::{self, Loaded, Severity, route as table},
+    nearest::nearest,
     routing::{
         balance::{InFlight, Strategy},
         pattern::Glob,
@@ -71,19 +72,7 @@ fn compile_route(
             );
         }
     }
-    let fallback_on = match &route.fallback_on {
-        None => FallbackOn::default(),
-        Some(entries) => FallbackOn::parse(entries)
-            .map_err(|error| {
-                loaded.report(
-                    &["routes", name, "fallback_on"],
-                    Severity::Error,
-                    error,
-                    None,
-                )
-            })
-            .ok()?,
-    };
+    let fallback_on = fallback_on(loaded, name, route)?;
     let targets: Vec<_> = route
         .targets
         .iter()
@@ -119,6 +108,20 @@ fn compile_route(
         },
         params: params(&route.params),
     })
+}
+
+/// Each entry by itself, so that the caret stands at the one that means nothing.
+fn fallback_on(loaded: &Loaded, name: &str, route: &config::Route) -> Option<FallbackOn> {
+    let Some(entries) = &route.fallback_on else {
+        return Some(FallbackOn::default());
+    };
+    for (index, entry) in entries.iter().enumerate() {
+        if let Err(error) = FallbackOn::parse(&[entry]) {
+            let place = ["routes", name, "fallback_on", &index.to_string()];
+            loaded.report(&place, Severity::Error, error, None);
+        }
+    }
+    FallbackOn::parse(entries).ok()
 }
 
 fn compile_target(

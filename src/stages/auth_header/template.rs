@@ -94,9 +94,12 @@ impl Template {
             match part {
                 Part::Text(text) => value.push_str(text),
                 Part::Uuid => {
+                    // Unique, not secret: no system call for its randomness.
+                    let mut random = [0; 16];
+                    fastrand::fill(&mut random);
+                    let uuid = uuid::Builder::from_random_bytes(random).into_uuid();
                     value.push_str(
-                        uuid::Uuid::new_v4()
-                            .hyphenated()
+                        uuid.hyphenated()
                             .encode_lower(&mut uuid::Uuid::encode_buffer()),
                     );
                 }

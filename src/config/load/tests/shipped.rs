@@ -26,7 +26,7 @@ fn runs_on_a_fresh_machine() {
     let names = ["ollama", "rehearsal"].map(|name| Target::Name(name.to_owned()));
     assert_eq!(route.targets, names);
     assert_eq!(route.retries, 3);
-    assert_eq!(route.attempt_timeout.get(), Duration::from_secs(60));
+    assert_eq!(route.attempt_timeout.get(), Duration::from_mins(1));
     assert_eq!(route.params["temperature"], 0.7);
     for name in ["ollama", "rehearsal"] {
         let (host, kind) = loaded

@@ -1,7 +1,5 @@
 //! What an operator is told, to the letter.
 
-use proptest::prelude::*;
-
 use super::*;
 
 /// Compares what is told with `expected`, whose first line break is only there for the looks.
@@ -479,76 +477,4 @@ error: this is not the name of a header
   |                              ^^^
 ",
     );
-}
-
-/// Pieces that make for files that nearly work.
-fn scraps() -> impl Strategy<Value = String> {
-    let scrap = prop::sample::select(vec![
-        "[",
-        "]",
-        "{",
-        "}",
-        "\"",
-        "'",
-        "\"\"\"",
-        "=",
-        ".",
-        ",",
-        "\n",
-        "\r\n",
-        "\t",
-        " ",
-        "#",
-        "${",
-        "$${",
-        "${A}",
-        "${A:-",
-        "${file:/x}",
-        "routes",
-        "providers",
-        "stages",
-        "environment",
-        "development",
-        "[routes.a]\n",
-        "[[routes.a]]\n",
-        "targets = ",
-        "params = ",
-        "model = ",
-        "\"a\"",
-        "[server]\n",
-        "listen = ",
-        "1",
-        "-1",
-        "1.5",
-        "true",
-        "1979-05-27",
-        "온도",
-        "\u{feff}",
-        "\u{0}",
-        "when = { provider = 3 }",
-        "inf",
-        "9223372036854775808",
-    ]);
-    prop::collection::vec(scrap, 0..40).prop_map(|scraps| scraps.concat())
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
-
-    #[test]
-    fn no_text_makes_it_panic(text in scraps(), dotenv in scraps(), value in ".{0,10}") {
-        let loaded = load_with(&text, &dotenv, &[("A", &value)]);
-        render(&loaded);
-        for finding in loaded.findings.sorted() {
-            let _ = finding.to_json();
-        }
-    }
-
-    #[test]
-    fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        let findings = Findings::default();
-        let source = file::text(Path::new("config.toml"), bytes, true, &findings);
-        let input = Input { source, dotenv: None, folder: Path::new(""), environment: &|_| None };
-        render(&input.load(findings));
-    }
 }

@@ -32,11 +32,11 @@ fn a_document_has_every_documented_member() {
             "previous_response_id": null,
             "reasoning": {"effort": null, "summary": null},
             "store": false,
-            "temperature": 1.0,
+            "temperature": null,
             "text": {"format": {"type": "text"}},
             "tool_choice": "auto",
             "tools": [],
-            "top_p": 1.0,
+            "top_p": null,
             "truncation": "disabled",
             "usage": {
                 "input_tokens": 3,

@@ -1,18 +1,26 @@
-//! Durations, sizes and rates as an operator writes them.
+//! Durations, sizes and rates as an operator writes them: for the `Config` of a stage or a provider.
 
 /// Why a text is not the unit that it should be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnitError {
     /// It does not have the shape of one.
-    #[error("is not written like one")]
     Malformed,
     /// It is smaller than what makes sense.
-    #[error("{0}")]
     TooSmall(&'static str),
     /// It is larger than what makes sense or fits.
-    #[error("{0}")]
     TooLarge(&'static str),
 }
+
+impl std::fmt::Display for UnitError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Malformed => "is not written like one",
+            Self::TooSmall(why) | Self::TooLarge(why) => why,
+        })
+    }
+}
+
+impl std::error::Error for UnitError {}
 
 /// `Deserialize`, `Serialize` and `Display`-as-text for a unit that is a number or a string in TOML.
 macro_rules! unit_serde {
@@ -23,10 +31,10 @@ macro_rules! unit_serde {
                 impl Visitor {
                     fn parsed<E: serde::de::Error>(
                         &self,
-                        parsed: Result<$unit, $crate::config::units::UnitError>,
+                        parsed: Result<$unit, $crate::units::UnitError>,
                         found: serde::de::Unexpected<'_>,
                     ) -> Result<$unit, E> {
-                        use $crate::config::units::UnitError;
+                        use $crate::units::UnitError;
                         parsed.map_err(|error| match error {
                             UnitError::Malformed => E::invalid_value(found, self),
                             UnitError::TooSmall(why) | UnitError::TooLarge(why) => E::custom(why),

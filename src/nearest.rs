@@ -1,5 +1,8 @@
 //! "Did you mean …?": the known names nearest to one that is not known.
 
+#[cfg(test)]
+mod tests;
+
 /// Longest name, in characters, that near misses are looked for: the name may come from a client,
 /// and the search costs the square of its length for every known name.
 const LONGEST: usize = 128;
@@ -21,8 +24,12 @@ enum Nearness {
 ///
 /// Near is what is at most one typing error per three characters away (a character added, left out,
 /// replaced, or two neighbours swapped: Damerau–Levenshtein in its optimal-string-alignment form),
-/// and after those what begins with the name, or what the name begins with. Case is ignored.
-pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>, most: usize) -> Vec<&'a str> {
+/// and after those what begins with the name, or what the name begins with. Case is ignored, and `-` is as good as `_`.
+pub fn nearest_few<'a>(
+    name: &str,
+    known: impl IntoIterator<Item = &'a str>,
+    most: usize,
+) -> Vec<&'a str> {
     let wanted = folded(name);
     if wanted.is_empty() || wanted.len() > LONGEST {
         return Vec::new();
@@ -41,10 +48,16 @@ pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>, most: usize
     near.into_iter().map(|(_, candidate)| candidate).collect()
 }
 
+/// The one that `name` was most likely meant to be, by the rules of [`nearest_few`].
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    nearest_few(name, known, 1).into_iter().next()
+}
+
 /// The characters of a name without their case, as far as needed to see that it is too long.
 fn folded(name: &str) -> Vec<char> {
     name.chars()
         .flat_map(char::to_lowercase)
+        .map(|c| if c == '-' { '_' } else { c })
         .take(LONGEST + 1)
         .collect()
 }

@@ -12,6 +12,8 @@ pub(super) fn split_unit(text: &str) -> (&str, &str) {
     (number, unit.trim_start())
 }
 
+const TOO_LARGE: UnitError = UnitError::TooLarge("this value is too large");
+
 /// `number` × `scale`, rounded down; digits only, with at most one point between two of them.
 pub(super) fn scaled(number: &str, scale: u128) -> Result<u128, UnitError> {
     if number.starts_with('-') {
@@ -26,7 +28,6 @@ pub(super) fn scaled(number: &str, scale: u128) -> Result<u128, UnitError> {
     if whole.is_empty() || !digits(whole) || !digits(fraction) {
         return Err(UnitError::Malformed);
     }
-    const TOO_LARGE: UnitError = UnitError::TooLarge("this value is too large");
     let whole: u128 = whole.parse().map_err(|_| TOO_LARGE)?;
     // More than 18 digits behind the point are below anything that a unit can tell apart.
     let fraction = &fraction[..fraction.len().min(18)];

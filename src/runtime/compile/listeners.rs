@@ -1,0 +1,63 @@
+//! Whether the gateway may listen where it is told to.
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::config::{Loaded, Server, Severity};
+
+/// What to do about a listener that everybody could use.
+pub const REMEDY: &str = "listen on 127.0.0.1, or say that everybody who reaches the address may use the providers' keys: [server] allow_anonymous = true";
+
+/// Refuses a listener for clients that is open to the network and asks nobody who they are.
+pub(super) fn check(loaded: &Loaded) {
+    let server = &loaded.config.server;
+    if let Some(message) = objection(server, server.listen.0) {
+        loaded.report(
+            &["server", "listen"],
+            Severity::Error,
+            message,
+            Some(REMEDY.to_owned()),
+        );
+    }
+}
+
+/// Why clients may not be listened for at an address; `None` where they may.
+#[must_use]
+pub fn objection(server: &Server, address: SocketAddr) -> Option<String> {
+    let is_refused = !is_loopback(address.ip()) && !server.allow_anonymous;
+    is_refused.then(|| {
+        format!("`{address}` can be reached from other machines, and nobody is asked for a key")
+    })
+}
+
+/// Whether only this machine can reach an address.
+pub(super) fn is_loopback(address: IpAddr) -> bool {
+    address.to_canonical().is_loopback()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_loopback_is_open_to_anybody() {
+        for (address, is_fine) in [
+            ("127.0.0.1:8080", true),
+            ("127.9.9.9:1", true),
+            ("[::1]:8080", true),
+            ("[::ffff:127.0.0.1]:8080", true),
+            ("0.0.0.0:8080", false),
+            ("[::]:8080", false),
+            ("192.168.0.5:8080", false),
+            ("[::ffff:10.0.0.1]:8080", false),
+        ] {
+            let address = address.parse().unwrap();
+            let closed = Server::default();
+            assert_eq!(objection(&closed, address).is_none(), is_fine, "{address}");
+            let open = Server {
+                allow_anonymous: true,
+                ..Server::default()
+            };
+            assert_eq!(objection(&open, address), None, "{address}");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+#!/usr/bin/env python3
+"""Runs the official OpenAI SDKs, for Python and for Node, against a real millgate.
+
+    tests/sdk/run.py [--python PYTHON] [--only python|node] MILLGATE
+
+MILLGATE is the binary. PYTHON is an interpreter that has tests/sdk/requirements.txt installed (default: this one);
+the Node packages are those of `npm ci` in this folder. Each suite has a mock upstream and a gateway of its own, on
+free ports, so that both run at once. All that is started here is ended here. Exit code: 0 if every test passed.
+"""
+
+import argparse
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from contextlib import ExitStack, contextmanager
+
+FOLDER = pathlib.Path(__file__).resolve().parent
+
+START_SECONDS = 20
+SUITE_SECONDS = 120
+
+
+@contextmanager
+def running(command, **options):
+    """A process that is ended on the way out; yields its standard output."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **options)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        process.stdout.close()
+
+
+def address(process, name):
+    """The first http:// address that a process tells about."""
+    impatience = threading.Timer(START_SECONDS, process.kill)
+    impatience.start()
+    try:
+        for line in process.stdout:
+            for word in line.split():
+                if word.startswith("http://"):
+                    return word.removesuffix("/v1")
+    finally:
+        impatience.cancel()
+    raise SystemExit(f"{name} did not say where it listens (exit code {process.wait()})")
+
+
+@contextmanager
+def refusing_port():
+    """A port that is taken and refuses connections."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+
+def start_suite(stack, suite, binary, python):
+    """Starts a mock, a gateway in front of it and the suite; returns the suite's process and its output file."""
+    folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    dead = stack.enter_context(refusing_port())
+    # Nothing of the caller's environment may reach the gateway's config.
+    bare = {key: os.environ[key] for key in ("PATH", "HOME", "TMPDIR") if key in os.environ}
+    mock = stack.enter_context(running([binary, "mock", "--listen", "127.0.0.1:0"], env=bare))
+    mock_url = address(mock, "millgate mock")
+    log = stack.enter_context(open(folder / "gateway.log", "w+"))
+    gateway = stack.enter_context(
+        running(
+            [binary, "serve", "--config", FOLDER / "config.toml", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"],
+            env=bare | {"MOCK_URL": mock_url, "DEAD_URL": dead},
+            stderr=log,
+        )
+    )
+    try:
+        gateway_url = address(gateway, "millgate")
+    except SystemExit:
+        log.seek(0)
+        sys.stderr.write(log.read())
+        raise
+
+    tested = {key: value for key, value in os.environ.items() if not key.startswith("OPENAI_")}
+    tested |= {"MILLGATE_URL": gateway_url, "MOCK_URL": mock_url, "DEAD_URL": dead, "NO_PROXY": "127.0.0.1,localhost"}
+    commands = {
+        "python": [python, "-m", "unittest", "discover", "--start-directory", FOLDER / "python"],
+        "node": ["node", "--test", "--test-reporter=spec", "node/"],
+    }
+    output = stack.enter_context(open(folder / "output", "w+"))
+    process = subprocess.Popen(commands[suite], cwd=FOLDER, env=tested, stdout=output, stderr=subprocess.STDOUT)
+    stack.callback(end, process)
+    return process, output, log
+
+
+def end(process):
+    if process.poll() is None:
+        process.kill()
+        process.wait()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("binary", type=pathlib.Path, help="the millgate binary")
+    parser.add_argument("--python", default=sys.executable, help="an interpreter that has requirements.txt installed")
+    parser.add_argument("--only", choices=["python", "node"], help="run this suite alone")
+    arguments = parser.parse_args()
+    binary = arguments.binary.resolve()
+    if not binary.is_file():
+        parser.error(f"{binary} is no file: build it first")
+    suites = [arguments.only] if arguments.only else ["python", "node"]
+
+    began = time.monotonic()
+    failed = []
+    with ExitStack() as stack:
+        started = [(suite, *start_suite(stack, suite, binary, arguments.python)) for suite in suites]
+        for suite, process, output, log in started:
+            try:
+                code = process.wait(timeout=SUITE_SECONDS)
+            except subprocess.TimeoutExpired:
+                end(process)
+                code = f"none within {SUITE_SECONDS} s"
+            output.seek(0)
+            print(f"── {suite} ──\n{output.read().rstrip()}", flush=True)
+            if code != 0:
+                failed.append(f"{suite} (exit code {code})")
+                log.seek(0)
+                print(f"── the gateway's log, its end ──\n{log.read()[-4000:]}")
+    print(f"SDK tests: {'failed: ' + ', '.join(failed) if failed else 'all passed'} in {time.monotonic() - began:.1f} s")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
