@@ -21,7 +21,7 @@ fn to(name: &str, base: &str) -> String {
     config(&[(name, "openai", base)], "")
 }
 
-fn says<'a>(message: &'a str) -> impl Fn(&Value) -> bool + 'a {
+fn says(message: &str) -> impl Fn(&Value) -> bool + '_ {
     move |line| line["message"] == message
 }
 
@@ -42,17 +42,17 @@ async fn no_request_fails_and_the_next_one_takes_the_new_way() {
     let gateway = Gateway::start(&to("first", &first_base)).await;
     let stop = Arc::new(AtomicBool::new(false));
     let answered = Arc::new(AtomicUsize::new(0));
-    let mut clients = Vec::new();
+    let mut load = tokio::task::JoinSet::new();
     for n in 0..8 {
         let (client, stop, answered) = (Client::new(&gateway), stop.clone(), answered.clone());
-        clients.push(tokio::task::spawn(async move {
+        load.spawn(async move {
             while !stop.load(Ordering::Relaxed) {
                 let reply = client.chat("hi", n % 2 == 0).await;
                 assert!(reply.status == 200 && reply.complete, "{reply:?}");
                 assert!(n % 2 == 1 || reply.text().ends_with("[DONE]\n\n"));
                 answered.fetch_add(1, Ordering::Relaxed);
             }
-        }));
+        });
     }
     first.wait_for(|counts| counts.completed > 20).await;
     let client = Client::new(&gateway);
@@ -66,8 +66,8 @@ async fn no_request_fails_and_the_next_one_takes_the_new_way() {
     second.wait_for(|counts| counts.completed > 5).await;
     first.wait_for(|counts| counts.completed > 40).await;
     stop.store(true, Ordering::Relaxed);
-    for client in clients {
-        client.await.unwrap();
+    while let Some(client) = load.join_next().await {
+        client.unwrap();
     }
     assert!(answered.load(Ordering::Relaxed) >= before);
 }

@@ -80,7 +80,8 @@ async fn http2_is_spoken_with_clients_that_begin_with_it() {
         hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
             .await
             .unwrap();
-    let connection = tokio::task::spawn(connection);
+    let mut driver = tokio::task::JoinSet::new();
+    driver.spawn(connection);
     let mut replies = Vec::new();
     for path in [CHAT, CHAT, "/v1/nowhere"] {
         let request = Request::post(format!("http://localhost{path}"))
@@ -107,7 +108,7 @@ async fn http2_is_spoken_with_clients_that_begin_with_it() {
         assert!(body.ends_with(expected), "{body:?}");
     }
     drop(sender);
-    connection.await.unwrap().unwrap();
+    driver.join_next().await.unwrap().unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -271,13 +272,11 @@ async fn clients_that_do_not_finish_their_heads_are_let_go() {
     // The same for a later request on a connection, byte after byte.
     let mut client = Raw::with(gateway.address, wire::chat()).await;
     assert_eq!(client.reply().await.status, 200);
-    let mut sent = 0;
-    for byte in wire::get("/v1/models").bytes().cycle() {
+    for byte in wire::get("/v1/models").bytes() {
         tokio::time::sleep(Duration::from_millis(20)).await;
-        if !client.try_send([byte]).await || sent > 40 {
+        if !client.try_send([byte]).await {
             break;
         }
-        sent += 1;
     }
     assert_eq!(client.reply().await.refusal(), "request_timeout");
 }

@@ -19,8 +19,7 @@ async fn gateway(server: &str) -> (Gateway, Mock) {
     };
     let mock = Mock::with(script).await.unwrap();
     let base = format!("{}/v1", mock.url());
-    let mut config = config(&[("up", "openai", &base)], "");
-    config.push_str(&format!("[server]\n{server}\n"));
+    let config = config(&[("up", "openai", &base)], "") + &format!("[server]\n{server}\n");
     (Gateway::start(&config).await, mock)
 }
 
@@ -101,10 +100,10 @@ async fn a_stream_that_is_stuck_is_cut_when_the_time_is_over() {
     assert_eq!(gateway.ended().await.code(), Some(1));
     assert!(!live.rest().await.complete);
     mock.wait_for(|counts| counts.aborted == 1).await;
-    let line = gateway
-        .log_line(|line| line["target"] == "millgate::access")
+    let access = gateway
+        .log_line(|access| access["target"] == "millgate::access")
         .await;
-    assert_eq!(line["status"], 200);
+    assert_eq!(access["status"], 200);
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 mod reload;
 
-use std::{net::SocketAddr, process::ExitCode, sync::Arc};
+use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
 use tokio::{
     net::TcpListener,
@@ -36,6 +36,9 @@ pub(super) struct Arguments {
     admin_listen: Option<SocketAddr>,
 }
 
+/// How long tasks that were cut off have to end.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// Runs the command.
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let (loaded, runtime) = load(&arguments.file.config);
@@ -57,8 +60,9 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     match builder.enable_all().build() {
         Ok(tokio) => {
             let code = tokio.block_on(serve(arguments, loaded, runtime));
-            // Whatever blocks in a thread of its own, such as a name being resolved, keeps nobody waiting.
-            tokio.shutdown_background();
+            // What is cut off still says so in the log; a thread that blocks, on a name being resolved perhaps, is not
+            // waited for.
+            tokio.shutdown_timeout(LAST_WORDS);
             code
         }
         Err(error) => fail(error),

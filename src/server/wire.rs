@@ -251,13 +251,11 @@ impl Write for Wire {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match slices {
-            [only] => self.poll_write(context, only),
-            _ => {
-                self.learn(slices.first().map_or(&[], |first| first));
-                Pin::new(&mut self.stream).poll_write_vectored(context, slices)
-            }
+        if let [only] = slices {
+            return self.poll_write(context, only);
         }
+        self.learn(slices.first().map_or(&[], |first| first));
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
