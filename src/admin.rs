@@ -46,20 +46,36 @@ pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>, guard: Guard) {
 }
 
 fn answer(gateway: &Gateway, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-    match (request.method(), request.uri().path()) {
-        (&Method::GET | &Method::HEAD, "/healthz") => status(StatusCode::OK, r#"{"status":"ok"}"#),
-        (&Method::GET | &Method::HEAD, "/readyz") if gateway.is_ready() => {
-            status(StatusCode::OK, r#"{"status":"ready"}"#)
-        }
-        (&Method::GET | &Method::HEAD, "/readyz") => {
-            status(StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"draining"}"#)
-        }
-        _ => error(&ApiError::new(
-            StatusCode::NOT_FOUND,
-            "unknown_path",
-            "There are /healthz and /readyz.",
-        )),
+    let reply = match request.uri().path() {
+        "/healthz" => status(StatusCode::OK, r#"{"status":"ok"}"#),
+        "/readyz" if gateway.is_ready() => status(StatusCode::OK, r#"{"status":"ready"}"#),
+        "/readyz" => status(StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"draining"}"#),
+        _ => return unknown_path(),
+    };
+    if matches!(*request.method(), Method::GET | Method::HEAD) {
+        reply
+    } else {
+        wrong_method()
     }
+}
+
+fn unknown_path() -> Response<Full<Bytes>> {
+    error(&ApiError::new(
+        StatusCode::NOT_FOUND,
+        "unknown_path",
+        "There are /healthz and /readyz.",
+    ))
+}
+
+fn wrong_method() -> Response<Full<Bytes>> {
+    let mut response = error(&ApiError::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        "Use GET.",
+    ));
+    let allowed = HeaderValue::from_static("GET, HEAD");
+    response.headers_mut().insert(header::ALLOW, allowed);
+    response
 }
 
 fn status(status: StatusCode, body: &'static str) -> Response<Full<Bytes>> {

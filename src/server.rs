@@ -1,14 +1,20 @@
 //! The listener for clients: connections in, requests to [`exchange::serve`], and an orderly end.
 
 mod busy;
+mod exchanges;
+mod refusal;
 mod tasks;
+mod wire;
 
 pub(crate) use tasks::spawn as spawn_connection;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use http::{Request, Response};
+use http_body::Body as _;
+use hyper::body::Incoming;
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
+    rt::{TokioExecutor, TokioTimer},
     server::{conn::auto, graceful::GracefulShutdown},
 };
 use tokio::{
@@ -17,9 +23,14 @@ use tokio::{
 };
 
 use crate::{
-    pipeline::exchange::{self, Ends},
-    runtime::gateway::Gateway,
+    pipeline::{
+        exchange::{self, Ends},
+        reply::ReplyBody,
+    },
+    runtime::{Runtime, gateway::Gateway},
 };
+use exchanges::{Exchanges, Watched};
+use wire::Wire;
 
 /// What a listener allows.
 #[derive(Clone, Copy, Debug)]
@@ -73,13 +84,13 @@ pub async fn serve(
             continue;
         };
         let gateway = gateway.clone();
+        let exchanges = Exchanges::default();
+        let wire = Wire::new(stream, peer, exchanges.clone(), limits.header_timeout);
         let service = hyper::service::service_fn(move |request| {
-            let answer = exchange::serve(gateway.runtime(), ends, request);
+            let answer = answer(exchanges.clone(), gateway.runtime(), ends, request);
             async move { Ok::<_, std::convert::Infallible>(answer.await) }
         });
-        let connection = builder
-            .serve_connection(TokioIo::new(stream), service)
-            .into_owned();
+        let connection = builder.serve_connection(wire, service).into_owned();
         let connection = graceful.watch(connection);
         tasks::spawn(async move {
             if let Err(error) = connection.await {
@@ -92,6 +103,22 @@ pub async fn serve(
     tokio::time::timeout(limits.drain_timeout, graceful.shutdown())
         .await
         .is_ok()
+}
+
+/// One exchange, watched by the wire that it is on.
+async fn answer(
+    exchanges: Exchanges,
+    runtime: Arc<Runtime>,
+    ends: Ends,
+    request: Request<Incoming>,
+) -> Response<Watched<ReplyBody>> {
+    let under_way = exchanges.begin();
+    let has_body = !request.body().is_end_stream();
+    let response = exchange::serve(runtime, ends, request).await;
+    if has_body && (response.status().is_client_error() || response.status().is_server_error()) {
+        exchanges.leave_unread();
+    }
+    response.map(|body| Watched::new(body, under_way))
 }
 
 fn prepare(stream: &TcpStream, peer: SocketAddr) -> std::io::Result<Ends> {
@@ -107,8 +134,8 @@ fn connection_builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_timeout)
+        // The wire has a timer that costs less, and knows an idle connection from a slow one.
+        .header_read_timeout(None)
         .max_buf_size(limits.max_header_size.max(8192));
     if limits.max_headers != hyper_default::MAX_HEADERS {
         builder.http1().max_headers(limits.max_headers);

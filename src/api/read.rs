@@ -1,6 +1,6 @@
 //! Reading a request: its body collected and its top-level members found, or left to stream past.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, error::Error, io, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, StatusCode, header};
@@ -166,7 +166,7 @@ async fn collect_frames(
             if error.is::<LengthLimitError>() {
                 too_large(limit)
             } else {
-                ApiError::body_cut_short()
+                broken(&*error)
             }
         })?;
         let Ok(data) = frame.into_data() else {
@@ -240,6 +240,23 @@ fn too_large(limit: u64) -> ApiError {
         format!("The request's body is larger than the {limit} bytes that the gateway accepts. Operators: see [server] max_body_size and max_upload_size."),
     )
     .close()
+}
+
+/// The client left in the middle, or its chunks (RFC 9112, 7.1) make no sense.
+fn broken(error: &(dyn Error + 'static)) -> ApiError {
+    let mut causes = std::iter::successors(Some(error), |&error| error.source());
+    let io = causes.find_map(|error| error.downcast_ref::<io::Error>());
+    let malformed = io.is_some_and(|error| {
+        matches!(
+            error.kind(),
+            io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData
+        )
+    });
+    if malformed {
+        return ApiError::invalid("malformed_body", "The request's chunked body is malformed.")
+            .close();
+    }
+    ApiError::body_cut_short()
 }
 
 fn invalid_json(error: &JsonError) -> ApiError {

@@ -39,8 +39,10 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     };
     let served = runtime.block_on(async {
         tokio::select! {
-            served = mock::serve(options, greet) => served.map(|_| ()),
+            // First, so that whoever reads the greeting may interrupt.
+            biased;
             _ = tokio::signal::ctrl_c() => Ok(()),
+            served = mock::serve(options, greet) => served.map(|_| ()),
         }
     });
     match served {

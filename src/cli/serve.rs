@@ -1,23 +1,26 @@
 //! `millgate serve`
 
-use std::{net::SocketAddr, process::ExitCode, sync::Arc};
+mod reload;
+
+use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
 use tokio::{
     net::TcpListener,
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::watch,
 };
 
 use super::{ConfigFile, fail, load, print_findings};
 use crate::{
     admin,
-    config::{Config, Loaded, finding::Renderer},
+    config::{Config, Loaded},
     http::guard::Guard,
     pipeline::Phases,
     runtime::{Runtime, compile::listeners, gateway::Gateway},
     server::{self, Limits},
     telemetry::logs,
 };
+use reload::Reloader;
 
 /// Options of `serve`.
 #[derive(clap::Args)]
@@ -33,8 +36,8 @@ pub(super) struct Arguments {
     admin_listen: Option<SocketAddr>,
 }
 
-/// How many log lines a signal's config may have; the rest is in `millgate check`.
-const SHOWN_FINDINGS: usize = 50;
+/// How long tasks that were cut off have to end.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Runs the command.
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
@@ -55,7 +58,13 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         builder.worker_threads(workers.get() as usize);
     }
     match builder.enable_all().build() {
-        Ok(tokio) => tokio.block_on(serve(arguments, loaded, runtime)),
+        Ok(tokio) => {
+            let code = tokio.block_on(serve(arguments, loaded, runtime));
+            // What is cut off still says so in the log; a thread that blocks, on a name being resolved perhaps, is not
+            // waited for.
+            tokio.shutdown_timeout(LAST_WORDS);
+            code
+        }
         Err(error) => fail(error),
     }
 }
@@ -75,9 +84,15 @@ async fn serve(arguments: &Arguments, loaded: Loaded, runtime: Runtime) -> ExitC
     else {
         return fail("a listener has no address");
     };
+    // Before the greeting: whoever has read it may send signals.
+    let signals = match Signals::listen() {
+        Ok(signals) => signals,
+        Err(error) => return fail(format!("cannot listen for signals: {error}")),
+    };
     greet(&runtime, client_address, operator_address);
 
     let gateway = Arc::new(Gateway::new(runtime, &arguments.file.config));
+    let reloader = Reloader::new(gateway.clone(), arguments, &config);
     let (stop, stopped) = watch::channel(false);
     let drained = server::serve(clients, gateway.clone(), limits(&config), stopped);
     let admin = admin::serve(
@@ -85,7 +100,7 @@ async fn serve(arguments: &Arguments, loaded: Loaded, runtime: Runtime) -> ExitC
         gateway.clone(),
         Guard::new(&config.admin.hosts, &[]),
     );
-    let signals = obey_signals(gateway, stop);
+    let signals = signals.obey(&gateway, &reloader, stop);
     tokio::select! {
         drained = drained => {
             tracing::info!(drained, "stopped");
@@ -113,49 +128,48 @@ fn limits(config: &Config) -> Limits {
     }
 }
 
-/// SIGHUP reads the config again. The first SIGTERM or SIGINT stops in good order, a second one at once.
-async fn obey_signals(gateway: Arc<Gateway>, stop: watch::Sender<bool>) -> ExitCode {
-    let (Ok(mut hangup), Ok(mut terminate), Ok(mut interrupt)) = (
-        signal(SignalKind::hangup()),
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-    ) else {
-        return fail("cannot listen for signals");
-    };
-    let mut stopping = false;
-    loop {
-        let name = tokio::select! {
-            _ = hangup.recv() => {
-                reload(&gateway);
-                continue;
-            }
-            _ = terminate.recv() => "SIGTERM",
-            _ = interrupt.recv() => "SIGINT",
-        };
-        if std::mem::replace(&mut stopping, true) {
-            tracing::warn!(signal = name, "stopping at once");
-            return ExitCode::from(130);
-        }
-        tracing::info!(
-            signal = name,
-            "stopping: no new connections, exchanges may finish; a second signal stops at once"
-        );
-        gateway.drain();
-        stop.send_replace(true);
-    }
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
 }
 
-fn reload(gateway: &Gateway) {
-    match gateway.reload() {
-        Ok(runtime) => tracing::info!(generation = runtime.generation, "config reloaded"),
-        Err(loaded) => {
-            for finding in loaded.findings.sorted().iter().take(SHOWN_FINDINGS) {
-                tracing::error!(
-                    finding = Renderer::default().render(finding),
-                    "config refused"
-                );
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// SIGHUP reads the config again. The first SIGTERM or SIGINT stops in good order, a second one at once.
+    async fn obey(
+        mut self,
+        gateway: &Gateway,
+        reloader: &Reloader,
+        stop: watch::Sender<bool>,
+    ) -> ExitCode {
+        let mut stopping = false;
+        loop {
+            let name = tokio::select! {
+                _ = self.hangup.recv() => {
+                    reloader.reload();
+                    continue;
+                }
+                _ = self.terminate.recv() => "SIGTERM",
+                _ = self.interrupt.recv() => "SIGINT",
+            };
+            if std::mem::replace(&mut stopping, true) {
+                tracing::warn!(signal = name, "stopping at once");
+                return ExitCode::from(130);
             }
-            tracing::error!("the new config has errors: the old one stays in force");
+            gateway.drain();
+            tracing::info!(
+                signal = name,
+                "stopping: no new connections, exchanges may finish; a second signal stops at once"
+            );
+            stop.send_replace(true);
         }
     }
 }

@@ -441,7 +441,7 @@ fn preflight() -> Answer {
 }
 
 /// The client's own `x-request-id` if it is short and plain, else a fresh one, ordered by time.
-fn request_id(headers: &HeaderMap) -> HeaderValue {
+pub(crate) fn request_id(headers: &HeaderMap) -> HeaderValue {
     let is_sane = |id: &&HeaderValue| {
         !id.is_empty()
             && id.len() <= 128

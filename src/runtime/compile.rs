@@ -8,7 +8,7 @@ mod providers;
 mod routes;
 mod usage;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use super::Runtime;
 use crate::{
@@ -16,9 +16,6 @@ use crate::{
     config::Loaded,
     http::guard::Guard,
 };
-
-/// How long a body that is collected may take to arrive.
-const BODY_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Compiles a config; `None` where it has errors, which are among its findings then. What `previous` has made from
 /// tables that are still the same is kept: pools stay warm, limits remember.
@@ -44,7 +41,7 @@ pub fn compile(loaded: &Loaded, previous: Option<&Runtime>) -> Option<Runtime> {
         limits: Limits {
             max_body: server.max_body_size.bytes(),
             max_upload: server.max_upload_size.bytes(),
-            body_timeout: BODY_TIMEOUT,
+            body_timeout: server.body_timeout.get(),
         },
         expose: server.expose,
         models: ModelLists::default(),

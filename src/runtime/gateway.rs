@@ -41,7 +41,7 @@ impl Gateway {
 
     /// Reads the config again and puts it in force as a whole, or not at all: `Err` has what is wrong with it.
     /// Exchanges under way keep the runtime they began with.
-    pub fn reload(&self) -> Result<Arc<Runtime>, Box<Loaded>> {
+    pub fn reload(&self) -> Result<(Arc<Runtime>, Box<Loaded>), Box<Loaded>> {
         let _one_at_a_time = self
             .reloading
             .lock()
@@ -52,7 +52,7 @@ impl Gateway {
             Some(next) => {
                 let next = Arc::new(next);
                 self.current.store(next.clone());
-                Ok(next)
+                Ok((next, Box::new(loaded)))
             }
             None => Err(Box::new(loaded)),
         }

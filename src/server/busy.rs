@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 
-use crate::api::error::ApiError;
+use super::refusal;
+use crate::{api::error::ApiError, pipeline::exchange::request_id};
 
 /// How long the client has to take its answer.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -19,22 +20,10 @@ pub(super) async fn turn_away(mut stream: TcpStream) {
         StatusCode::SERVICE_UNAVAILABLE,
         "too_many_connections",
         "The gateway has as many connections as it may. Try again shortly.",
-    );
-    error.retry_after = Some(Duration::from_secs(1));
-    let body = error.to_json();
-    let mut reply = format!(
-        "HTTP/1.1 503 Service Unavailable\r\ncontent-length: {}\r\nconnection: close\r\n",
-        body.len()
     )
-    .into_bytes();
-    for (name, value) in &error.headers() {
-        reply.extend_from_slice(name.as_str().as_bytes());
-        reply.extend_from_slice(b": ");
-        reply.extend_from_slice(value.as_bytes());
-        reply.extend_from_slice(b"\r\n");
-    }
-    reply.extend_from_slice(b"\r\n");
-    reply.extend_from_slice(&body);
+    .close();
+    error.retry_after = Some(Duration::from_secs(1));
+    let reply = refusal::write(&error, &request_id(&HeaderMap::new()));
     let exchange = async {
         // The request is read first: closing with bytes unread would reset the connection and lose the answer.
         let mut request = [0; 4096];

@@ -12,6 +12,7 @@
 )]
 
 pub mod raw;
+pub mod wire;
 
 use std::{
     net::SocketAddr,
@@ -59,16 +60,17 @@ impl Gateway {
 
     /// The same with environment variables.
     pub async fn start_with(config: &str, environment: &[(&str, &str)]) -> Self {
+        let listen = ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
+        Self::start_as(config, environment, &listen).await
+    }
+
+    /// The same with these arguments, instead of those that give the listeners free ports.
+    pub async fn start_as(config: &str, environment: &[(&str, &str)], arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("config.toml"), config).unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_millgate"))
-            .args([
-                "serve",
-                "--listen",
-                "127.0.0.1:0",
-                "--admin-listen",
-                "127.0.0.1:0",
-            ])
+            .arg("serve")
+            .args(arguments)
             .current_dir(folder.path())
             .env_clear()
             .envs(environment.iter().copied())
@@ -191,6 +193,14 @@ impl Gateway {
         self.log.lock().unwrap().iter().filter(is_wanted).count()
     }
 
+    /// Waits until this many lines have been logged.
+    pub async fn log_lines(&self, count: usize) {
+        let mut logged = self.logged.clone();
+        let waiting = logged.wait_for(|lines| *lines >= count);
+        let waited = tokio::time::timeout(PATIENCE, waiting).await;
+        drop(waited.expect("no more was logged").unwrap());
+    }
+
     /// Everything logged so far.
     pub fn log(&self) -> Vec<Value> {
         self.log.lock().unwrap().clone()
@@ -286,6 +296,18 @@ impl Reply {
         self.headers
             .get(name)
             .map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// Fails unless this is an error as OpenAI clients know them, with an id; its code.
+    pub fn refusal(&self) -> String {
+        assert!(!self.header("x-request-id").is_empty(), "{self:?}");
+        assert_eq!(self.header("content-type"), "application/json");
+        let body = self.json();
+        let members: Vec<_> = body["error"].as_object().unwrap().keys().collect();
+        assert_eq!(members, ["message", "type", "param", "code"]);
+        assert!(body["error"]["message"].as_str().unwrap().len() > 10);
+        assert!(body["error"]["type"].is_string());
+        self.code()
     }
 
     /// `error.code`

@@ -31,6 +31,7 @@ pub(super) fn read(tree: &Node, findings: &Findings) -> Config {
         routes: tables.routes(),
     };
     tables.positive(&["server", "header_timeout"], config.server.header_timeout);
+    tables.positive(&["server", "body_timeout"], config.server.body_timeout);
     for (name, route) in config.routes.iter() {
         tables.positive(&["routes", name, "attempt_timeout"], route.attempt_timeout);
         tables.positive(&["routes", name, "deadline"], route.deadline);

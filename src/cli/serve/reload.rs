@@ -1,0 +1,108 @@
+//! SIGHUP: the config is read again, and the log says what came of it.
+
+use std::sync::Arc;
+
+use super::Arguments;
+use crate::{
+    config::{
+        Config, Severity,
+        finding::{Finding, Findings, Renderer},
+    },
+    runtime::gateway::Gateway,
+};
+
+/// How many findings are logged; the rest is in `millgate check`.
+const SHOWN_FINDINGS: usize = 50;
+
+/// Reads the config anew for a server that was started with certain values.
+pub(super) struct Reloader {
+    gateway: Arc<Gateway>,
+    started_with: Vec<(&'static str, String)>,
+    listen_is_given: bool,
+    admin_listen_is_given: bool,
+}
+
+impl Reloader {
+    pub(super) fn new(gateway: Arc<Gateway>, arguments: &Arguments, config: &Config) -> Self {
+        let mut reloader = Self {
+            gateway,
+            started_with: Vec::new(),
+            listen_is_given: arguments.listen.is_some(),
+            admin_listen_is_given: arguments.admin_listen.is_some(),
+        };
+        reloader.started_with = reloader.read_at_start(config);
+        reloader
+    }
+
+    /// Puts the config in force as it is now, or as a whole not at all.
+    pub(super) fn reload(&self) {
+        match self.gateway.reload() {
+            Ok((runtime, loaded)) => {
+                log(&loaded.findings);
+                let config = &loaded.config;
+                for (key, now) in self.needing_restart(config) {
+                    tracing::warn!(
+                        key,
+                        value = now,
+                        "changed, but read only at start: restart to put it in force"
+                    );
+                }
+                tracing::info!(generation = runtime.generation, "config reloaded");
+            }
+            Err(loaded) => {
+                log(&loaded.findings);
+                tracing::error!("the new config has errors: the old one stays in force");
+            }
+        }
+    }
+
+    fn needing_restart(&self, config: &Config) -> Vec<(&'static str, String)> {
+        let mut now = self.read_at_start(config);
+        now.retain(|value| !self.started_with.contains(value));
+        now
+    }
+
+    /// What only a start reads. What the command line says, no config changes.
+    fn read_at_start(&self, config: &Config) -> Vec<(&'static str, String)> {
+        let (server, admin, log) = (&config.server, &config.admin, &config.log);
+        let mut values = vec![
+            (
+                "server.max_header_size",
+                format!("{:?}", server.max_header_size),
+            ),
+            ("server.max_headers", server.max_headers.to_string()),
+            ("server.max_connections", server.max_connections.to_string()),
+            (
+                "server.header_timeout",
+                format!("{:?}", server.header_timeout),
+            ),
+            (
+                "server.drain_timeout",
+                format!("{:?}", server.drain_timeout),
+            ),
+            ("server.state_dir", format!("{:?}", server.state_dir)),
+            ("server.workers", format!("{:?}", server.workers)),
+            ("admin.hosts", format!("{:?}", admin.hosts)),
+            ("log.level", log.level.clone()),
+            ("log.format", format!("{:?}", log.format)),
+        ];
+        if !self.listen_is_given {
+            values.push(("server.listen", server.listen.to_string()));
+        }
+        if !self.admin_listen_is_given {
+            values.push(("admin.listen", admin.listen.to_string()));
+        }
+        values
+    }
+}
+
+fn log(findings: &Findings) {
+    let render = |finding: &Finding| Renderer::default().render(finding);
+    for finding in findings.sorted().iter().take(SHOWN_FINDINGS) {
+        if finding.severity == Severity::Error {
+            tracing::error!(finding = render(finding), "config refused");
+        } else {
+            tracing::warn!(finding = render(finding), "config");
+        }
+    }
+}

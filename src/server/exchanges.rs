@@ -1,0 +1,99 @@
+//! What a connection's wire must know of its exchanges: whether one is under way, and whether all of what the client
+//! has sent was read.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    task::{Context, Poll},
+};
+
+use bytes::Buf;
+use http_body::{Body, Frame, SizeHint};
+
+/// The exchanges of one connection.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Exchanges(Arc<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    begun: AtomicU32,
+    ended: AtomicU32,
+    may_be_unread: AtomicBool,
+}
+
+impl Exchanges {
+    /// One more is under way, until what is returned is dropped.
+    pub(super) fn begin(&self) -> UnderWay {
+        self.0.begun.fetch_add(1, Ordering::Relaxed);
+        self.0.may_be_unread.store(false, Ordering::Relaxed);
+        UnderWay(self.clone())
+    }
+
+    /// How many there have been, modulo 2³².
+    pub(super) fn begun(&self) -> u32 {
+        self.0.begun.load(Ordering::Relaxed)
+    }
+
+    /// Whether none is under way.
+    pub(super) fn are_over(&self) -> bool {
+        self.0.ended.load(Ordering::Relaxed) == self.begun()
+    }
+
+    /// The last one was answered perhaps without reading all of its request.
+    pub(super) fn leave_unread(&self) {
+        self.0.may_be_unread.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the last one was.
+    pub(super) fn may_be_unread(&self) -> bool {
+        self.0.may_be_unread.load(Ordering::Relaxed)
+    }
+}
+
+/// An exchange under way.
+#[derive(Debug)]
+pub(super) struct UnderWay(Exchanges);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.0.ended.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// The body of a reply: its exchange is over when it is dropped.
+pub(super) struct Watched<B> {
+    body: B,
+    _exchange: UnderWay,
+}
+
+impl<B> Watched<B> {
+    pub(super) fn new(body: B, exchange: UnderWay) -> Self {
+        Self {
+            body,
+            _exchange: exchange,
+        }
+    }
+}
+
+impl<B: Body<Data: Buf> + Unpin> Body for Watched<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
