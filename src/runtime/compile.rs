@@ -2,6 +2,7 @@
 //! out cannot fail to be put in force.
 
 mod advice;
+mod kinds;
 pub mod listeners;
 mod pipeline;
 mod providers;

@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use millgate_plugin::Place;
 
+use super::kinds::tell_unknown;
 use super::providers::reached;
 use crate::{
     config::{self, Loaded, Patterns, Severity, stage::KEYS},
@@ -156,22 +157,13 @@ fn kind_of(loaded: &Loaded, name: &str, common: &config::Stage) -> Option<&'stat
     let kind = common.kind.as_deref().unwrap_or(name);
     let found = KINDS.iter().find(|known| known.kind == kind);
     if found.is_none() {
-        let names = KINDS.iter().map(|known| known.kind);
-        let help = match nearest(kind, names.clone()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("there are {}", names.collect::<Vec<_>>().join(", ")),
-        };
-        let message = format!("there is no stage kind `{kind}`");
-        if common.kind.is_some() {
-            loaded.report(
-                &["stages", name, "kind"],
-                Severity::Error,
-                message,
-                Some(help),
-            );
-        } else {
-            loaded.report_key(&["stages", name], Severity::Error, message, Some(help));
-        }
+        let known = KINDS.iter().map(|known| known.kind);
+        tell_unknown(
+            loaded,
+            ("stages", name, "stage"),
+            common.kind.as_deref(),
+            known,
+        );
     }
     found
 }

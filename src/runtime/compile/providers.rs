@@ -4,9 +4,9 @@ use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 use http::HeaderValue;
 
+use super::kinds::tell_unknown;
 use crate::{
     config::{self, Loaded, Section, Severity, provider::KEYS, route},
-    nearest::nearest,
     providers::{KINDS, ProviderKind},
     routing::{
         connect::Proxy,
@@ -82,22 +82,13 @@ fn kind_of(
     let kind = common.kind.as_deref().unwrap_or(name);
     let found = KINDS.iter().find(|known| known.kind == kind);
     if found.is_none() {
-        let names = KINDS.iter().map(|known| known.kind);
-        let help = match nearest(kind, names.clone()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("there are {}", names.collect::<Vec<_>>().join(", ")),
-        };
-        let message = format!("there is no provider kind `{kind}`");
-        if common.kind.is_some() {
-            loaded.report(
-                &["providers", name, "kind"],
-                Severity::Error,
-                message,
-                Some(help),
-            );
-        } else {
-            loaded.report_key(&["providers", name], Severity::Error, message, Some(help));
-        }
+        let known = KINDS.iter().map(|known| known.kind);
+        tell_unknown(
+            loaded,
+            ("providers", name, "provider"),
+            common.kind.as_deref(),
+            known,
+        );
     }
     found
 }
