@@ -125,9 +125,9 @@ impl Site<'_> {
     }
 }
 
-/// millgate with nothing but a route.
+/// millgate with every stage there is, and its access log on.
 const MILLGATE_CONFIG: &str = r#"
-pipeline = ["route"]
+pipeline = ["route", "company_headers"]
 
 [server]
 listen = "${OVERHEAD_LISTEN}"
@@ -139,6 +139,10 @@ listen = "${OVERHEAD_ADMIN}"
 kind = "openai"
 base_url = "http://${OVERHEAD_UPSTREAM}/v1"
 api_key = "sk-mock"
+
+[stages.company_headers]
+kind = "auth_header"
+headers = { x-dep-ticket = "T-1", Send-System-Name = "bench", User-ID = "system", User-Type = "AD", Prompt-Msg-Id = "{uuid}", Completion-Msg-Id = "{uuid}" }
 
 [routes.default]
 model = "*"
