@@ -1,4 +1,5 @@
 //! What the gateway tells of itself.
 
 pub mod access;
+pub mod json_lines;
 pub mod logs;

@@ -74,6 +74,8 @@ pub struct Exchange {
     record: access::Record,
 }
 
+const REQUEST_ID: http::HeaderName = http::HeaderName::from_static("x-request-id");
+
 /// What an exchange answers with.
 struct Answer {
     head: ReplyHead,
@@ -276,7 +278,7 @@ impl Exchange {
 
     /// What every reply says of itself.
     fn own_headers(&self, headers: &mut HeaderMap) {
-        headers.insert("x-request-id", self.request.id.clone());
+        headers.insert(REQUEST_ID, self.request.id.clone());
         if self.request.stream {
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
             headers.insert("x-accel-buffering", HeaderValue::from_static("no"));

@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use millgate_plugin::Outcome;
+use percent_encoding::{CONTROLS, utf8_percent_encode};
 
 use crate::{
     pipeline::request::ClientRequest,
@@ -63,22 +64,33 @@ impl Record {
     /// The telling headers of a reply. Times end with its head.
     pub fn expose(&self, headers: &mut HeaderMap, tried: &[Tried], started: Instant) {
         if let Some(provider) = &self.provider {
-            insert(headers, "x-millgate-provider", provider);
+            insert(headers, PROVIDER, provider);
         }
         if let Some(model) = self.model.as_deref().filter(|model| !model.is_empty()) {
-            insert(headers, "x-millgate-model", model);
+            insert(headers, MODEL, model);
         }
-        let total = millis(started.elapsed());
+        let (whole, tenth) = tenths(started.elapsed());
         let timing = match made(tried) {
-            0 => format!("total;dur={total:.1}"),
+            0 => format!("total;dur={whole}.{tenth}"),
             attempts => {
-                headers.insert("x-millgate-attempts", HeaderValue::from(attempts));
-                let upstream = millis(tried.iter().map(|tried| tried.took).sum());
-                format!("upstream;dur={upstream:.1}, total;dur={total:.1}")
+                headers.insert(ATTEMPTS, HeaderValue::from(attempts));
+                let (upstream, part) = tenths(tried.iter().map(|tried| tried.took).sum());
+                format!("upstream;dur={upstream}.{part}, total;dur={whole}.{tenth}")
             }
         };
-        insert(headers, "server-timing", &timing);
+        insert(headers, SERVER_TIMING, &timing);
     }
+}
+
+const PROVIDER: HeaderName = HeaderName::from_static("x-millgate-provider");
+const MODEL: HeaderName = HeaderName::from_static("x-millgate-model");
+const ATTEMPTS: HeaderName = HeaderName::from_static("x-millgate-attempts");
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+
+/// Whole milliseconds, and tenths of them.
+fn tenths(time: Duration) -> (u64, u64) {
+    let tenths = time.as_micros() as u64 / 100;
+    (tenths / 10, tenths % 10)
 }
 
 /// Attempts that were made; a target that cannot serve the call is only passed over.
@@ -94,9 +106,13 @@ fn millis(time: Duration) -> f64 {
 }
 
 /// A header of any text: what is not visible ASCII is percent-encoded UTF-8.
-fn insert(headers: &mut HeaderMap, name: &'static str, value: &str) {
-    let encoded = percent_encoding::utf8_percent_encode(value, percent_encoding::CONTROLS);
-    if let Ok(value) = HeaderValue::from_str(&encoded.to_string()) {
+fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    let value = if value.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        HeaderValue::from_str(value)
+    } else {
+        HeaderValue::from_str(&utf8_percent_encode(value, CONTROLS).to_string())
+    };
+    if let Ok(value) = value {
         headers.insert(name, value);
     }
 }

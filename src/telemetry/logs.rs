@@ -6,6 +6,7 @@ use tracing_subscriber::{
     EnvFilter, Layer, Registry, layer::SubscriberExt, util::SubscriberInitExt,
 };
 
+use super::json_lines::JsonLines;
 use crate::config::{Log, log::Format};
 
 /// Starts logging; the error names the filter that cannot be read.
@@ -16,18 +17,11 @@ pub fn init(log: &Log) -> Result<(), String> {
         Format::Json => false,
         Format::Auto => std::io::stderr().is_terminal(),
     };
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let lines: Box<dyn Layer<Registry> + Send + Sync> = if pretty {
+        let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
         Box::new(lines.compact().with_filter(filter))
     } else {
-        Box::new(
-            lines
-                .json()
-                .flatten_event(true)
-                .with_current_span(false)
-                .with_span_list(false)
-                .with_filter(filter),
-        )
+        Box::new(JsonLines.with_filter(filter))
     };
     tracing_subscriber::registry()
         .with(lines)

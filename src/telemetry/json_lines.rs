@@ -1,0 +1,204 @@
+//! Log events as JSON, one line each: `{"timestamp":…,"level":…,FIELDS,"target":…}`.
+//!
+//! Every exchange writes a line, so this is on the hot path: an event is written into a buffer that its thread
+//! keeps, without any step in between, and leaves in one write.
+
+use std::{cell::RefCell, fmt, io::Write, time::SystemTime};
+
+use tracing::{
+    Event, Subscriber,
+    field::{Field, Visit},
+};
+use tracing_subscriber::{Layer, layer::Context};
+
+use crate::http::json::write_string;
+
+/// Writes events to standard error.
+pub struct JsonLines;
+
+thread_local! {
+    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A buffer larger than this is given back after its line.
+const KEPT: usize = 16 << 10;
+
+impl<S: Subscriber> Layer<S> for JsonLines {
+    fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
+        BUFFER.with_borrow_mut(|line| {
+            line.clear();
+            write_line(line, event, SystemTime::now());
+            // There is nowhere to tell that standard error is gone.
+            let _ = std::io::stderr().lock().write_all(line);
+            if line.capacity() > KEPT {
+                *line = Vec::new();
+            }
+        });
+    }
+}
+
+fn write_line(line: &mut Vec<u8>, event: &Event<'_>, now: SystemTime) {
+    line.extend_from_slice(b"{\"timestamp\":\"");
+    write_time(line, now);
+    line.extend_from_slice(b"\",\"level\":\"");
+    line.extend_from_slice(event.metadata().level().as_str().as_bytes());
+    line.push(b'"');
+    event.record(&mut Fields(line));
+    line.extend_from_slice(b",\"target\":");
+    write_string(line, event.metadata().target());
+    line.extend_from_slice(b"}\n");
+}
+
+/// RFC 3339 in UTC with microseconds: `2026-11-22T14:14:39.266418Z`.
+fn write_time(line: &mut Vec<u8>, time: SystemTime) {
+    thread_local! {
+        /// The second last written, up to its point.
+        static SECOND: RefCell<(u64, String)> = const { RefCell::new((u64::MAX, String::new())) };
+    }
+    let since = time
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    SECOND.with_borrow_mut(|(second, text)| {
+        if *second != since.as_secs() {
+            *second = since.as_secs();
+            *text = date(since.as_secs());
+        }
+        line.extend_from_slice(text.as_bytes());
+    });
+    let mut digits = *b"000000Z";
+    let mut micros = since.subsec_micros();
+    for digit in digits[..6].iter_mut().rev() {
+        *digit = b'0' + (micros % 10) as u8;
+        micros /= 10;
+    }
+    line.extend_from_slice(&digits);
+}
+
+/// `2026-11-22T14:14:39.` of seconds since the epoch, by the proleptic Gregorian calendar.
+fn date(seconds: u64) -> String {
+    let (days, time) = (seconds / 86_400, seconds % 86_400);
+    // Years are counted from March, so that the leap day is a year's last; 400 of them have 146 097 days.
+    let days = days + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = era * 400 + year + u64::from(month <= 2);
+    let (hour, minute, second) = (time / 3600, time / 60 % 60, time % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.")
+}
+
+/// Writes `,"name":value` for each field.
+struct Fields<'a>(&'a mut Vec<u8>);
+
+impl Fields<'_> {
+    fn name(&mut self, field: &Field) {
+        self.0.push(b',');
+        write_string(self.0, field.name());
+        self.0.push(b':');
+    }
+
+    fn number(&mut self, field: &Field, number: impl fmt::Display) {
+        self.name(field);
+        // Writing to memory does not fail.
+        let _ = write!(self.0, "{number}");
+    }
+}
+
+impl Visit for Fields<'_> {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.name(field);
+        write_string(self.0, value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.number(field, value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.number(field, value);
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        if value.is_finite() {
+            self.number(field, value);
+        } else {
+            self.name(field);
+            self.0.extend_from_slice(b"null");
+        }
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.number(field, value);
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.name(field);
+        write_string(self.0, &format!("{value:?}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::{Arc, Mutex},
+        time::Duration,
+    };
+
+    use tracing_subscriber::layer::SubscriberExt;
+
+    use super::*;
+
+    /// Collects lines instead of writing them.
+    #[derive(Clone, Default)]
+    struct Collected(Arc<Mutex<Vec<u8>>>);
+
+    impl<S: Subscriber> Layer<S> for Collected {
+        fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
+            let time = SystemTime::UNIX_EPOCH + Duration::from_micros(1_795_356_879_000_042);
+            write_line(&mut self.0.lock().unwrap(), event, time);
+        }
+    }
+
+    #[test]
+    fn an_event_is_one_line_of_json_in_the_order_of_its_fields() {
+        let collected = Collected::default();
+        tracing::subscriber::with_default(
+            tracing_subscriber::registry().with(collected.clone()),
+            || {
+                tracing::warn!(target: "t", text = "안녕 \"you\"\n", whole = 3, part = 0.5, nan = f64::NAN, yes = true,
+                absent = Option::<&str>::None, shown = %"%", debugged = ?Some(1), "done");
+            },
+        );
+        let line = String::from_utf8(collected.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(
+            line,
+            "{\"timestamp\":\"2026-11-22T14:14:39.000042Z\",\"level\":\"WARN\",\"message\":\"done\",\"text\":\"안녕 \\\"you\\\"\\n\",\"whole\":3,\"part\":0.5,\"nan\":null,\"yes\":true,\"shown\":\"%\",\"debugged\":\"Some(1)\",\"target\":\"t\"}\n"
+        );
+    }
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00."),
+            (951_782_400, "2000-02-29T00:00:00."),
+            (951_868_799, "2000-02-29T23:59:59."),
+            (951_868_800, "2000-03-01T00:00:00."),
+            (4_107_542_399, "2100-02-28T23:59:59."),
+            (4_107_542_400, "2100-03-01T00:00:00."),
+            (1_798_761_599, "2026-12-31T23:59:59."),
+        ] {
+            assert_eq!(date(seconds), text);
+        }
+        // And the same as a calendar of others, once a day and a bit for 300 years.
+        for seconds in (0..9_500_000_000).step_by(86_400 * 13 + 12_345) {
+            let theirs =
+                httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+            let day = &date(seconds)[8..10];
+            assert_eq!(&theirs[5..7], day);
+            assert_eq!(&theirs[12..16], &date(seconds)[..4]);
+        }
+    }
+}
