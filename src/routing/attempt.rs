@@ -238,6 +238,7 @@ impl Attempt {
                 Ok(response) => return Ok(response),
                 Err(SendError::StaleConnection(detail)) => {
                     if stale
+                        || request.leaves_something()
                         || request
                             .upload
                             .as_ref()
