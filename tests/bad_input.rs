@@ -255,6 +255,8 @@ async fn paths_and_methods_that_do_not_exist() {
         ("POST", "/v1/audio/%2e%2e%2fadmin", 404, "unknown_path", ""),
         ("POST", "/v1/audio/..%5cadmin", 404, "unknown_path", ""),
         ("POST", "/v1/audio//speech", 404, "unknown_path", ""),
+        ("POST", "/v1/audio/..;/files", 404, "unknown_path", ""),
+        ("GET", "/v1/audio/voice_consents", 404, "no_route", ""),
         ("POST", "/v1/audio/a%0d%0ab", 404, "unknown_path", ""),
         ("GET", CHAT, 404, "no_route", ""),
         ("PUT", CHAT, 405, "method_not_allowed", "POST"),
@@ -270,6 +272,11 @@ async fn paths_and_methods_that_do_not_exist() {
             "shared_state",
         ),
         ("OPTIONS", CHAT, 405, "method_not_allowed", "POST"),
+        // An upstream would answer TRACE with the gateway's own key.
+        ("TRACE", "/v1/audio/speech", 405, "method_not_allowed", ""),
+        ("CONNECT", "/v1/images/x", 405, "method_not_allowed", ""),
+        ("PURGE", "/v1/moderations", 405, "method_not_allowed", ""),
+        ("OPTIONS", "/v1/files", 405, "method_not_allowed", ""),
     ];
     for (method, path, status, code, hint) in cases {
         let request =

@@ -373,3 +373,46 @@ async fn a_chain_without_any_healthy_target_ends_with_the_failure_that_tells_mos
     assert_eq!(reply.header("x-millgate-attempts"), "2");
     assert_eq!(reply.header("x-should-retry"), "false");
 }
+
+/// The reply of an upstream that writes these bytes.
+async fn reply_to(bytes: &[u8], path: &str, route: &str) -> Reply {
+    let upstream = support::raw::RawUpstream::bind().await;
+    let gateway = Gateway::start(&config(&[("a", "openai", &upstream.url())], route)).await;
+    let client = Client::new(&gateway);
+    let answering = async {
+        let mut connection = upstream.accept().await;
+        assert!(connection.request().await);
+        connection.write(bytes).await;
+        connection
+    };
+    let body = chat_body("hi", false);
+    let (reply, _connection) = tokio::join!(client.post(path, &body), answering);
+    reply
+}
+
+#[tokio::test]
+async fn a_length_that_is_not_the_body_s_does_not_reach_the_client() {
+    let bytes = b"HTTP/1.1 204 No Content\r\ncontent-length: 5\r\n\r\n";
+    let reply = reply_to(bytes, "/v1/moderations", "").await;
+    assert_eq!((reply.status.as_u16(), reply.complete), (204, true));
+    assert_eq!(reply.headers.get("content-length"), None);
+}
+
+#[tokio::test]
+async fn a_document_in_a_million_pieces_costs_no_more_than_its_size() {
+    let document = format!(
+        "{{\"choices\":[{{\"text\":\"{}\"}}]}}",
+        "a".repeat(1_000_000)
+    );
+    let mut bytes =
+        b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
+            .to_vec();
+    for byte in document.bytes() {
+        bytes.extend_from_slice(&[b'1', b'\r', b'\n', byte, b'\r', b'\n']);
+    }
+    bytes.extend_from_slice(b"0\r\n\r\n");
+    let route = "retries = 0\nattempt_timeout = \"15s\"";
+    let reply = reply_to(&bytes, "/v1/chat/completions", route).await;
+    assert_eq!(reply.status, 200);
+    assert!(reply.body == document);
+}

@@ -213,3 +213,75 @@ async fn the_list_is_asked_for_with_the_provider_s_own_key_and_headers() {
         (&Value::from("models"), &Value::from("ok"))
     );
 }
+
+/// Two routes: everything is asked of `a`, whose table ends in this line.
+fn listed_by(mock: &Mock, line: &str) -> String {
+    format!(
+        "pipeline = [\"route\"]\n[routes.a]\ntargets = [\"a\"]\n[providers.a]\nkind = \"openai\"\nbase_url = \"{}\"\n{line}\n",
+        mock.url()
+    )
+}
+
+async fn list_for(gateway: &Gateway, headers: &[(&str, &str)]) -> usize {
+    let client = Client::new(gateway);
+    let coming = client
+        .send(http::Method::GET, "/v1/models", headers, "")
+        .await;
+    coming.rest().await.json()["data"].as_array().unwrap().len()
+}
+
+#[tokio::test]
+async fn what_one_caller_s_key_may_see_is_not_shown_to_another() {
+    for line in ["forward_auth = true", "forward_headers = [\"x-key\"]"] {
+        let mock = listing(&["m"]).await;
+        let gateway = Gateway::start(&listed_by(&mock, line)).await;
+        let key = [("authorization", "Bearer one"), ("x-key", "one")];
+        for headers in [&key[..], &[], &key] {
+            assert_eq!(list_for(&gateway, headers).await, 1);
+        }
+        // Each is asked for anew, with the key of its own caller or with none.
+        let seen = mock.requests();
+        let has_key = |name| seen.iter().map(move |seen| seen.header(name).is_some());
+        let name = if line.contains("auth ") {
+            "authorization"
+        } else {
+            "x-key"
+        };
+        assert!(has_key(name).eq([true, false, true]), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_cannot_spoil_the_list_of_all_with_a_header() {
+    let mock = listing(&["m"]).await;
+    let config = listed_by(&mock, "").replace("\"route\"", "\"route\", \"ticket\"")
+        + "[stages.ticket]\nkind = \"auth_header\"\nrefuse = [\"x-ticket\"]\n";
+    let gateway = Gateway::start(&config).await;
+    assert_eq!(list_for(&gateway, &[("x-ticket", "forged")]).await, 1);
+    assert_eq!(list_for(&gateway, &[]).await, 1);
+}
+
+#[tokio::test]
+async fn a_list_without_end_is_not_collected() {
+    let upstream = support::raw::RawUpstream::bind().await;
+    let config = format!(
+        "pipeline = [\"route\"]\n[routes.a]\ntargets = [\"a\"]\n[providers.a]\nkind = \"openai\"\nbase_url = \"{}\"\n",
+        upstream.url()
+    );
+    let gateway = Gateway::start(&config).await;
+    let lying = async {
+        let mut connection = upstream.accept().await;
+        assert!(connection.request().await);
+        let list = format!("{{\"data\":[{{\"id\":\"m\"}}]{}}}", " ".repeat(5 << 20));
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            list.len()
+        );
+        // Nobody need read it to its end.
+        let _ =
+            tokio::io::AsyncWriteExt::write_all(&mut connection.stream, (head + &list).as_bytes())
+                .await;
+    };
+    let (count, ()) = tokio::join!(list_for(&gateway, &[]), lying);
+    assert_eq!(count, 0);
+}

@@ -410,3 +410,42 @@ async fn when_all_fail_the_client_reads_the_last_real_status_and_is_told_not_to_
         }
     }
 }
+
+#[tokio::test]
+async fn what_may_have_left_something_behind_is_not_asked_for_twice() {
+    let failures = [
+        json!({"fault": "close_before_head"}),
+        json!({"fault": "reset_before_head"}),
+        json!({"status": 502}),
+    ];
+    for failure in failures {
+        let steps = json!({"paths": {"/v1/batches": [{}, failure, {"status": 502}, {}]}});
+        let plan: Plan = serde_json::from_value(steps).unwrap();
+        let mock = Mock::with(plan).await.unwrap();
+        let other = Mock::with(Script::default()).await.unwrap();
+        let providers = [("a", "openai", &*mock.url()), ("b", "openai", &other.url())];
+        let route = "retries = 3\npaths = [\"/v1/*\"]\nshared_state = true";
+        let gateway = Gateway::start(&config(&providers, route)).await;
+        let client = Client::new(&gateway);
+        assert_eq!(client.get("/v1/batches").await.status, 200);
+        mock.wait_for(|counts| counts.completed == 1).await;
+        let reply = client.post("/v1/batches", &json!({})).await;
+        assert_eq!(reply.status, 502, "{failure}");
+        assert_eq!((mock.counts().requests, other.counts().requests), (2, 0));
+        // What only looks may be asked again.
+        assert_eq!(client.get("/v1/batches").await.status, 200);
+        assert_eq!((mock.counts().requests, other.counts().requests), (4, 0));
+    }
+}
+
+#[tokio::test]
+async fn what_left_nothing_behind_is_asked_of_the_next() {
+    let mock = Mock::with(Script::default()).await.unwrap();
+    let providers = [("a", "openai", &*nobody()), ("b", "openai", &mock.url())];
+    let route = "paths = [\"/v1/*\"]\nshared_state = true";
+    let gateway = Gateway::start(&config(&providers, route)).await;
+    let client = Client::new(&gateway);
+    let reply = client.post("/v1/batches", &json!({})).await;
+    assert_eq!(reply.status, 200);
+    assert_eq!(mock.counts().requests, 1);
+}

@@ -396,7 +396,9 @@ async fn headers_named_by_the_operator_pass_and_the_connection_s_own_never_do() 
         ("content-type", "application/json"),
         ("x-trace-id", "t-1"),
         ("connection", "x-hop"),
+        ("connection", "close, x-last-hop"),
         ("x-hop", "1"),
+        ("x-last-hop", "1"),
         ("cookie", "c=1"),
         ("authorization", "Bearer client"),
         ("accept-encoding", "gzip"),
@@ -413,6 +415,7 @@ async fn headers_named_by_the_operator_pass_and_the_connection_s_own_never_do() 
     assert_eq!(request.header("x-trace-id"), Some("t-1"));
     for name in [
         "x-hop",
+        "x-last-hop",
         "cookie",
         "authorization",
         "accept-encoding",

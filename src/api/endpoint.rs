@@ -22,10 +22,18 @@ pub enum Call<'a> {
 }
 
 /// Stateless families below `/v1` that are passed on.
-const STATELESS: [&str; 5] = ["audio/", "images/", "moderations", "rerank", "score"];
+const STATELESS: [&str; 7] = [
+    "audio/speech",
+    "audio/transcriptions",
+    "audio/translations",
+    "images/",
+    "moderations",
+    "rerank",
+    "score",
+];
 
 /// Families below `/v1` that keep state at the upstream.
-const STATEFUL: [&str; 14] = [
+const STATEFUL: [&str; 15] = [
     "files",
     "uploads",
     "batches",
@@ -40,6 +48,18 @@ const STATEFUL: [&str; 14] = [
     "videos",
     "chat/completions/",
     "realtime",
+    // Voices and the consents to them.
+    "audio/",
+];
+
+/// The methods that are passed on. TRACE would have the upstream quote the gateway's own key (RFC 9110, 9.3.8).
+const PASSED_ON: [Method; 6] = [
+    Method::GET,
+    Method::HEAD,
+    Method::POST,
+    Method::PUT,
+    Method::PATCH,
+    Method::DELETE,
 ];
 
 /// Classifies a request by its method and its path (with `/v1`, without the query).
@@ -74,13 +94,16 @@ pub fn classify<'a>(method: &Method, path: &'a str) -> Call<'a> {
             _ => Call::WrongMethod("GET"),
         };
     }
-    if STATELESS.iter().any(|family| in_family(rest, family)) {
-        return Call::Forward;
+    let call = match () {
+        () if STATELESS.iter().any(|family| in_family(rest, family)) => Call::Forward,
+        () if STATEFUL.iter().any(|family| in_family(rest, family)) => Call::Stateful,
+        () => return Call::Unknown,
+    };
+    if PASSED_ON.contains(method) {
+        call
+    } else {
+        Call::WrongMethod("GET or POST")
     }
-    if STATEFUL.iter().any(|family| in_family(rest, family)) {
-        return Call::Stateful;
-    }
-    Call::Unknown
 }
 
 /// Whether a path is the family itself or lies below it.
@@ -95,10 +118,14 @@ fn is_plain(path: &str) -> bool {
     let decoded = percent_encoding::percent_decode_str(path).decode_utf8_lossy();
     !decoded.contains('\\')
         && !decoded.chars().any(char::is_control)
-        && decoded
-            .split('/')
-            .all(|segment| segment != "." && segment != "..")
+        && decoded.split('/').all(|segment| !climbs(segment))
         && !decoded.contains("//")
+}
+
+/// `.` and `..`, also with the parameters that some servers drop from a segment (RFC 3986, 3.3).
+fn climbs(segment: &str) -> bool {
+    let name = segment.split(';').next().unwrap_or_default();
+    matches!(name, "." | "..")
 }
 
 #[cfg(test)]
@@ -140,6 +167,7 @@ mod tests {
         assert_eq!(post("/v1/audio/speech"), Call::Forward);
         assert_eq!(post("/v1/images/generations"), Call::Forward);
         assert_eq!(post("/v1/moderations"), Call::Forward);
+        assert_eq!(post("/v1/audio/voice_consents"), Call::Stateful);
         assert_eq!(post("/v1/files"), Call::Stateful);
         assert_eq!(
             classify(&Method::GET, "/v1/responses/resp_1"),
@@ -154,6 +182,19 @@ mod tests {
     }
 
     #[test]
+    fn methods_that_quote_or_tunnel_are_not_passed_on() {
+        for method in ["TRACE", "CONNECT", "OPTIONS", "PURGE"] {
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            for path in ["/v1/audio/speech", "/v1/files"] {
+                let call = classify(&method, path);
+                assert!(matches!(call, Call::WrongMethod(_)), "{method} {path}");
+            }
+        }
+        assert_eq!(classify(&Method::DELETE, "/v1/files/f"), Call::Stateful);
+        assert_eq!(classify(&Method::GET, "/v1/images/x"), Call::Forward);
+    }
+
+    #[test]
     fn paths_that_climb_are_unknown() {
         for path in [
             "/v1/audio/../../admin",
@@ -161,6 +202,8 @@ mod tests {
             "/v1/audio/%2e%2e%2fadmin",
             "/v1/audio//x",
             "/v1/audio/..%5cadmin",
+            "/v1/audio/..;/admin",
+            "/v1/audio/..%3bx/admin",
             "/v1/audio/a%0d%0ab",
         ] {
             assert_eq!(post(path), Call::Unknown, "{path}");

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use millgate_plugin::{Endpoint, Outcome};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -34,6 +34,9 @@ const FRESH: Duration = Duration::from_mins(1);
 
 /// How long a provider may take to list its models.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Largest list that is read, in bytes.
+const LARGEST_LIST: usize = 4 << 20;
 
 /// What providers have listed, kept for a minute, and longer while a provider does not answer.
 #[derive(Debug, Default)]
@@ -200,13 +203,18 @@ fn entry(id: &str, created: u64, owned_by: &str) -> Value {
     json!({"id": id, "object": "model", "created": created, "owned_by": owned_by})
 }
 
-/// A target's models, asked for at most once a minute, however many clients want to know.
+/// A target's models, asked for at most once a minute, however many clients want to know. What a provider gets to see
+/// of the client decides what it lists, so that such a list is the client's own and is not kept.
 async fn listed(
     runtime: Arc<Runtime>,
     request: Arc<ClientRequest>,
     route: Arc<Route>,
     target: Arc<Target>,
 ) -> Vec<Model> {
+    if target.provider.sees_client() {
+        let asked = tokio::time::timeout(PATIENCE, ask(&runtime, &request, &route, &target)).await;
+        return asked.ok().flatten().unwrap_or_default();
+    }
     let slot = runtime
         .models
         .lists
@@ -238,9 +246,15 @@ async fn ask(
     if !target.provider.codec.serves(Endpoint::Models) {
         return None;
     }
+    let headers = if target.provider.sees_client() {
+        request.headers.clone()
+    } else {
+        HeaderMap::new()
+    };
     let listing = ClientRequest {
         path: "/v1/models".into(),
         query: None,
+        headers,
         ..ClientRequest::clone(request)
     };
     let context = Context {
@@ -256,6 +270,10 @@ async fn ask(
     let mut document = Vec::new();
     while let Some(Ok(piece)) = std::future::poll_fn(|context| attempt.poll_piece(context)).await {
         document.extend_from_slice(&piece.bytes);
+        if document.len() > LARGEST_LIST {
+            attempt.end(Outcome::UpstreamError);
+            return None;
+        }
     }
     attempt.end(Outcome::Ok);
     serde_json::from_slice::<Page>(&document)

@@ -16,6 +16,9 @@ use crate::{
     routing::upload::Upload,
 };
 
+/// Longest name of a model, in bytes: it is logged, matched and sent back in a header.
+const LONGEST_MODEL: usize = 1024;
+
 /// How much a client may send, and how slowly.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -81,6 +84,7 @@ async fn read_forwarded(
     request.body = collect(body, &request.headers, limits).await?;
     request.members = json::scan(&request.body).map_err(|error| invalid_json(&error))?;
     if let Some(model) = member(request, "model").and_then(json::as_str) {
+        check_length(&model)?;
         request.model = model.into();
     }
     request.stream = member(request, "stream")
@@ -95,6 +99,7 @@ fn read_members(request: &mut ClientRequest) -> Result<(), ApiError> {
     let model = json::as_str(model)
         .filter(|model| !model.is_empty())
         .ok_or_else(|| wrong("model", "a non-empty string"))?;
+    check_length(&model)?;
     let needed = match request.endpoint {
         Endpoint::Chat => Some(("messages", b'[', "an array of messages")),
         _ => None,
@@ -119,6 +124,14 @@ fn read_members(request: &mut ClientRequest) -> Result<(), ApiError> {
     request.stream = stream && request.endpoint != Endpoint::Embeddings;
     request.include_usage = include_usage;
     Ok(())
+}
+
+fn check_length(model: &str) -> Result<(), ApiError> {
+    if model.len() <= LONGEST_MODEL {
+        return Ok(());
+    }
+    let message = format!("`model` is longer than {LONGEST_MODEL} bytes.");
+    Err(ApiError::invalid("invalid_value", message).param("model"))
 }
 
 fn member<'a>(request: &'a ClientRequest, name: &str) -> Option<&'a [u8]> {

@@ -123,14 +123,12 @@ fn blank_out(text: Bytes, secret: &[u8]) -> Bytes {
 }
 
 fn forward_more(request: &ClientRequest, provider: &Provider, headers: &mut HeaderMap) {
-    let connection = request
-        .headers
-        .get(header::CONNECTION)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
+    let connection = request.headers.get_all(header::CONNECTION);
     for (name, value) in &request.headers {
         let hop_by_hop = connection
-            .split(',')
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
             .any(|named| named.trim().eq_ignore_ascii_case(name.as_str()));
         let wanted = provider
             .forward_headers

@@ -272,8 +272,13 @@ impl Exchange {
         *response.status_mut() = self.head.status;
         *response.headers_mut() = std::mem::take(&mut self.head.headers);
         self.own_headers(response.headers_mut());
+        let has_body = self.request.method != Method::HEAD;
         let response = response.map(|()| ReplyBody::new(self, content));
-        fitting_length(response)
+        if has_body {
+            fitting_length(response)
+        } else {
+            response
+        }
     }
 
     /// What every reply says of itself.
@@ -410,9 +415,12 @@ fn stop_error(stop: Stop) -> ApiError {
     Broken::stopped(stop).error
 }
 
-/// A length that an upstream or a stage has named holds only while no stage may still change the body.
+/// A length that an upstream or a stage has named is kept only where it is the body's: an upstream may name one beside
+/// a chunked body or under a 204, and a stage may still change what passes.
 fn fitting_length(mut response: Response<ReplyBody>) -> Response<ReplyBody> {
-    if response.body().size_hint().exact().is_none() {
+    let named = response.headers().get(header::CONTENT_LENGTH);
+    let named = named.and_then(|length| length.to_str().ok()?.parse().ok());
+    if response.body().size_hint().exact() != named {
         response.headers_mut().remove(header::CONTENT_LENGTH);
     }
     response

@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use millgate_plugin::{Endpoint, Field, SetError};
 
 use crate::{
+    api::endpoint::{Call, classify},
     http::json::{self, Members},
     routing::upload::Upload,
 };
@@ -102,6 +103,12 @@ impl ClientRequest {
     #[must_use]
     pub fn api_path(&self) -> &str {
         self.path.strip_prefix("/v1").unwrap_or(&self.path)
+    }
+
+    /// Whether asking twice may leave two things behind at the upstream: a file, a batch, a training job.
+    #[must_use]
+    pub fn leaves_something(&self) -> bool {
+        !self.method.is_idempotent() && classify(&self.method, &self.path) == Call::Stateful
     }
 
     /// How many choices the client asked for. Several prompts have an answer each: then only `[DONE]` tells the end.

@@ -63,12 +63,26 @@ pub enum Shape {
         has_done: bool,
     },
     /// A JSON document, collected until it is complete or larger than [`MAX_DOCUMENT`].
-    Document(Vec<Bytes>),
+    Document {
+        /// What has come of it.
+        parts: Vec<Bytes>,
+        /// How much that is, in bytes.
+        length: usize,
+    },
     /// Bytes of whatever kind, as they come.
     Raw,
 }
 
 impl Shape {
+    /// The shape of a JSON document of which nothing has come yet.
+    #[must_use]
+    pub const fn document() -> Self {
+        Self::Document {
+            parts: Vec::new(),
+            length: 0,
+        }
+    }
+
     /// The shape of an endpoint's event stream, for an answer of so many choices.
     #[must_use]
     pub fn events(endpoint: Endpoint, choices: u64) -> Self {
@@ -324,7 +338,7 @@ impl Answer {
         }
         match &mut self.shape {
             Shape::Raw => self.progress = Progress::Done,
-            Shape::Document(parts) => {
+            Shape::Document { parts, .. } => {
                 let document = join(std::mem::take(parts));
                 self.finish_document(document)?;
             }
@@ -356,9 +370,10 @@ impl Answer {
                     is_usage: false,
                 }));
             }
-            Shape::Document(parts) => {
+            Shape::Document { parts, length } => {
+                *length += bytes.len();
                 parts.push(bytes);
-                if parts.iter().map(Bytes::len).sum::<usize>() > MAX_DOCUMENT {
+                if *length > MAX_DOCUMENT {
                     let parts = std::mem::take(parts);
                     self.ready.extend(parts.into_iter().map(|bytes| {
                         Ok(Piece {

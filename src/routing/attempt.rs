@@ -251,7 +251,7 @@ impl Attempt {
         match request.endpoint {
             Endpoint::Forward => Shape::Raw,
             endpoint if request.stream => Shape::events(endpoint, request.choices()),
-            _ => Shape::Document(Vec::new()),
+            _ => Shape::document(),
         }
     }
 

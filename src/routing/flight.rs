@@ -15,8 +15,12 @@ use super::{
     retry::{self, Attempts, FailureClass, Room, Step},
     route::Route,
     target::Target,
+    upload::Upload,
 };
-use crate::{api::error::ApiError, pipeline::request::Vars};
+use crate::{
+    api::error::ApiError,
+    pipeline::request::{ClientRequest, Vars},
+};
 
 /// What is remembered of an attempt, for the log.
 #[derive(Clone, Debug)]
@@ -115,11 +119,7 @@ pub async fn answer(
         let seen = retry::Failed {
             class: failed.class,
             retry_after: failed.retry_after,
-            replayable: !context
-                .request
-                .upload
-                .as_ref()
-                .is_some_and(super::upload::Upload::is_touched),
+            replayable: is_replayable(&context.request, failed.class),
         };
         let room = Room {
             now,
@@ -145,6 +145,13 @@ pub async fn answer(
         }
     }
     Err(no_answer(last, route))
+}
+
+/// Whether the request can be sent once more. What may have left something behind is not: only after a failure
+/// that shows that it has not.
+fn is_replayable(request: &ClientRequest, class: FailureClass) -> bool {
+    let is_held = !request.upload.as_ref().is_some_and(Upload::is_touched);
+    is_held && (class.is_before_any_effect() || !request.leaves_something())
 }
 
 /// The log line of an attempt that failed.

@@ -30,6 +30,12 @@ pub struct Provider {
 }
 
 impl Provider {
+    /// Whether it gets headers of the client's that may say who it is.
+    #[must_use]
+    pub fn sees_client(&self) -> bool {
+        self.forward_auth || !self.forward_headers.is_empty()
+    }
+
     /// Whether it is only for machines on which nothing else is there.
     #[must_use]
     pub fn is_last_resort(&self) -> bool {

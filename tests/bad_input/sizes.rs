@@ -124,3 +124,25 @@ async fn heads_that_are_too_large() {
     );
     assert_eq!(mock.counts().requests, mock_before);
 }
+
+#[tokio::test]
+async fn a_model_s_name_that_is_too_long() {
+    let (gateway, mock) = gateway("").await;
+    for path in [CHAT, "/v1/moderations"] {
+        let post = async |length: usize| {
+            let body = format!(r#"{{"model":"{}","messages":[]}}"#, "m".repeat(length));
+            let head = format!(
+                "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+                body.len()
+            );
+            answer(&gateway, head + &body).await
+        };
+        let reply = post(1025).await;
+        assert_eq!(
+            (reply.status.as_u16(), &*reply.refusal()),
+            (400, "invalid_value")
+        );
+        assert_eq!(mock.counts().paths.get(path), None);
+        assert_eq!(post(1024).await.status, 200);
+    }
+}

@@ -100,7 +100,9 @@ impl Attempt {
             match sent {
                 Ok(response) => return Ok(response),
                 Err(SendError::StaleConnection(detail))
-                    if !is_second && !upload.is_some_and(Upload::is_touched) =>
+                    if !is_second
+                        && !request.leaves_something()
+                        && !upload.is_some_and(Upload::is_touched) =>
                 {
                     tracing::debug!(request_id = request.id(), provider = &*provider.name, %detail, "a pooled connection was dead; trying a new one");
                     is_second = true;

@@ -45,6 +45,21 @@ impl FailureClass {
             | Self::Client => false,
         }
     }
+
+    /// Whether the upstream has not acted on the request: it was not reached, or said that it would not.
+    #[must_use]
+    pub const fn is_before_any_effect(self) -> bool {
+        match self {
+            Self::Connect
+            | Self::UpstreamAuth
+            | Self::ModelMissing
+            | Self::Rejected
+            | Self::Unsupported
+            | Self::Client
+            | Self::Status(429) => true,
+            Self::Timeout | Self::Stream | Self::Status(_) => false,
+        }
+    }
 }
 
 /// After which failures another try is made: `fallback_on` of a route.
