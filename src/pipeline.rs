@@ -223,7 +223,7 @@ impl Mounted {
     fn settle(&self, flow: Result<Flow, StageError>) -> Result<Flow, Stop> {
         match flow {
             Ok(Flow::Reject(refusal)) if self.mode == Mode::Shadow => {
-                tracing::info!(stage = &*self.name, kind = ?refusal.kind, message = &*refusal.message, "would have refused (shadow mode)");
+                tracing::info!(stage = &*self.name, kind = ?refusal.kind, refusal = &*refusal.message, "would have refused (shadow mode)");
                 Ok(Flow::Next)
             }
             Ok(flow) => Ok(flow),

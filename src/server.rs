@@ -3,6 +3,7 @@
 mod busy;
 mod exchanges;
 mod refusal;
+mod stall;
 mod tasks;
 mod wire;
 
@@ -43,6 +44,8 @@ pub struct Limits {
     pub max_connections: usize,
     /// Longest time for the head of a request to arrive.
     pub header_timeout: Duration,
+    /// Longest time for a client to take nothing of what is sent to it.
+    pub write_timeout: Duration,
     /// Longest time for exchanges to finish once the server is told to stop.
     pub drain_timeout: Duration,
 }
@@ -85,7 +88,7 @@ pub async fn serve(
         };
         let gateway = gateway.clone();
         let exchanges = Exchanges::default();
-        let wire = Wire::new(stream, peer, exchanges.clone(), limits.header_timeout);
+        let wire = Wire::new(stream, peer, exchanges.clone(), &limits);
         let service = hyper::service::service_fn(move |request| {
             let answer = answer(exchanges.clone(), gateway.runtime(), ends, request);
             async move { Ok::<_, std::convert::Infallible>(answer.await) }

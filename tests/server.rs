@@ -321,6 +321,28 @@ async fn a_body_that_does_not_come_to_its_end_is_not_waited_for() {
 }
 
 #[tokio::test]
+async fn a_client_that_takes_nothing_of_its_reply_is_let_go() {
+    let (gateway, mock) = gateway("[server]\nwrite_timeout = \"300ms\"").await;
+    // More than all buffers on the way can hold.
+    mock.set_script(Script {
+        chunks: Some(4000),
+        chunk_bytes: Some(16 << 10),
+        ..Script::default()
+    });
+    let body = support::chat_body("hi", true).to_string();
+    let head = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: {}\r\nx-request-id: deaf\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        gateway.address,
+        body.len()
+    );
+    let deaf = Raw::with(gateway.address, head).await;
+    let line = gateway.access_line("deaf").await;
+    assert_eq!(line["outcome"], "client_closed", "{line}");
+    mock.wait_for(|counts| counts.aborted == 1).await;
+    drop(deaf);
+}
+
+#[tokio::test]
 async fn silent_clients_keep_nobody_out() {
     let (gateway, _mock) = gateway("").await;
     let mut silent = Vec::new();

@@ -124,6 +124,7 @@ fn limits(config: &Config) -> Limits {
         max_headers: server.max_headers.get() as usize,
         max_connections: server.max_connections.get() as usize,
         header_timeout: server.header_timeout.get(),
+        write_timeout: server.write_timeout.get(),
         drain_timeout: server.drain_timeout.get(),
     }
 }

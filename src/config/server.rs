@@ -26,6 +26,8 @@ pub struct Server {
     pub max_connections: NonZeroU32,
     /// How long a client may take to send the head of a request. Default: `"10s"`.
     pub header_timeout: Duration,
+    /// How long a client may take nothing of what is sent to it, before its connection is closed. Default: `"60s"`.
+    pub write_timeout: Duration,
     /// How long a client may take to send a body that is collected. Default: `"60s"`.
     pub body_timeout: Duration,
     /// How long a shutdown waits for requests that are under way. Default: `"30s"`.
@@ -56,6 +58,7 @@ impl Default for Server {
             max_headers: NonZeroU32::MIN.saturating_add(99),
             max_connections: NonZeroU32::MIN.saturating_add(4095),
             header_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(60),
             body_timeout: Duration::from_secs(60),
             drain_timeout: Duration::from_secs(30),
             cors_origins: Vec::new(),

@@ -249,6 +249,7 @@ impl Exchange {
         }
         let runtime = self.runtime.clone();
         let mut replaced = None;
+        let mut stopped = None;
         let (states, mut view) = self.view();
         runtime
             .pipeline
@@ -256,7 +257,11 @@ impl Exchange {
             .on_response(states, &mut view, |view, stop| {
                 let answer = match stop {
                     Stop::Reply(reply) => Answer::from(reply),
-                    stop => Answer::from(stop_error(stop)),
+                    stop => {
+                        let stop = Broken::stopped(stop);
+                        stopped = Some((stop.outcome, stop.error.code.to_string()));
+                        Answer::from(stop.error)
+                    }
                 };
                 if let Some(head) = view.reply.as_deref_mut() {
                     *head = answer.head;
@@ -264,6 +269,10 @@ impl Exchange {
                 replaced = Some(answer.content);
             })
             .await;
+        if let Some((outcome, code)) = stopped {
+            self.record.outcome = Some(outcome);
+            self.record.error = Some(code);
+        }
         if let Some(replaced) = replaced {
             content = replaced;
         }
@@ -273,7 +282,8 @@ impl Exchange {
         *response.headers_mut() = std::mem::take(&mut self.head.headers);
         self.own_headers(response.headers_mut());
         let has_body = self.request.method != Method::HEAD;
-        let response = response.map(|()| ReplyBody::new(self, content));
+        let is_stream = is_event_stream(response.headers());
+        let response = response.map(|()| ReplyBody::new(self, content, is_stream));
         if has_body {
             fitting_length(response)
         } else {
@@ -409,6 +419,16 @@ impl From<ApiError> for Answer {
             content: Content::Full(Some(error.to_json())),
         }
     }
+}
+
+/// Whether a reply is made of server-sent events, whatever its client has asked for.
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    let media = headers
+        .get(header::CONTENT_TYPE)
+        .map(HeaderValue::as_bytes)
+        .unwrap_or_default();
+    let name = b"text/event-stream";
+    media.len() >= name.len() && media[..name.len()].eq_ignore_ascii_case(name)
 }
 
 fn stop_error(stop: Stop) -> ApiError {

@@ -27,6 +27,7 @@ pub struct ReplyBody {
     exchange: Box<Exchange>,
     content: Content,
     sent: u64,
+    is_stream: bool,
     /// Length of the whole, where it was known at the start.
     length: Option<u64>,
 }
@@ -37,9 +38,9 @@ pub struct ReplyBody {
 pub struct Cut;
 
 impl ReplyBody {
-    /// The body of an exchange's reply.
+    /// The body of an exchange's reply; `is_stream` where it is made of server-sent events.
     #[must_use]
-    pub fn new(exchange: Box<Exchange>, content: Content) -> Self {
+    pub fn new(exchange: Box<Exchange>, content: Content, is_stream: bool) -> Self {
         let length = if exchange.watches_chunks() {
             None
         } else {
@@ -53,6 +54,7 @@ impl ReplyBody {
             exchange,
             content,
             sent: 0,
+            is_stream,
             length,
         }
     }
@@ -106,7 +108,7 @@ impl ReplyBody {
         record.outcome = Some(broken.outcome);
         record.error = Some(broken.error.code.to_string());
         self.end(broken.outcome);
-        if !self.exchange.request().stream {
+        if !self.is_stream {
             return Err(Cut);
         }
         let event = broken.error.to_event();

@@ -17,7 +17,7 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-use super::{exchanges::Exchanges, refusal::Refusal};
+use super::{Limits, exchanges::Exchanges, refusal::Refusal, stall::Stall};
 
 /// How long a connection is kept that a client is done with for now. More than what balancers and proxies in front of
 /// the gateway keep theirs (nginx and AWS: 60 s), so that it is they who close, and no request meets a closed one.
@@ -36,6 +36,7 @@ pub(super) struct Wire {
     exchanges: Exchanges,
     speaks: Speaks,
     header_timeout: Duration,
+    stall: Stall,
     /// Fires no later than the client has been silent for too long. Moved rarely, so that a request costs no timer.
     alarm: Pin<Box<Sleep>>,
     /// Since when a request has been waited for, and after how many.
@@ -72,15 +73,16 @@ impl Wire {
         stream: TcpStream,
         peer: SocketAddr,
         exchanges: Exchanges,
-        header_timeout: Duration,
+        limits: &Limits,
     ) -> Self {
         Self {
             stream: TokioIo::new(stream),
             peer,
             exchanges,
             speaks: Speaks::Nothing,
-            header_timeout,
-            alarm: Box::pin(tokio::time::sleep(header_timeout)),
+            header_timeout: limits.header_timeout,
+            stall: Stall::new(limits.write_timeout),
+            alarm: Box::pin(tokio::time::sleep(limits.header_timeout)),
             waiting: None,
             // A client that connects has something to say.
             heard: true,
@@ -232,12 +234,14 @@ impl Write for Wire {
         self.refuse(bytes);
         let wire = &mut *self;
         let Some(writing) = &mut wire.refusal else {
-            return Pin::new(&mut wire.stream).poll_write(context, bytes);
+            let written = Pin::new(&mut wire.stream).poll_write(context, bytes);
+            return wire.stall.watch(written, context);
         };
         // As much is reported as hyper has asked for, once all of what takes its place is written.
         while writing.written < writing.refusal.bytes.len() {
             let rest = &writing.refusal.bytes[writing.written..];
-            let written = ready!(Pin::new(&mut wire.stream).poll_write(context, rest))?;
+            let written = Pin::new(&mut wire.stream).poll_write(context, rest);
+            let written = ready!(wire.stall.watch(written, context))?;
             if written == 0 {
                 return Poll::Ready(Ok(0));
             }
@@ -255,7 +259,8 @@ impl Write for Wire {
             return self.poll_write(context, only);
         }
         self.learn(slices.first().map_or(&[], |first| first));
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.stall.watch(written, context)
     }
 
     fn is_write_vectored(&self) -> bool {

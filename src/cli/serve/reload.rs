@@ -77,6 +77,10 @@ impl Reloader {
                 format!("{:?}", server.header_timeout),
             ),
             (
+                "server.write_timeout",
+                format!("{:?}", server.write_timeout),
+            ),
+            (
                 "server.drain_timeout",
                 format!("{:?}", server.drain_timeout),
             ),
