@@ -62,7 +62,7 @@ pub enum Shape {
         /// Whether a `[DONE]` comes last; a stream of the Responses API just ends.
         has_done: bool,
     },
-    /// A JSON document, collected until it is complete or larger than [`MAX_DOCUMENT`].
+    /// A JSON document, collected until it is complete or larger than 1 MiB.
     Document {
         /// What has come of it.
         parts: Vec<Bytes>,
