@@ -14,7 +14,7 @@ use hyper::body::{Body, Frame};
 use hyper_util::{client::legacy::Client as HyperClient, rt::TokioExecutor};
 use millgate::mock::{Fault, Mock, Script};
 use serde_json::{Value, json};
-use support::{Client, Gateway, PATIENCE, Reply, config, nobody};
+use support::{Client, Gateway, PATIENCE, Reply, config, nobody, raw::RawUpstream};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -324,6 +324,27 @@ async fn speech_comes_back_byte_for_byte_as_it_is_spoken() {
     let expected: Vec<u8> = (0..15_000).map(|n: usize| n as u8).collect();
     assert!(heard == expected);
     assert_eq!(mock.requests()[0].json(), body);
+}
+
+#[tokio::test]
+async fn speech_that_breaks_off_is_cut_and_no_event_is_appended_to_it() {
+    let upstream = RawUpstream::bind().await;
+    let gateway = Gateway::start(&config(&[("a", "openai", &upstream.url())], "")).await;
+    let client = Client::new(&gateway);
+    // The endpoint takes `stream` too, and answers with audio all the same.
+    let body = json!({"model": "tts-1", "input": "hi", "voice": "alloy", "stream": true});
+    let speaking = async {
+        let mut connection = upstream.accept().await;
+        assert!(connection.request().await);
+        connection
+            .write(b"HTTP/1.1 200 OK\r\ncontent-type: audio/mpeg\r\ntransfer-encoding: chunked\r\n\r\n")
+            .await;
+        connection.chunk(b"spoken").await;
+    };
+    let (live, ()) = tokio::join!(client.open("/v1/audio/speech", &body), speaking);
+    let reply = live.rest().await;
+    assert!(!reply.complete, "{reply:?}");
+    assert_eq!(reply.text(), "spoken");
 }
 
 #[tokio::test]

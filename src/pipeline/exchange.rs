@@ -273,8 +273,11 @@ impl Exchange {
             self.record.outcome = Some(outcome);
             self.record.error = Some(code);
         }
-        if let Some(replaced) = replaced {
-            content = replaced;
+        if let Some(replaced) = replaced
+            && let Content::Attempt(mut unread) = std::mem::replace(&mut content, replaced)
+        {
+            // It did its part: nobody left, another reply took its place.
+            unread.end(Outcome::Ok);
         }
         self.record.status = self.head.status.as_u16();
         let mut response = Response::new(());

@@ -133,15 +133,8 @@ async fn garbage_behind_a_request_does_not_spoil_a_reply_that_is_read_late() {
     let mut client = Raw::with(gateway.address, both).await;
     // More than the sockets hold: it waits in the gateway until it is read.
     mock.wait_for(|counts| counts.in_flight == 1).await;
-    tokio::time::sleep(Duration::from_millis(100)).await;
     let reply = client.reply().await;
     assert_eq!(reply.status, 200);
-    eprintln!(
-        "DBG {:?} {} {:?}",
-        reply.headers,
-        reply.body.len(),
-        String::from_utf8_lossy(&reply.body[reply.body.len() - 200..])
-    );
     let text = reply.json()["choices"][0]["message"]["content"].to_string();
     assert_eq!(text.len(), (20 << 20) + 2);
     assert_eq!(client.reply().await.status, 400);

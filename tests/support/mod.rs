@@ -85,7 +85,7 @@ impl Gateway {
         let (count, logged) = watch::channel(0);
         let mut errors = BufReader::new(child.stderr.take().unwrap()).lines();
         let sink = log.clone();
-        tokio::task::spawn(async move {
+        let reader = tokio::task::spawn(async move {
             while let Ok(Some(line)) = errors.next_line().await {
                 let entry = serde_json::from_str(&line).unwrap_or(Value::String(line));
                 sink.lock().unwrap().push(entry);
@@ -100,7 +100,8 @@ impl Gateway {
                 .unwrap();
             let Some(line) = line else {
                 let status = child.wait().await.unwrap();
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                // All that it had to say.
+                reader.await.unwrap();
                 panic!("millgate ended with {status}: {:#?}", log.lock().unwrap());
             };
             addresses = parse_greeting(&line);
