@@ -20,6 +20,7 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
+use millgate_plugin::Host;
 
 use crate::{
     config::{self, Loaded, finding::Renderer},
@@ -82,10 +83,10 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// Reads and compiles a config.
-fn load(path: &Path) -> (Loaded, Option<Runtime>) {
+/// Reads and compiles a config for a process with this `host`.
+fn load(path: &Path, host: &Host) -> (Loaded, Option<Runtime>) {
     let loaded = config::load(path, &process_environment);
-    let runtime = compile(&loaded, None);
+    let runtime = compile(&loaded, None, host);
     (loaded, runtime)
 }
 

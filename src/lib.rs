@@ -24,6 +24,7 @@
 
 pub mod admin;
 pub mod api;
+pub mod callers;
 pub mod cli;
 pub mod config;
 pub mod http;

@@ -10,13 +10,21 @@ pub mod request;
 pub mod view;
 pub mod when;
 
-use std::{any::Any, future::Future, panic::AssertUnwindSafe, pin::Pin, sync::Arc};
+use std::{
+    any::Any,
+    future::Future,
+    panic::AssertUnwindSafe,
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use millgate_plugin::{ChunkFlow, Exchange, Flow, Hooks, Outcome, Refusal, Reply, StageError};
 use smallvec::SmallVec;
 
 use self::{erased::ErasedStage, when::When};
+use crate::config::tree::Node;
 
 /// The one list of the config, cut at `route`.
 #[derive(Default)]
@@ -49,6 +57,10 @@ pub enum Mode {
 pub struct Mounted {
     /// Its name in the config.
     pub name: Arc<str>,
+    /// What kind of stage it is.
+    pub kind: &'static str,
+    /// The table that it was made from.
+    pub table: Node,
     /// The exchanges it is for.
     pub when: When,
     /// What its failures mean.
@@ -70,7 +82,14 @@ pub struct Phases {
 
 /// What the stages of one exchange or one attempt remember, in pipeline order; `None` where one was not entered.
 #[derive(Default)]
-pub struct States(SmallVec<[Option<Box<dyn Any + Send>>; 6]>);
+pub struct States(SmallVec<[Option<Entered>; 6]>);
+
+/// A stage that was entered.
+struct Entered {
+    state: Box<dyn Any + Send>,
+    /// How long its `on_request` took, waiting included.
+    took: Duration,
+}
 
 /// Why the way in ended before its end.
 #[derive(Debug)]
@@ -107,6 +126,15 @@ impl Phases {
         &self.stages
     }
 
+    /// The stages that had a say in the request, and how long each took over it.
+    pub fn took<'a>(&'a self, states: &'a States) -> impl Iterator<Item = (&'a str, Duration)> {
+        self.stages
+            .iter()
+            .zip(&states.0)
+            .filter(|(stage, _)| stage.hooks.contains(Hooks::REQUEST))
+            .filter_map(|(stage, entered)| Some((&*stage.name, entered.as_ref()?.took)))
+    }
+
     /// Whether any stage that was entered looks at what passes.
     #[must_use]
     pub fn wants_chunks(&self, states: &States) -> bool {
@@ -129,13 +157,19 @@ impl Phases {
                 states.0.push(None);
                 continue;
             }
-            states.0.push(Some(mounted.stage.begin()));
+            states.0.push(Some(Entered {
+                state: mounted.stage.begin(),
+                took: Duration::ZERO,
+            }));
             if !mounted.hooks.contains(Hooks::REQUEST) {
                 continue;
             }
-            while let Some(state) = states.0[index].as_mut() {
-                let flow = contain(|| mounted.stage.on_request(&mut **state, exchange));
-                match mounted.settle(flow)? {
+            let begun = Instant::now();
+            while let Some(entered) = states.0[index].as_mut() {
+                let flow = contain(|| mounted.stage.on_request(&mut *entered.state, exchange));
+                let flow = mounted.settle(flow);
+                entered.took = begun.elapsed();
+                match flow? {
                     Flow::Wait(wait) => contain_wait(wait).await,
                     Flow::Reply(reply) => return Err(Stop::Reply(reply)),
                     Flow::Reject(refusal) => return Err(Stop::Reject(refusal)),
@@ -158,8 +192,8 @@ impl Phases {
             if !mounted.hooks.contains(Hooks::RESPONSE) {
                 continue;
             }
-            while let Some(state) = states.0.get_mut(index).and_then(Option::as_mut) {
-                let flow = contain(|| mounted.stage.on_response(&mut **state, exchange));
+            while let Some(entered) = states.0.get_mut(index).and_then(Option::as_mut) {
+                let flow = contain(|| mounted.stage.on_response(&mut *entered.state, exchange));
                 match mounted.settle(flow) {
                     Ok(Flow::Wait(wait)) => {
                         contain_wait(wait).await;
@@ -187,10 +221,14 @@ impl Phases {
             if !mounted.hooks.contains(Hooks::CHUNK) {
                 continue;
             }
-            let Some(state) = states.0.get_mut(index).and_then(Option::as_mut) else {
+            let Some(entered) = states.0.get_mut(index).and_then(Option::as_mut) else {
                 continue;
             };
-            match contain(|| mounted.stage.on_chunk(&mut **state, exchange, &chunk)) {
+            match contain(|| {
+                mounted
+                    .stage
+                    .on_chunk(&mut *entered.state, exchange, &chunk)
+            }) {
                 Ok(ChunkFlow::Keep) => {}
                 Ok(ChunkFlow::Drop) => return Ok(None),
                 Ok(ChunkFlow::Replace(bytes)) => chunk = bytes,
@@ -202,13 +240,15 @@ impl Phases {
 
     /// `on_end` of every stage entered, in reverse, once: the states are gone afterwards.
     pub fn on_end<E: Exchange>(&self, states: &mut States, exchange: &mut E, outcome: Outcome) {
-        for (mounted, state) in self.stages.iter().zip(states.0.drain(..)).rev() {
-            let Some(mut state) = state else { continue };
+        for (mounted, entered) in self.stages.iter().zip(states.0.drain(..)).rev() {
+            let Some(mut entered) = entered else {
+                continue;
+            };
             if !mounted.hooks.contains(Hooks::END) {
                 continue;
             }
             let ended = contain(|| {
-                mounted.stage.on_end(&mut *state, exchange, outcome);
+                mounted.stage.on_end(&mut *entered.state, exchange, outcome);
                 Ok(())
             });
             if let Err(error) = ended {

@@ -2,6 +2,7 @@
 
 pub mod compile;
 pub mod gateway;
+pub mod host;
 
 use std::sync::Arc;
 

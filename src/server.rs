@@ -4,7 +4,7 @@ mod busy;
 mod exchanges;
 mod refusal;
 mod stall;
-mod tasks;
+pub(crate) mod tasks;
 mod wire;
 
 pub(crate) use tasks::spawn as spawn_connection;

@@ -9,7 +9,10 @@ use serde_json::json;
 
 use self::report::Report;
 use super::{ConfigFile, load, print, wants_color};
-use crate::config::{Finding, Severity, finding::Renderer};
+use crate::{
+    config::{Finding, Severity, finding::Renderer},
+    runtime::host::Hosting,
+};
 
 /// Options of `check`.
 #[derive(clap::Args)]
@@ -27,7 +30,7 @@ pub(super) struct Arguments {
 
 /// Runs the command.
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    let (loaded, runtime) = load(&arguments.file.config);
+    let (loaded, runtime) = load(&arguments.file.config, &Hosting::host());
     let findings = loaded.findings.sorted();
     let is_fatal = |finding: &Finding| arguments.strict || finding.severity == Severity::Error;
     let is_fine = runtime.is_some() && !findings.iter().any(is_fatal);

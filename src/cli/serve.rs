@@ -10,13 +10,15 @@ use tokio::{
     sync::watch,
 };
 
+use millgate_plugin::Host;
+
 use super::{ConfigFile, fail, load, print_findings};
 use crate::{
     admin,
     config::{Config, Loaded},
     http::guard::Guard,
     pipeline::Phases,
-    runtime::{Runtime, compile::listeners, gateway::Gateway},
+    runtime::{Runtime, compile::listeners, gateway::Gateway, host::Hosting},
     server::{self, Limits},
     telemetry::logs,
 };
@@ -41,7 +43,8 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Runs the command.
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    let (loaded, runtime) = load(&arguments.file.config);
+    let host = Hosting::host();
+    let (loaded, runtime) = load(&arguments.file.config, &host);
     print_findings(&loaded);
     let Some(runtime) = runtime else {
         return ExitCode::from(1);
@@ -59,7 +62,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     }
     match builder.enable_all().build() {
         Ok(tokio) => {
-            let code = tokio.block_on(serve(arguments, loaded, runtime));
+            let code = tokio.block_on(serve(arguments, loaded, runtime, host));
             // What is cut off still says so in the log; a thread that blocks, on a name being resolved perhaps, is not
             // waited for.
             tokio.shutdown_timeout(LAST_WORDS);
@@ -69,7 +72,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
-async fn serve(arguments: &Arguments, loaded: Loaded, runtime: Runtime) -> ExitCode {
+async fn serve(arguments: &Arguments, loaded: Loaded, runtime: Runtime, host: Host) -> ExitCode {
     let config = loaded.config;
     let client_address = arguments.listen.unwrap_or(config.server.listen.0);
     let operator_address = arguments.admin_listen.unwrap_or(config.admin.listen.0);
@@ -91,7 +94,7 @@ async fn serve(arguments: &Arguments, loaded: Loaded, runtime: Runtime) -> ExitC
     };
     greet(&runtime, client_address, operator_address);
 
-    let gateway = Arc::new(Gateway::new(runtime, &arguments.file.config));
+    let gateway = Arc::new(Gateway::new(runtime, &arguments.file.config, host));
     let reloader = Reloader::new(gateway.clone(), arguments, &config);
     let (stop, stopped) = watch::channel(false);
     let drained = server::serve(clients, gateway.clone(), limits(&config), stopped);

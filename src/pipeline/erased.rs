@@ -9,7 +9,9 @@ use millgate_plugin::{ChunkFlow, Exchange, Flow, Hooks, Outcome, Stage, StageErr
 pub type State = dyn Any + Send;
 
 /// A [`Stage`] behind a pointer. The hooks are called with the state that `begin` made, and no other.
-pub trait ErasedStage: Send + Sync {
+pub trait ErasedStage: Any + Send + Sync {
+    /// See [`Stage::adopt`]; nothing where `old` is of another type.
+    fn adopt(&self, old: &dyn ErasedStage);
     /// See [`Stage::hooks`].
     fn hooks(&self) -> Hooks;
     /// See [`Stage::begin`].
@@ -49,6 +51,12 @@ impl<S: Stage> Native<S> {
 }
 
 impl<S: Stage> ErasedStage for Native<S> {
+    fn adopt(&self, old: &dyn ErasedStage) {
+        if let Some(Self(old)) = (old as &dyn Any).downcast_ref() {
+            self.0.adopt(old);
+        }
+    }
+
     fn hooks(&self) -> Hooks {
         self.0.hooks()
     }

@@ -310,8 +310,9 @@ impl Exchange {
             headers.append(header::VARY, HeaderValue::from_static("origin"));
         }
         if self.runtime.expose == Expose::Full {
+            let stages = self.runtime.pipeline.above.took(&self.states);
             self.record
-                .expose(headers, &self.tried, self.request.started);
+                .expose(headers, stages, &self.tried, self.request.started);
         }
     }
 

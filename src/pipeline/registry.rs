@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use millgate_plugin::{Place, Stage};
+use millgate_plugin::{Host, Place, Stage};
 use schemars::{Schema, SchemaGenerator};
 
 use super::erased::{ErasedStage, Native};
@@ -17,7 +17,7 @@ pub struct StageKind {
     /// The JSON Schema of its table, less the keys that every stage has.
     pub schema: fn(&mut SchemaGenerator) -> Schema,
     /// Makes one from its name and table; `None` after telling the section what is wrong.
-    pub make: fn(&str, &Section<'_>) -> Option<Arc<dyn ErasedStage>>,
+    pub make: fn(&str, &Section<'_>, &Host) -> Option<Arc<dyn ErasedStage>>,
 }
 
 impl StageKind {
@@ -28,9 +28,9 @@ impl StageKind {
             kind: S::KIND,
             place: S::PLACE,
             schema: |generator| generator.subschema_for::<S::Config>(),
-            make: |name, section| {
+            make: |name, section, host| {
                 let config = section.read::<S::Config>()?;
-                match S::new(name, config) {
+                match S::new(name, config, host) {
                     Ok(stage) => Some(Arc::new(Native(stage))),
                     Err(error) => {
                         section.report(&error.path, error.message);

@@ -11,6 +11,8 @@ mod usage;
 
 use std::sync::Arc;
 
+use millgate_plugin::Host;
+
 use super::Runtime;
 use crate::{
     api::{models::ModelLists, read::Limits},
@@ -19,12 +21,12 @@ use crate::{
 };
 
 /// Compiles a config; `None` where it has errors, which are among its findings then. What `previous` has made from
-/// tables that are still the same is kept: pools stay warm, limits remember.
+/// tables that are still the same is kept: pools stay warm, limits remember. `host` is what the stages may call on.
 #[must_use]
-pub fn compile(loaded: &Loaded, previous: Option<&Runtime>) -> Option<Runtime> {
+pub fn compile(loaded: &Loaded, previous: Option<&Runtime>, host: &Host) -> Option<Runtime> {
     let providers = providers::compile(loaded, previous);
     let routes = routes::compile(loaded, &providers);
-    let pipeline = pipeline::compile(loaded);
+    let pipeline = pipeline::compile(loaded, previous, host);
     listeners::check(loaded);
     usage::check(loaded);
     advice::check(loaded);

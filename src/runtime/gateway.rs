@@ -9,6 +9,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use millgate_plugin::Host;
 
 use super::{Runtime, compile::compile};
 use crate::config::{self, Loaded};
@@ -16,17 +17,19 @@ use crate::config::{self, Loaded};
 /// What a server serves from.
 pub struct Gateway {
     current: ArcSwap<Runtime>,
+    host: Host,
     path: PathBuf,
     draining: AtomicBool,
     reloading: Mutex<()>,
 }
 
 impl Gateway {
-    /// A gateway that serves `runtime`, read from the config at `path`.
+    /// A gateway that serves `runtime`, read from the config at `path` and made with `host`.
     #[must_use]
-    pub fn new(runtime: Runtime, path: &Path) -> Self {
+    pub fn new(runtime: Runtime, path: &Path, host: Host) -> Self {
         Self {
             current: ArcSwap::from_pointee(runtime),
+            host,
             path: path.to_owned(),
             draining: AtomicBool::new(false),
             reloading: Mutex::new(()),
@@ -48,7 +51,7 @@ impl Gateway {
             .unwrap_or_else(PoisonError::into_inner);
         let loaded = config::load(&self.path, &process_environment);
         let previous = self.runtime();
-        match compile(&loaded, Some(&previous)) {
+        match compile(&loaded, Some(&previous), &self.host) {
             Some(next) => {
                 let next = Arc::new(next);
                 self.current.store(next.clone());

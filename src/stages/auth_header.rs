@@ -5,7 +5,7 @@ mod template;
 use std::collections::BTreeMap;
 
 use millgate_plugin::{
-    Exchange, Field, Flow, Hooks, Place, Refusal, RefusalKind, SetupError, Stage, StageError,
+    Exchange, Field, Flow, Hooks, Host, Place, Refusal, RefusalKind, SetupError, Stage, StageError,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -41,7 +41,7 @@ impl Stage for AuthHeader {
     type Config = Config;
     type State = ();
 
-    fn new(_name: &str, config: Config) -> Result<Self, SetupError> {
+    fn new(_name: &str, config: Config, _host: &Host) -> Result<Self, SetupError> {
         let mut set = Vec::with_capacity(config.headers.len());
         for (name, value) in config.headers {
             let header = header_name(&name)

@@ -1,6 +1,9 @@
 //! The access log: one line for each exchange, and nothing in it that a client wrote in a body, a key or a query.
 
-use std::time::{Duration, Instant};
+use std::{
+    fmt::Write as _,
+    time::{Duration, Instant},
+};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use millgate_plugin::Outcome;
@@ -62,22 +65,30 @@ impl Record {
     }
 
     /// The telling headers of a reply. Times end with its head.
-    pub fn expose(&self, headers: &mut HeaderMap, tried: &[Tried], started: Instant) {
+    pub fn expose<'a>(
+        &self,
+        headers: &mut HeaderMap,
+        stages: impl Iterator<Item = (&'a str, Duration)>,
+        tried: &[Tried],
+        started: Instant,
+    ) {
         if let Some(provider) = &self.provider {
             insert(headers, PROVIDER, provider);
         }
         if let Some(model) = self.model.as_deref().filter(|model| !model.is_empty()) {
             insert(headers, MODEL, model);
         }
-        let (whole, tenth) = tenths(started.elapsed());
-        let timing = match made(tried) {
-            0 => format!("total;dur={whole}.{tenth}"),
-            attempts => {
-                headers.insert(ATTEMPTS, HeaderValue::from(attempts));
-                let (upstream, part) = tenths(tried.iter().map(|tried| tried.took).sum());
-                format!("upstream;dur={upstream}.{part}, total;dur={whole}.{tenth}")
-            }
-        };
+        let mut timing = String::with_capacity(96);
+        for (stage, took) in stages {
+            time(&mut timing, stage, took);
+        }
+        let attempts = made(tried);
+        if attempts > 0 {
+            headers.insert(ATTEMPTS, HeaderValue::from(attempts));
+            let upstream = tried.iter().map(|tried| tried.took).sum();
+            time(&mut timing, "upstream", upstream);
+        }
+        time(&mut timing, "total", started.elapsed());
         insert(headers, SERVER_TIMING, &timing);
     }
 }
@@ -87,10 +98,12 @@ const MODEL: HeaderName = HeaderName::from_static("x-millgate-model");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-millgate-attempts");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
-/// Whole milliseconds, and tenths of them.
-fn tenths(time: Duration) -> (u64, u64) {
-    let tenths = time.as_micros() as u64 / 100;
-    (tenths / 10, tenths % 10)
+/// One metric of `Server-Timing`, in milliseconds with a tenth of them.
+fn time(timing: &mut String, name: &str, took: Duration) {
+    let tenths = took.as_micros() as u64 / 100;
+    let comma = if timing.is_empty() { "" } else { ", " };
+    // Writing to a string does not fail.
+    let _ = write!(timing, "{comma}{name};dur={}.{}", tenths / 10, tenths % 10);
 }
 
 /// Attempts that were made; a target that cannot serve the call is only passed over.

@@ -57,6 +57,56 @@ impl Endpoint {
     }
 }
 
+/// What a cache had to do with a reply (RFC 9211 in one number).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u32)]
+#[non_exhaustive]
+pub enum CacheStatus {
+    /// It was fetched for this exchange.
+    Miss = 1,
+    /// It was stored.
+    Hit = 2,
+    /// It was being fetched for another exchange, and was shared.
+    Collapsed = 3,
+    /// It was stored, and is older than it should be.
+    Stale = 4,
+    /// The request or its answer is none for a cache.
+    Bypass = 5,
+}
+
+impl CacheStatus {
+    /// The name used in logs and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Miss => "miss",
+            Self::Hit => "hit",
+            Self::Collapsed => "collapsed",
+            Self::Stale => "stale",
+            Self::Bypass => "bypass",
+        }
+    }
+
+    /// The status with this number, if this version knows it.
+    #[must_use]
+    pub const fn from_number(number: u64) -> Option<Self> {
+        Some(match number {
+            1 => Self::Miss,
+            2 => Self::Hit,
+            3 => Self::Collapsed,
+            4 => Self::Stale,
+            5 => Self::Bypass,
+            _ => return None,
+        })
+    }
+
+    /// Whether the exchange's own question reached no upstream.
+    #[must_use]
+    pub const fn is_shared(self) -> bool {
+        matches!(self, Self::Hit | Self::Collapsed | Self::Stale)
+    }
+}
+
 /// One piece of data of an exchange. Fields marked `[key]` are maps and want a key; the others ignore it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u32)]
@@ -82,6 +132,16 @@ pub enum Field {
     CallerTeam = 9,
     /// `[key]` What else is known of the caller. Writable above `route`.
     CallerMeta = 10,
+    /// SHA-256 of the key that the client presented, 32 bytes. Write only, above `route`: the host fills in the caller
+    /// whose key it is, or says [`SetError::Unknown`].
+    CallerKey = 11,
+    /// Number: 0 where the caller may not ask for [`Field::Model`], else 1. Read only.
+    ModelAllowed = 12,
+    /// Globs over the models that the caller may ask for, one a line; absent where all are. Writable above `route`.
+    CallerModels = 13,
+    /// `1` where the client's own credential is to be sent on: only providers with `forward_auth = true` are asked
+    /// then. Writable above `route`.
+    ForwardsAuth = 14,
     /// `[key]` Header of the client's request, lower-case name. Writable above `route`.
     RequestHeader = 16,
     /// The request body, empty where it streams. Read only.
@@ -96,16 +156,27 @@ pub enum Field {
     TargetModel = 34,
     /// Number: which attempt of the exchange this is, from 1. Read only; below `route`.
     Attempt = 35,
+    /// Number: milliseconds left of the exchange's deadline. Read only; absent while no route matches.
+    DeadlineLeft = 37,
     /// `[key]` Header sent to the upstream: edits made here win over everything else. Below `route`.
     UpstreamHeader = 36,
     /// Number: status of the reply. Read only, from `on_response` on.
     ReplyStatus = 48,
     /// `[key]` Header of the reply. Writable in `on_response`.
     ReplyHeader = 49,
-    /// Number: tokens of the prompt, once known. Read only.
+    /// Number: tokens of the prompt as the upstream counted them, once known. Read only.
     InputTokens = 64,
-    /// Number: tokens of the answer, once known. Read only.
+    /// Number: tokens of the answer as the upstream counted them, once known. Read only.
     OutputTokens = 65,
+    /// Number: tokens of the prompt as estimated from the request's length. Read only.
+    InputEstimate = 66,
+    /// Number: tokens of the answer so far, as estimated from what has passed. Read only.
+    OutputEstimate = 67,
+    /// Number: what the exchange has cost, in billionths of a US dollar, once known and where the model has a price.
+    /// Read only.
+    Cost = 68,
+    /// [`CacheStatus`] as a number; absent where no cache took part. Read only, from `on_response` on.
+    CacheStatus = 69,
     /// `[key]` Free for stages to leave notes for each other. Writable; what an attempt wrote dies with it.
     Var = 80,
 }
@@ -118,6 +189,8 @@ pub enum SetError {
     ReadOnly = 1,
     /// The name or value is not valid for the field: a header with CR or LF, a name with a space.
     Invalid = 2,
+    /// Nobody is known by this value.
+    Unknown = 3,
 }
 
 impl std::fmt::Display for SetError {
@@ -125,6 +198,7 @@ impl std::fmt::Display for SetError {
         f.write_str(match self {
             Self::ReadOnly => "the field cannot be written here",
             Self::Invalid => "the name or value is not valid for the field",
+            Self::Unknown => "nobody is known by this value",
         })
     }
 }
@@ -177,6 +251,13 @@ impl dyn Exchange + '_ {
     #[must_use]
     pub fn request_header(&self, name: &str) -> Option<&[u8]> {
         self.get(Field::RequestHeader, name)
+    }
+
+    /// What a cache had to do with the reply.
+    #[must_use]
+    pub fn cache_status(&self) -> Option<CacheStatus> {
+        self.number(Field::CacheStatus)
+            .and_then(CacheStatus::from_number)
     }
 
     /// Whether the client asked for a stream.

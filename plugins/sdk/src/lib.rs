@@ -17,13 +17,15 @@
 )]
 
 mod exchange;
+mod host;
 mod provider;
 mod refusal;
 mod stage;
 pub mod units;
 
 pub use bytes::Bytes;
-pub use exchange::{Endpoint, Exchange, Field, SetError};
+pub use exchange::{CacheStatus, Endpoint, Exchange, Field, SetError};
+pub use host::{CallError, Count, Done, Host, HttpAnswer, HttpCall, Services, Tally};
 pub use provider::{Answer, Call, Gone, HeadFlow, Provider, UpstreamHead, UpstreamRequest};
 pub use refusal::{Refusal, RefusalKind};
 pub use stage::{

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
-use crate::{Exchange, Refusal};
+use crate::{Exchange, Host, Refusal};
 
 /// A future that a waiting hook hands to the host.
 pub type BoxFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -188,8 +188,12 @@ pub trait Stage: Send + Sync + Sized + 'static {
     /// What it remembers of one exchange or attempt; `()` costs nothing.
     type State: Send + 'static;
 
-    /// Makes the stage `name` from its table.
-    fn new(name: &str, config: Self::Config) -> Result<Self, SetupError>;
+    /// Makes the stage `name` from its table. `check` makes stages too: nothing may be asked of the host yet.
+    fn new(name: &str, config: Self::Config, host: &Host) -> Result<Self, SetupError>;
+
+    /// Takes over what `old` remembers: the stage of the same name and kind in the config that this one's replaces,
+    /// whose table was another. A stage whose table has not changed is kept as it is and hears nothing.
+    fn adopt(&self, _old: &Self) {}
 
     /// The hooks to call.
     fn hooks(&self) -> Hooks;

@@ -2,9 +2,15 @@
 
 use std::sync::Mutex;
 
-use millgate_plugin::{Field, RefusalKind, SetError, SetupError, Stage};
+use millgate_plugin::{Field, Host, RefusalKind, SetError, SetupError, Stage};
 
-use crate::pipeline::{erased::Native, *};
+use crate::{
+    config::{
+        finding::{Place, Source},
+        tree::Value,
+    },
+    pipeline::{erased::Native, *},
+};
 
 /// What a test's stage does in a hook.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -87,7 +93,7 @@ impl Stage for Scripted {
     /// How often `on_request` and `on_response` were called.
     type State = [u32; 2];
 
-    fn new(_name: &str, (): ()) -> Result<Self, SetupError> {
+    fn new(_name: &str, (): (), _host: &Host) -> Result<Self, SetupError> {
         Err(SetupError::at(["scripted"], "made by hand"))
     }
 
@@ -137,6 +143,23 @@ impl Stage for Scripted {
     }
 }
 
+/// A stage that is made by hand comes from no file.
+fn no_table() -> Node {
+    let source = Source {
+        name: String::new(),
+        text: String::new(),
+        shown: false,
+    };
+    let place = Place {
+        source: Arc::new(source),
+        span: 0..0,
+    };
+    Node {
+        value: Value::Bool(true),
+        place,
+    }
+}
+
 /// An exchange of which the model and the reply's status are known.
 struct Board {
     status: u64,
@@ -183,6 +206,8 @@ pub(super) fn run_with(change: impl Fn(&mut Scripted), mount: impl Fn(&mut Mount
         }
         let mut mounted = Mounted {
             name: name.into(),
+            kind: Scripted::KIND,
+            table: no_table(),
             when: When::default(),
             on_error: OnError::Fail,
             mode: Mode::Enforce,

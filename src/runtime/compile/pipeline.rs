@@ -2,18 +2,19 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use millgate_plugin::Place;
+use millgate_plugin::{Host, Place};
 
 use super::kinds::tell_unknown;
 use super::providers::reached;
 use crate::{
-    config::{self, Loaded, Patterns, Severity, stage::KEYS},
+    config::{self, Loaded, Patterns, Section, Severity, stage::KEYS},
     nearest::nearest,
     pipeline::{
         Mode, Mounted, OnError, Phases, Pipeline, erased::ErasedStage, registry::StageKind,
         when::When,
     },
     routing::pattern::Glob,
+    runtime::Runtime,
     stages::KINDS,
 };
 
@@ -21,8 +22,13 @@ use crate::{
 const ROUTE: &str = "route";
 
 /// The stages of the list.
-pub(super) fn compile(loaded: &Loaded) -> Pipeline {
-    let reached = reached(loaded);
+pub(super) fn compile(loaded: &Loaded, previous: Option<&Runtime>, host: &Host) -> Pipeline {
+    let mounting = Mounting {
+        loaded,
+        reached: reached(loaded),
+        previous,
+        host,
+    };
     let list = &loaded.config.pipeline;
     let Some(route_at) = list.iter().position(|name| name == ROUTE) else {
         loaded.report(
@@ -49,7 +55,7 @@ pub(super) fn compile(loaded: &Loaded) -> Pipeline {
             } else {
                 &mut below
             };
-            side.extend(mount(loaded, &reached, name, index, index < route_at));
+            side.extend(mounting.mount(name, index, index < route_at));
         }
     }
     for name in loaded
@@ -72,85 +78,108 @@ pub(super) fn compile(loaded: &Loaded) -> Pipeline {
     }
 }
 
-fn mount(
-    loaded: &Loaded,
-    reached: &BTreeSet<&str>,
-    name: &str,
-    index: usize,
-    is_above: bool,
-) -> Option<Mounted> {
-    let place = ["pipeline", &index.to_string()];
-    let Some(common) = loaded.config.stages.get(name) else {
-        let help = nearest(name, loaded.config.stages.names()).map_or_else(
+/// What a stage is mounted with.
+struct Mounting<'a> {
+    loaded: &'a Loaded,
+    /// The providers that routes ask.
+    reached: BTreeSet<&'a str>,
+    previous: Option<&'a Runtime>,
+    host: &'a Host,
+}
+
+impl Mounting<'_> {
+    fn mount(&self, name: &str, index: usize, is_above: bool) -> Option<Mounted> {
+        let loaded = self.loaded;
+        let Some(common) = loaded.config.stages.get(name) else {
+            self.tell_missing(name, index);
+            return None;
+        };
+        let kind = kind_of(loaded, name, common)?;
+        self.check_place(name, index, kind, is_above);
+        if is_above && common.when.provider.is_some() {
+            let message = "above \"route\" no provider has been chosen yet";
+            let place = ["stages", name, "when", "provider"];
+            loaded.report(&place, Severity::Error, message, None);
+        }
+        let when = when(&common.when);
+        let is_reached = when.provider.is_empty()
+            || self
+                .reached
+                .iter()
+                .any(|provider| when.provider.iter().any(|glob| glob.matches(provider)));
+        if !is_reached {
+            return None;
+        }
+        let section = loaded.section(&["stages", name])?;
+        let table = section.node().clone();
+        let stage = self.kept_or_made(name, kind, section)?;
+        Some(Mounted {
+            name: name.into(),
+            kind: kind.kind,
+            table,
+            when,
+            on_error: match common.on_error {
+                config::stage::OnError::Fail => OnError::Fail,
+                config::stage::OnError::Skip => OnError::Skip,
+            },
+            mode: match common.mode {
+                config::stage::Mode::Enforce => Mode::Enforce,
+                config::stage::Mode::Shadow => Mode::Shadow,
+            },
+            hooks: stage.hooks(),
+            stage,
+        })
+    }
+
+    /// The stage that the previous config had, where its table is the same; else a new one, which takes over from it.
+    fn kept_or_made(
+        &self,
+        name: &str,
+        kind: &StageKind,
+        section: Section<'_>,
+    ) -> Option<Arc<dyn ErasedStage>> {
+        let old = self.previous.and_then(|previous| {
+            let Pipeline { above, below } = &*previous.pipeline;
+            let mut stages = above.stages().iter().chain(below.stages());
+            stages.find(|old| &*old.name == name && old.kind == kind.kind)
+        });
+        if let Some(old) = old
+            && old.table.says_the_same(section.node())
+        {
+            return Some(old.stage.clone());
+        }
+        let (common, own) = section.split(KEYS);
+        let _ = common.read::<config::Stage>()?;
+        let stage = (kind.make)(name, &own, self.host)?;
+        if let Some(old) = old {
+            stage.adopt(&*old.stage);
+        }
+        Some(stage)
+    }
+
+    fn tell_missing(&self, name: &str, index: usize) {
+        let stages = &self.loaded.config.stages;
+        let help = nearest(name, stages.names()).map_or_else(
             || format!("add [stages.{name}], or take it out"),
             |near| format!("did you mean `{near}`?"),
         );
-        loaded.report(
-            &place,
-            Severity::Error,
-            format!("there is no stage `{name}`"),
-            Some(help),
-        );
-        return None;
-    };
-    let kind = kind_of(loaded, name, common)?;
-    match (kind.place, is_above) {
-        (Place::AboveRoute, false) => {
-            loaded.report(
-                &place,
-                Severity::Error,
-                format!("`{name}` must stand above \"route\""),
-                None,
-            );
-        }
-        (Place::BelowRoute, true) => {
-            loaded.report(
-                &place,
-                Severity::Error,
-                format!("`{name}` must stand after \"route\": it acts on every attempt"),
-                None,
-            );
-        }
-        _ => {}
+        let place = ["pipeline", &index.to_string()];
+        let message = format!("there is no stage `{name}`");
+        self.loaded
+            .report(&place, Severity::Error, message, Some(help));
     }
-    if is_above && common.when.provider.is_some() {
-        let message = "above \"route\" no provider has been chosen yet";
-        loaded.report(
-            &["stages", name, "when", "provider"],
-            Severity::Error,
-            message,
-            None,
-        );
-    }
-    let when = when(&common.when);
-    let is_reached = when.provider.is_empty()
-        || reached
-            .iter()
-            .any(|provider| when.provider.iter().any(|glob| glob.matches(provider)));
-    if !is_reached {
-        return None;
-    }
-    let stage = make(loaded, name, kind)?;
-    Some(Mounted {
-        name: name.into(),
-        when,
-        on_error: match common.on_error {
-            config::stage::OnError::Fail => OnError::Fail,
-            config::stage::OnError::Skip => OnError::Skip,
-        },
-        mode: match common.mode {
-            config::stage::Mode::Enforce => Mode::Enforce,
-            config::stage::Mode::Shadow => Mode::Shadow,
-        },
-        hooks: stage.hooks(),
-        stage,
-    })
-}
 
-fn make(loaded: &Loaded, name: &str, kind: &StageKind) -> Option<Arc<dyn ErasedStage>> {
-    let (host, own) = loaded.section(&["stages", name])?.split(KEYS);
-    let _ = host.read::<config::Stage>()?;
-    (kind.make)(name, &own)
+    fn check_place(&self, name: &str, index: usize, kind: &StageKind, is_above: bool) {
+        let message = match (kind.place, is_above) {
+            (Place::AboveRoute, false) => format!("`{name}` must stand above \"route\""),
+            (Place::BelowRoute, true) => {
+                format!("`{name}` must stand after \"route\": it acts on every attempt")
+            }
+            _ => return,
+        };
+        let place = ["pipeline", &index.to_string()];
+        self.loaded.report(&place, Severity::Error, message, None);
+    }
 }
 
 fn kind_of(loaded: &Loaded, name: &str, common: &config::Stage) -> Option<&'static StageKind> {

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use millgate_plugin::SetError;
 
 use super::*;
+use crate::runtime::host::Hosting;
 
 /// One attempt of a request, as far as this stage looks at it.
 #[derive(Default)]
@@ -36,7 +37,11 @@ impl Exchange for Fake {
 }
 
 fn stage(config: &serde_json::Value) -> Result<AuthHeader, SetupError> {
-    AuthHeader::new("company", serde_json::from_value(config.clone()).unwrap())
+    AuthHeader::new(
+        "company",
+        serde_json::from_value(config.clone()).unwrap(),
+        &Hosting::host(),
+    )
 }
 
 fn run(config: &serde_json::Value, fake: &mut Fake) -> Flow {

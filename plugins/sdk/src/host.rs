@@ -1,0 +1,151 @@
+//! What the gateway does for a stage or a provider beyond the exchange at hand.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+
+use crate::BoxFuture;
+
+/// The services of the gateway, handed to a stage when it is made. Cheap to clone.
+#[derive(Clone)]
+pub struct Host(Arc<dyn Services>);
+
+/// What a gateway offers; authors use [`Host`].
+pub trait Services: Send + Sync {
+    /// See [`Host::call`].
+    fn call(&self, call: HttpCall, done: Done);
+    /// See [`Host::sleep`].
+    fn sleep(&self, time: Duration) -> BoxFuture;
+    /// See [`Host::tally`].
+    fn tally(&self, key: &str) -> Tally;
+}
+
+/// Told of the answer to a call, once, from any thread.
+pub type Done = Box<dyn FnOnce(Result<HttpAnswer, CallError>) + Send>;
+
+/// An HTTP request that the gateway makes for a stage.
+#[derive(Clone, Debug)]
+pub struct HttpCall {
+    /// `GET`, `POST` …
+    pub method: &'static str,
+    /// Absolute, `http` or `https`.
+    pub url: String,
+    /// Headers, lower-case names.
+    pub headers: Vec<(String, String)>,
+    /// The body; empty for none.
+    pub body: Bytes,
+    /// How long it may take as a whole.
+    pub timeout: Duration,
+    /// The most that is read of the answer's body, in bytes.
+    pub max_body: usize,
+}
+
+impl HttpCall {
+    /// A `GET` that may take 5 seconds and answer with 1 MiB.
+    #[must_use]
+    pub fn get(url: impl Into<String>) -> Self {
+        Self {
+            method: "GET",
+            url: url.into(),
+            headers: Vec::new(),
+            body: Bytes::new(),
+            timeout: Duration::from_secs(5),
+            max_body: 1 << 20,
+        }
+    }
+}
+
+/// The answer to an [`HttpCall`], whatever its status. Redirects are not followed.
+#[derive(Clone, Debug)]
+pub struct HttpAnswer {
+    /// HTTP status.
+    pub status: u16,
+    /// Headers, lower-case names; those that are not UTF-8 are left out.
+    pub headers: Vec<(String, String)>,
+    /// The whole body.
+    pub body: Bytes,
+}
+
+/// Why there is no answer: for a log, not for a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallError(pub String);
+
+impl fmt::Display for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for CallError {}
+
+/// A sum that outlives a restart and is shared with other processes of the same store, within a second or so.
+/// Cheap to clone; adding is one atomic operation.
+#[derive(Clone)]
+pub struct Tally(Arc<dyn Count>);
+
+/// What is behind a [`Tally`].
+pub trait Count: Send + Sync {
+    /// See [`Tally::total`].
+    fn total(&self) -> i64;
+    /// See [`Tally::add`].
+    fn add(&self, amount: i64);
+}
+
+impl Tally {
+    /// A tally over a gateway's own count.
+    #[must_use]
+    pub fn new(count: Arc<dyn Count>) -> Self {
+        Self(count)
+    }
+
+    /// The sum as far as it is known here.
+    #[must_use]
+    pub fn total(&self) -> i64 {
+        self.0.total()
+    }
+
+    /// Adds to the sum; a negative amount takes back.
+    pub fn add(&self, amount: i64) {
+        self.0.add(amount);
+    }
+}
+
+impl fmt::Debug for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Tally({})", self.total())
+    }
+}
+
+impl Host {
+    /// A host with these services.
+    pub fn new(services: impl Services + 'static) -> Self {
+        Self(Arc::new(services))
+    }
+
+    /// Makes an HTTP call in the background; `done` is told the answer. Nothing of it runs on the caller's time.
+    pub fn call(
+        &self,
+        call: HttpCall,
+        done: impl FnOnce(Result<HttpAnswer, CallError>) + Send + 'static,
+    ) {
+        self.0.call(call, Box::new(done));
+    }
+
+    /// A future that is done after `time`.
+    #[must_use]
+    pub fn sleep(&self, time: Duration) -> BoxFuture {
+        self.0.sleep(time)
+    }
+
+    /// The sum under `key`, zero where nobody has added to it. Keys are for ever: put the period into one that ends.
+    #[must_use]
+    pub fn tally(&self, key: &str) -> Tally {
+        self.0.tally(key)
+    }
+}
+
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Host")
+    }
+}

@@ -1,0 +1,90 @@
+//! Who may call: the keys that are known, and whose they are. Looked up in memory, by the SHA-256 of a key.
+
+use std::{collections::HashMap, sync::Arc, time::SystemTime};
+
+use arc_swap::ArcSwap;
+
+use crate::{pipeline::request::Vars, routing::pattern::Glob};
+
+/// SHA-256 of a key. Keys are long and random, so that a hash that is not slow keeps them.
+pub type KeyHash = [u8; 32];
+
+/// Somebody who may call.
+#[derive(Clone, Debug, Default)]
+pub struct Caller {
+    /// Unique; what logs, limits and reports know the caller by.
+    pub id: Box<str>,
+    /// For limits and reports.
+    pub team: Option<Box<str>>,
+    /// For reports.
+    pub tags: Vec<Box<str>>,
+    /// What else is known: a department ticket, a user name.
+    pub meta: Vars,
+    /// The models that may be asked for; all of them where there is no list.
+    pub models: Option<Vec<Glob>>,
+    /// From when on the key is none.
+    pub expires: Option<SystemTime>,
+}
+
+/// Callers by key. The keys of the embedded store change while a config is in force, those of the config do not.
+#[derive(Default)]
+pub struct Callers {
+    configured: HashMap<KeyHash, Arc<Caller>>,
+    stored: Arc<StoredKeys>,
+}
+
+/// The keys of the embedded store, exchanged as a whole when one is made or revoked.
+pub type StoredKeys = ArcSwap<HashMap<KeyHash, Arc<Caller>>>;
+
+impl Callers {
+    /// The callers of a config, beside those of the store.
+    #[must_use]
+    pub fn new(configured: HashMap<KeyHash, Arc<Caller>>, stored: Arc<StoredKeys>) -> Self {
+        Self { configured, stored }
+    }
+
+    /// Whose key has this hash; nobody's where it has expired by `now`. A lookup by a hash of the secret tells nothing
+    /// by the time that it takes.
+    #[must_use]
+    pub fn find(&self, key: &KeyHash, now: SystemTime) -> Option<Arc<Caller>> {
+        let configured = self.configured.get(key).cloned();
+        let caller = configured.or_else(|| self.stored.load().get(key).cloned())?;
+        caller
+            .expires
+            .is_none_or(|expires| now < expires)
+            .then_some(caller)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_key_is_known_until_it_expires_or_is_revoked() {
+        let expires = SystemTime::UNIX_EPOCH + Duration::from_secs(10);
+        let caller = |id: &str, expires| {
+            Arc::new(Caller {
+                id: id.into(),
+                expires,
+                ..Caller::default()
+            })
+        };
+        let stored = Arc::new(StoredKeys::from_pointee(HashMap::from([(
+            [2; 32],
+            caller("stored", None),
+        )])));
+        let configured = HashMap::from([([1; 32], caller("configured", Some(expires)))]);
+        let callers = Callers::new(configured, stored.clone());
+        let id = |key, now| callers.find(key, now).map(|caller| caller.id.clone());
+        let before = expires - Duration::from_nanos(1);
+        assert_eq!(id(&[1; 32], before).as_deref(), Some("configured"));
+        assert_eq!(id(&[1; 32], expires), None);
+        assert_eq!(id(&[2; 32], expires).as_deref(), Some("stored"));
+        assert_eq!(id(&[3; 32], before), None);
+        stored.store(Arc::new(HashMap::new()));
+        assert_eq!(id(&[2; 32], expires), None);
+    }
+}
