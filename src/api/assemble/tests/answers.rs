@@ -192,21 +192,20 @@ fn item() -> impl Strategy<Value = Value> {
     };
     prop_oneof![
         vec(part(), 0..3).prop_map(|parts| {
-            json!({"type": "message", "id": "msg", "status": "completed", "role": "assistant", "content": parts})
+            json!({"type": "message", "status": "completed", "role": "assistant", "content": parts})
         }),
         call().prop_map(|call| {
             json!({
-                "type": "function_call", "id": "fc", "call_id": call["id"], "status": "completed",
+                "type": "function_call", "call_id": "", "status": "completed",
                 "name": call["function"]["name"], "arguments": call["function"]["arguments"],
             })
         }),
         text().prop_map(|input| {
-            json!({"type": "custom_tool_call", "id": "ct", "call_id": "c", "name": "n", "input": input})
+            json!({"type": "custom_tool_call", "call_id": "", "name": "n", "input": input})
         }),
         (texts("summary_text"), option::of(texts("reasoning_text"))).prop_map(
             |(summary, content)| object([
                 ("type", Some(json!("reasoning"))),
-                ("id", Some(json!("rs"))),
                 ("summary", Some(summary)),
                 ("content", content),
                 ("encrypted_content", Some(json!("e"))),
@@ -214,7 +213,7 @@ fn item() -> impl Strategy<Value = Value> {
         ),
         some_text().prop_map(|query| {
             json!({
-                "type": "web_search_call", "id": "ws", "status": "completed",
+                "type": "web_search_call", "status": "completed",
                 "action": {"type": "search", "query": query},
             })
         }),
@@ -228,7 +227,13 @@ pub(super) fn response() -> impl Strategy<Value = Value> {
     });
     let statuses = select(&["completed", "incomplete", "failed"][..]);
     (vec(item(), 0..4), statuses, name(), option::of(anything())).prop_map(
-        move |(output, status, id, extra)| {
+        move |(mut output, status, id, extra)| {
+            for (index, item) in output.iter_mut().enumerate() {
+                item["id"] = json!(format!("item_{index}"));
+                if let Some(call) = item.get_mut("call_id") {
+                    *call = json!(format!("call_{index}"));
+                }
+            }
             object([
                 ("id", Some(json!(id))),
                 ("object", Some(json!("response"))),
