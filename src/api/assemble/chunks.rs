@@ -1,5 +1,7 @@
 //! Documents of chat and text completions, told as chunks.
 
+use std::collections::HashSet;
+
 use millgate_plugin::Endpoint;
 
 use super::{
@@ -43,10 +45,15 @@ pub(super) fn events(endpoint: Endpoint, document: &[u8]) -> Result<Vec<Event>, 
         first,
         events: Vec::new(),
     };
+    let mut indexes = HashSet::with_capacity(choices.len());
     for (at, choice) in choices.into_iter().enumerate() {
         let choice = Object::read(choice, "a choice is not an object")?;
         let index = choice.get("index").and_then(json::as_u64);
-        stream.choice(index.unwrap_or(at as u64), &choice)?;
+        let index = index.unwrap_or(at as u64);
+        if !indexes.insert(index) {
+            return Err(AssembleError::Malformed("two choices have one index"));
+        }
+        stream.choice(index, &choice)?;
     }
     if let Some(usage) = document.filled("usage") {
         stream.push(b"[]", Some(usage));
@@ -89,7 +96,8 @@ impl Stream<'_> {
         last.raw("finish_reason", finish);
         for (name, value) in choice.iter() {
             let is_told = match name {
-                "index" | "message" | "text" | "finish_reason" => true,
+                "index" | "message" | "delta" | "finish_reason" => true,
+                "text" => self.endpoint == Endpoint::Completions,
                 "logprobs" => is_logprobs_told && logprobs.is_some(),
                 _ => false,
             };

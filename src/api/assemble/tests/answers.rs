@@ -74,7 +74,7 @@ fn message() -> impl Strategy<Value = Value> {
     let details = vec(text(), 0..3).prop_map(|texts| {
         let detail =
             |(index, text)| json!({"type": "reasoning.text", "text": text, "index": index});
-        Value::from_iter(texts.into_iter().enumerate().map(detail))
+        texts.into_iter().enumerate().map(detail).collect::<Value>()
     });
     let rest = (
         option::of(vec(call(), 0..3)),
@@ -187,7 +187,8 @@ fn part() -> impl Strategy<Value = Value> {
 fn item() -> impl Strategy<Value = Value> {
     let texts = |kind: &'static str| {
         vec(text(), 0..3).prop_map(move |texts| {
-            Value::from_iter(texts.iter().map(|text| json!({"type": kind, "text": text})))
+            let part = |text| json!({"type": kind, "text": text});
+            texts.into_iter().map(part).collect::<Value>()
         })
     };
     prop_oneof![

@@ -31,7 +31,7 @@ fn the_scanner_agrees(
     let mut scanner = StreamScanner::new(endpoint).choices_of(choices as u64);
     let mut has_ended = false;
     for event in told {
-        let lines = event.bytes.iter().filter(|byte| **byte == b'\n').count();
+        let lines = memchr::memchr_iter(b'\n', &event.bytes).count();
         prop_assert_eq!(lines, 2 + usize::from(endpoint == Endpoint::Responses));
         let mark = scanner.look(&event.bytes);
         prop_assert!(!mark.garbage);

@@ -101,6 +101,7 @@ fn what_is_no_document_of_the_endpoint_is_refused() {
         r#"{"choices":[]}"#,
         r#"{"choices":[{}]}"#,
         r#"{"choices":[{"message":null}]}"#,
+        r#"{"choices":[{"index":0,"message":{}},{"index":0,"message":{}}]}"#,
         r#"{"choices":[{"message":{"tool_calls":[1]}}]}"#,
         r#"{"choices":[{"message":{}}]} and more"#,
     ] {

@@ -159,7 +159,7 @@ fn gathered(events: &[Value]) -> Vec<Value> {
             "response.refusal.delta" => append(&mut item[list][at]["refusal"]),
             "response.function_call_arguments.delta" => append(&mut item["arguments"]),
             "response.custom_tool_call_input.delta" => append(&mut item["input"]),
-            kind if kind.ends_with(".delta") => append(&mut item[list][at]["text"]),
+            _ if event.get("delta").is_some() => append(&mut item[list][at]["text"]),
             _ => {}
         }
         if item.get("status").is_some() {
