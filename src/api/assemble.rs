@@ -13,8 +13,8 @@
 //! - `id`, `type`, `role`, `name`, `format` and `index` name something, at any depth of a delta: the first value that
 //!   is not empty stays. Another one is a [`Contradiction`](AssembleError::Contradiction).
 //! - Any other text grows by what comes, whatever its member is called.
-//! - Objects are put together member by member; arrays by the `index` of their elements, or one behind the other
-//!   where those have none.
+//! - Objects are put together member by member; arrays by the `index` of their elements (and their `type`, since some
+//!   upstreams number each type apart), or one behind the other where those have none.
 //! - Of numbers and booleans the last one counts.
 //! - What is empty (`null`, `""`, `[]`, `{}`) changes nothing and gives way to anything. Other values of different
 //!   types are a contradiction.

@@ -31,8 +31,8 @@ pub(super) enum Growing<'a> {
 #[derive(Default)]
 pub(super) struct Array<'a> {
     elements: Vec<Growing<'a>>,
-    /// Where those stand that have an `index`.
-    by_index: HashMap<u64, usize>,
+    /// Where those stand that have an `index`, by that and their type; without a type, the last of the index.
+    by_index: HashMap<(u64, Raw<'a>), usize>,
 }
 
 /// Takes a member of a delta.
@@ -43,7 +43,7 @@ pub(super) fn take<'a>(
 ) -> Result<(), AssembleError> {
     match fields.entry(name) {
         Entry::Vacant(entry) => {
-            entry.insert(Growing::Whole(value));
+            entry.insert(Growing::first(value)?);
             Ok(())
         }
         Entry::Occupied(mut entry) => {
@@ -67,8 +67,21 @@ pub(super) fn write_fields(fields: &Fields<'_>) -> Vec<u8> {
 }
 
 impl<'a> Growing<'a> {
+    /// The first piece of a value. One array may already hold several pieces of one element.
+    fn first(value: Raw<'a>) -> Result<Self, AssembleError> {
+        let mut first = Self::Whole(value);
+        if value.starts_with(b"[") {
+            first.open()?;
+        }
+        Ok(first)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
-        matches!(self, Self::Whole(value) if is_empty(value))
+        match self {
+            Self::Whole(value) => is_empty(value),
+            Self::Array(array) => array.elements.is_empty(),
+            Self::Text(_) | Self::Object(_) => false,
+        }
     }
 
     /// Grows by a value of the same type; `name` is for the error.
@@ -77,7 +90,7 @@ impl<'a> Growing<'a> {
             return Ok(());
         }
         if self.is_empty() {
-            *self = Self::Whole(more);
+            *self = Self::first(more)?;
             return Ok(());
         }
         self.open()?;
@@ -88,7 +101,7 @@ impl<'a> Growing<'a> {
                     take(fields, name, value)?;
                 }
             }
-            (Self::Array(array), [b'[', ..]) => array.extend(more, name)?,
+            (Self::Array(array), [b'[', ..]) => array.extend(more)?,
             (Self::Whole(_), [b'"' | b'{' | b'[', ..]) => return Err(contradiction(name)),
             (Self::Whole(value), _) => *value = more,
             _ => return Err(contradiction(name)),
@@ -129,11 +142,17 @@ impl<'a> Growing<'a> {
         match value {
             [b'"', ..] => *self = Self::Text(raw::inside(value).into_iter().collect()),
             [b'{', ..] => {
-                let members = Object::read(value, NO_OBJECT)?;
-                let whole = |(name, value)| (name, Self::Whole(value));
-                *self = Self::Object(members.into_iter().map(whole).collect());
+                let mut fields = Fields::new();
+                for (name, value) in Object::read(value, NO_OBJECT)? {
+                    take(&mut fields, name, value)?;
+                }
+                *self = Self::Object(fields);
             }
-            [b'[', ..] => *self = Self::Array(Array::read(value)?),
+            [b'[', ..] => {
+                let mut array = Array::default();
+                array.extend(value)?;
+                *self = Self::Array(array);
+            }
             _ => {}
         }
         Ok(())
@@ -158,30 +177,23 @@ impl<'a> Growing<'a> {
 }
 
 impl<'a> Array<'a> {
-    /// An array that came in one piece: its elements are what they are, even where two share an index.
-    fn read(value: Raw<'a>) -> Result<Self, AssembleError> {
-        let mut array = Self::default();
-        for element in raw::elements(value, NO_ARRAY)? {
-            array.push(element, index_of(element));
-        }
-        Ok(array)
-    }
-
-    fn extend(&mut self, more: Raw<'a>, name: &str) -> Result<(), AssembleError> {
+    fn extend(&mut self, more: Raw<'a>) -> Result<(), AssembleError> {
         for element in raw::elements(more, NO_ARRAY)? {
-            let index = index_of(element);
-            let known = index.and_then(|index| self.by_index.get(&index));
+            let place = place_of(element);
+            let known = place.and_then(|place| self.by_index.get(&place));
             match known.and_then(|&at| self.elements.get_mut(at)) {
-                Some(known) => known.grow(element, name)?,
-                None => self.push(element, index),
+                Some(known) => known.grow(element, "index")?,
+                None => self.push(element, place),
             }
         }
         Ok(())
     }
 
-    fn push(&mut self, element: Raw<'a>, index: Option<u64>) {
-        if let Some(index) = index {
-            self.by_index.insert(index, self.elements.len());
+    fn push(&mut self, element: Raw<'a>, place: Option<(u64, Raw<'a>)>) {
+        let at = self.elements.len();
+        if let Some((index, kind)) = place {
+            self.by_index
+                .extend([((index, kind), at), ((index, NO_TYPE), at)]);
         }
         self.elements.push(Growing::Whole(element));
     }
@@ -190,8 +202,15 @@ impl<'a> Array<'a> {
 const NO_OBJECT: &str = "a delta has a member twice";
 const NO_ARRAY: &str = "an array is none";
 
-fn index_of(element: Raw<'_>) -> Option<u64> {
-    json::as_u64(json::scan(element).ok()?.get(element, "index")?)
+/// The type of an element that does not tell it.
+const NO_TYPE: Raw<'static> = b"";
+
+/// The `index` and the type of an element, if it has the former.
+fn place_of(element: Raw<'_>) -> Option<(u64, Raw<'_>)> {
+    let members = json::scan(element).ok()?;
+    let index = json::as_u64(members.get(element, "index")?)?;
+    let kind = members.get(element, "type").filter(|kind| !is_empty(kind));
+    Some((index, kind.unwrap_or(NO_TYPE)))
 }
 
 /// Whether two names are the same, however they are escaped.

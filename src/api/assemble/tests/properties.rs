@@ -200,6 +200,10 @@ fn is_of_its_place(value: &Value, place: &str, seen: &mut BTreeSet<usize>) -> bo
                 })
         }
         Value::Array(list) => list.iter().enumerate().all(|(at, element)| {
+            let is_index_taken = |other: &Value| other["index"] == element["index"];
+            if element["index"].is_u64() && list[..at].iter().any(is_index_taken) {
+                return false;
+            }
             let index = element["index"].as_u64().unwrap_or(at as u64);
             is_of_its_place(element, &format!("{place}[{index}]"), seen)
         }),

@@ -112,7 +112,7 @@ fn a_completion_becomes_its_document() {
 #[test]
 fn unknown_members_of_a_delta_follow_the_rules() {
     let events = stream(&[
-        r#"{"choices":[{"index":0,"delta":{"role":"assistant","note":"a","n":1,"on":false,"o":{"type":"t","s":"x"},"l":[1],"d":[{"index":1,"type":"t","text":"p"}],"f":""}}]}"#,
+        r#"{"choices":[{"index":0,"delta":{"role":"assistant","note":"a","n":1,"on":false,"o":{"type":"t","s":"x"},"l":[1],"d":[{"index":1,"type":"t","text":"p"},{"index":1,"type":"u","data":"v"}],"f":""}}]}"#,
         r#"{"choices":[{"index":0,"delta":{"role":"assistant","note":"b","n":2,"on":true,"o":{"type":"t","s":"y","u":0},"l":["z"],"d":[{"index":1,"type":"t","text":"q"},{"index":0,"text":"r"},{"text":"s"}],"f":[3]}}]}"#,
         r#"{"choices":[{"index":0,"delta":{"note":null,"o":{},"l":[],"f":null},"finish_reason":"stop"}]}"#,
     ]);
@@ -122,7 +122,7 @@ fn unknown_members_of_a_delta_follow_the_rules() {
         json!({
             "role": "assistant", "content": null, "note": "ab", "n": 2, "on": true,
             "o": {"type": "t", "s": "xy", "u": 0}, "l": [1, "z"],
-            "d": [{"index": 1, "type": "t", "text": "pq"}, {"index": 0, "text": "r"}, {"text": "s"}], "f": [3],
+            "d": [{"index": 1, "type": "t", "text": "pq"}, {"index": 1, "type": "u", "data": "v"}, {"index": 0, "text": "r"}, {"text": "s"}], "f": [3],
         })
     );
 }
