@@ -1,5 +1,6 @@
 //! The OpenAI surface: which calls there are, how a request is read, what an error looks like.
 
+pub mod budget;
 pub mod endpoint;
 pub mod error;
 pub mod models;

@@ -32,6 +32,9 @@ pub struct ApiError {
 }
 
 impl ApiError {
+    /// The code of the refusal of a body for which no memory is left.
+    pub const NO_ROOM: &'static str = "too_many_bodies";
+
     /// An error of this status and code.
     pub fn new(
         status: StatusCode,

@@ -16,6 +16,10 @@ pub struct Server {
     pub listen: Listen,
     /// The largest request body that is collected. Larger ones are answered with 413. Default: `"32MiB"`.
     pub max_body_size: Size,
+    /// The most that all collected request bodies together may take, each until its reply has been sent; further ones
+    /// are answered with 503. Bytes are counted as they arrive, each once, although a body that is rewritten for its
+    /// provider is there twice for a while. At least `max_body_size`. Default: `"512MiB"`.
+    pub max_buffered: Size,
     /// The largest body that streams past without being collected, such as a file upload. Default: `"512MiB"`.
     pub max_upload_size: Size,
     /// The largest request head, all headers together. Default: `"64KiB"`.
@@ -53,6 +57,7 @@ impl Default for Server {
         Self {
             listen: Listen(SocketAddr::from(([127, 0, 0, 1], 8080))),
             max_body_size: Size::from_mib(32),
+            max_buffered: Size::from_mib(512),
             max_upload_size: Size::from_mib(512),
             max_header_size: Size::from_kib(64),
             max_headers: NonZeroU32::MIN.saturating_add(99),

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use super::Runtime;
 use crate::{
     api::{models::ModelLists, read::Limits},
-    config::Loaded,
+    config::{Loaded, Severity},
     http::guard::Guard,
 };
 
@@ -26,6 +26,7 @@ pub fn compile(loaded: &Loaded, previous: Option<&Runtime>) -> Option<Runtime> {
     let routes = routes::compile(loaded, &providers);
     let pipeline = pipeline::compile(loaded);
     listeners::check(loaded);
+    check_buffers(loaded);
     usage::check(loaded);
     advice::check(loaded);
     if loaded.findings.has_errors() {
@@ -41,10 +42,25 @@ pub fn compile(loaded: &Loaded, previous: Option<&Runtime>) -> Option<Runtime> {
         guard: Guard::new(&server.hosts, &server.cors_origins),
         limits: Limits {
             max_body: server.max_body_size.bytes(),
+            max_buffered: server.max_buffered.bytes(),
             max_upload: server.max_upload_size.bytes(),
             body_timeout: server.body_timeout.get(),
         },
+        budget: previous.map_or_else(Arc::default, |previous| previous.budget.clone()),
         expose: server.expose,
         models: ModelLists::default(),
     })
+}
+
+/// A single body has to fit among all of them, else it would be told to come back for ever.
+fn check_buffers(loaded: &Loaded) {
+    let server = &loaded.config.server;
+    if server.max_buffered.bytes() < server.max_body_size.bytes() {
+        loaded.report(
+            &["server", "max_buffered"],
+            Severity::Error,
+            "a body of `max_body_size` would never fit into `max_buffered`, which is for all bodies together",
+            Some("make max_buffered larger, or max_body_size smaller".to_owned()),
+        );
+    }
 }
