@@ -5,3 +5,4 @@ pub mod endpoint;
 pub mod error;
 pub mod models;
 pub mod read;
+pub mod stored;

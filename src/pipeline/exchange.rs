@@ -29,7 +29,7 @@ use crate::{
         budget::Share,
         endpoint::{self, Call},
         error::ApiError,
-        models, read,
+        models, read, stored,
     },
     http::guard::Unwelcome,
     routing::{
@@ -206,6 +206,9 @@ impl Exchange {
         let Some(route) = &self.route else {
             return Err(models::no_route(&self.runtime, &self.request));
         };
+        if !route.shared_state {
+            stored::refuse(&self.request)?;
+        }
         let context = Context {
             pipeline: self.runtime.pipeline.clone(),
             request: self.request.clone(),
