@@ -2,8 +2,10 @@
 
 mod busy;
 mod exchanges;
+mod framing;
 mod refusal;
 mod stall;
+mod tap;
 mod tasks;
 mod wire;
 
@@ -25,7 +27,7 @@ use tokio::{
 
 use crate::{
     pipeline::{
-        exchange::{self, Ends},
+        exchange::{self, Ends, Misframed},
         reply::ReplyBody,
     },
     runtime::{Runtime, gateway::Gateway},
@@ -113,9 +115,12 @@ async fn answer(
     exchanges: Exchanges,
     runtime: Arc<Runtime>,
     ends: Ends,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> Response<Watched<ReplyBody>> {
     let under_way = exchanges.begin();
+    if under_way.is_distrusted() {
+        request.extensions_mut().insert(Misframed);
+    }
     let has_body = !request.body().is_end_stream();
     let response = exchange::serve(runtime, ends, request).await;
     if has_body && (response.status().is_client_error() || response.status().is_server_error()) {

@@ -51,6 +51,10 @@ pub struct Ends {
     pub local: SocketAddr,
 }
 
+/// Marks a request of which servers may disagree where it ends, among its extensions.
+#[derive(Clone, Copy, Debug)]
+pub struct Misframed;
+
 /// Answers one request. Dropping the future, or later the body, is the client leaving.
 pub async fn serve(
     runtime: Arc<Runtime>,
@@ -129,6 +133,9 @@ impl Exchange {
         parts: Parts,
         body: Incoming,
     ) -> Result<Answer, ApiError> {
+        if parts.extensions.get::<Misframed>().is_some() {
+            return Err(misframed());
+        }
         self.admit(ends, &parts)?;
         if parts.method == Method::OPTIONS && self.origin.is_some() {
             return Ok(preflight());
@@ -405,6 +412,11 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
         .unwrap_or_default();
     let name = b"text/event-stream";
     media.len() >= name.len() && media[..name.len()].eq_ignore_ascii_case(name)
+}
+
+fn misframed() -> ApiError {
+    let message = "The request has both Content-Length and Transfer-Encoding, or follows one whose end cannot be told, so that servers may disagree about where it ends. Send one of the two.";
+    ApiError::invalid("conflicting_framing", message).close()
 }
 
 fn stop_error(stop: Stop) -> ApiError {

@@ -1,11 +1,11 @@
 //! What a connection's wire must know of its exchanges: whether one is under way, and whether all of what the client
-//! has sent was read.
+//! has sent was read; and what an exchange must know of the wire: whether its request can be trusted.
 
 use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     task::{Context, Poll},
 };
@@ -17,19 +17,41 @@ use http_body::{Body, Frame, SizeHint};
 #[derive(Clone, Debug, Default)]
 pub(super) struct Exchanges(Arc<Counts>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Counts {
     begun: AtomicU32,
     ended: AtomicU32,
     may_be_unread: AtomicBool,
+    /// Requests from this number on, counted from 0, are not trusted.
+    distrusted: AtomicU64,
+}
+
+impl Default for Counts {
+    fn default() -> Self {
+        Self {
+            begun: AtomicU32::default(),
+            ended: AtomicU32::default(),
+            may_be_unread: AtomicBool::default(),
+            distrusted: AtomicU64::new(u64::MAX),
+        }
+    }
 }
 
 impl Exchanges {
     /// One more is under way, until what is returned is dropped.
     pub(super) fn begin(&self) -> UnderWay {
-        self.0.begun.fetch_add(1, Ordering::Relaxed);
+        let number = self.0.begun.fetch_add(1, Ordering::Relaxed);
         self.0.may_be_unread.store(false, Ordering::Relaxed);
-        UnderWay(self.clone())
+        UnderWay {
+            exchanges: self.clone(),
+            number,
+        }
+    }
+
+    /// Where this request and those behind it end, servers may disagree about. Only on HTTP/1.1, where requests come
+    /// one after the other and each that can be read begins an exchange.
+    pub(super) fn distrust(&self, number: u64) {
+        self.0.distrusted.fetch_min(number, Ordering::Relaxed);
     }
 
     /// How many there have been, modulo 2³².
@@ -55,11 +77,21 @@ impl Exchanges {
 
 /// An exchange under way.
 #[derive(Debug)]
-pub(super) struct UnderWay(Exchanges);
+pub(super) struct UnderWay {
+    exchanges: Exchanges,
+    number: u32,
+}
+
+impl UnderWay {
+    /// Whether its request must not be passed on.
+    pub(super) fn is_distrusted(&self) -> bool {
+        u64::from(self.number) >= self.exchanges.0.distrusted.load(Ordering::Relaxed)
+    }
+}
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.0.0.ended.fetch_add(1, Ordering::Relaxed);
+        self.exchanges.0.ended.fetch_add(1, Ordering::Relaxed);
     }
 }
 

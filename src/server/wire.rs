@@ -17,7 +17,7 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-use super::{Limits, exchanges::Exchanges, refusal::Refusal, stall::Stall};
+use super::{Limits, exchanges::Exchanges, refusal::Refusal, stall::Stall, tap::Tap};
 
 /// How long a connection is kept that a client is done with for now. More than what balancers and proxies in front of
 /// the gateway keep theirs (nginx and AWS: 60 s), so that it is they who close, and no request meets a closed one.
@@ -31,7 +31,7 @@ const LINGER: Duration = Duration::from_secs(10);
 
 /// The connection as hyper sees it.
 pub(super) struct Wire {
-    stream: TokioIo<TcpStream>,
+    stream: TokioIo<Tap>,
     peer: SocketAddr,
     exchanges: Exchanges,
     speaks: Speaks,
@@ -76,7 +76,7 @@ impl Wire {
         limits: &Limits,
     ) -> Self {
         Self {
-            stream: TokioIo::new(stream),
+            stream: TokioIo::new(Tap::new(stream, exchanges.clone())),
             peer,
             exchanges,
             speaks: Speaks::Nothing,
