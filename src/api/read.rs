@@ -34,6 +34,8 @@ pub struct Limits {
     pub max_upload: u64,
     /// Longest time for a body to arrive that is collected.
     pub body_timeout: Duration,
+    /// Longest time for nothing to arrive of a body that streams past.
+    pub upload_timeout: Duration,
 }
 
 /// Reads what follows the head of a request into `request`; what is collected counts towards `share`.
@@ -86,7 +88,7 @@ async fn read_forwarded(
         if content_length(&request.headers).is_some_and(|length| length > limits.max_upload) {
             return Err(too_large(limits.max_upload));
         }
-        request.upload = Some(Upload::new(body, limits.max_upload));
+        request.upload = Some(Upload::new(body, limits.max_upload, limits.upload_timeout));
         return Ok(());
     }
     request.body = collect(body, &request.headers, limits, share).await?;

@@ -34,6 +34,10 @@ pub struct Server {
     pub write_timeout: Duration,
     /// How long a client may take to send a body that is collected. Default: `"60s"`.
     pub body_timeout: Duration,
+    /// How long a client may send nothing of a body that streams past, such as a file upload, before it is answered
+    /// with 408. The time that clients take to send is not counted by a route's `attempt_timeout` and `deadline`.
+    /// Default: `"60s"`.
+    pub upload_timeout: Duration,
     /// How long a shutdown waits for requests that are under way. Default: `"30s"`.
     pub drain_timeout: Duration,
     /// Origins of web pages that may call the gateway from a browser, such as `"https://chat.example.com"`.
@@ -65,6 +69,7 @@ impl Default for Server {
             header_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(60),
             body_timeout: Duration::from_secs(60),
+            upload_timeout: Duration::from_secs(60),
             drain_timeout: Duration::from_secs(30),
             cors_origins: Vec::new(),
             hosts: Vec::new(),

@@ -401,6 +401,9 @@ impl Drop for Exchange {
         runtime.pipeline.above.on_end(states, &mut view, outcome);
         let route = self.route.as_deref().map(|route| &*route.name);
         access::line(&self.request, route, &self.tried, &self.record);
+        if let Some(upload) = &self.request.upload {
+            upload.abandon();
+        }
     }
 }
 

@@ -45,6 +45,7 @@ pub fn compile(loaded: &Loaded, previous: Option<&Runtime>) -> Option<Runtime> {
             max_buffered: server.max_buffered.bytes(),
             max_upload: server.max_upload_size.bytes(),
             body_timeout: server.body_timeout.get(),
+            upload_timeout: server.upload_timeout.get(),
         },
         budget: previous.map_or_else(Arc::default, |previous| previous.budget.clone()),
         expose: server.expose,
