@@ -62,14 +62,7 @@ pub async fn read(
             request.endpoint = Endpoint::Forward;
             read_forwarded(request, limits, share, body).await
         }
-        Call::WrongMethod(right) => Err(ApiError::new(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "method_not_allowed",
-            format!(
-                "{} is not the method of this path: use {right}.",
-                request.method
-            ),
-        )),
+        Call::WrongMethod(allowed) => Err(wrong_method(&request.method, allowed)),
         Call::Unknown => Err(unknown_path(&request.path)),
     }
 }
@@ -316,6 +309,18 @@ fn missing(name: &'static str) -> ApiError {
 
 fn wrong(name: &'static str, expected: &'static str) -> ApiError {
     ApiError::invalid("invalid_type", format!("`{name}` must be {expected}.")).param(name)
+}
+
+fn wrong_method(method: &Method, allowed: &'static str) -> ApiError {
+    let message = format!("{method} is not a method of this path: use {allowed}.");
+    ApiError {
+        allow: Some(allowed),
+        ..ApiError::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method_not_allowed",
+            message,
+        )
+    }
 }
 
 fn unknown_path(path: &str) -> ApiError {

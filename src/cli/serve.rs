@@ -91,7 +91,11 @@ async fn serve(arguments: &Arguments, loaded: Loaded, runtime: Runtime) -> ExitC
     };
     greet(&runtime, client_address, operator_address);
 
-    let gateway = Arc::new(Gateway::new(runtime, &arguments.file.config));
+    let gateway = Arc::new(Gateway::new(
+        runtime,
+        &arguments.file.config,
+        client_address,
+    ));
     let reloader = Reloader::new(gateway.clone(), arguments, &config);
     let (stop, stopped) = watch::channel(false);
     let drained = server::serve(clients, gateway.clone(), limits(&config), stopped);
