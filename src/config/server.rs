@@ -30,7 +30,12 @@ pub struct Server {
     pub max_connections: NonZeroU32,
     /// How long a client may take to send the head of a request. Default: `"10s"`.
     pub header_timeout: Duration,
-    /// How long a client may take nothing of what is sent to it, before its connection is closed. Default: `"60s"`.
+    /// How long a connection is kept that its client is done with for now; on HTTP/2 up to twice as long. Longer than
+    /// what proxies and balancers before the gateway keep theirs (nginx and AWS: 60 s), so that it is they who close,
+    /// and no request meets a closed one. Default: `"90s"`.
+    pub keep_alive_timeout: Duration,
+    /// How long a client may take nothing of what is sent to it, before its connection, or on HTTP/2 that stream, is
+    /// closed. Default: `"60s"`.
     pub write_timeout: Duration,
     /// How long a client may take to send a body that is collected. Default: `"60s"`.
     pub body_timeout: Duration,
@@ -67,6 +72,7 @@ impl Default for Server {
             max_headers: NonZeroU32::MIN.saturating_add(99),
             max_connections: NonZeroU32::MIN.saturating_add(4095),
             header_timeout: Duration::from_secs(10),
+            keep_alive_timeout: Duration::from_secs(90),
             write_timeout: Duration::from_secs(60),
             body_timeout: Duration::from_secs(60),
             upload_timeout: Duration::from_secs(60),

@@ -8,10 +8,13 @@ use std::{
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Buf;
 use http_body::{Body, Frame, SizeHint};
+
+use super::streams::{self, Asked};
 
 /// The exchanges of one connection.
 #[derive(Clone, Debug, Default)]
@@ -62,6 +65,19 @@ impl Exchanges {
     /// Whether none is under way.
     pub(super) fn are_over(&self) -> bool {
         self.0.ended.load(Ordering::Relaxed) == self.begun()
+    }
+
+    /// Comes back once there has been no exchange for so long, and before it has been for twice as long. HTTP/1 has a
+    /// closer watch in its wire; on HTTP/2 pings keep a connection open that nobody uses.
+    pub(super) async fn idle(self, time: Duration) {
+        let mut begun = None;
+        loop {
+            tokio::time::sleep(time).await;
+            if self.are_over() && begun == Some(self.begun()) {
+                return;
+            }
+            begun = Some(self.begun());
+        }
     }
 
     /// The last one was answered perhaps without reading all of its request.
@@ -118,7 +134,12 @@ impl<B: Body<Data: Buf> + Unpin> Body for Watched<B> {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        streams::note(match frame {
+            Poll::Ready(Some(_)) => Asked::Gave,
+            _ => Asked::HadNothing,
+        });
+        frame
     }
 
     fn is_end_stream(&self) -> bool {
