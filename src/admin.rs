@@ -44,7 +44,7 @@ pub async fn serve(
         server::spawn_connection(async move {
             let service = hyper::service::service_fn(|request| {
                 let response = match admit(&guard, &request, peer, local) {
-                    Ok(_) => answer(&gateway, &request),
+                    Ok(()) => answer(&gateway, &request),
                     Err(_) => error(&ApiError::new(
                         StatusCode::FORBIDDEN,
                         "forbidden",

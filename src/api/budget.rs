@@ -106,16 +106,13 @@ mod tests {
             let mut shares: Vec<_> = (0..4).map(|_| budget.share(limit)).collect();
             let mut held = [0u64; 4];
             for (index, step) in steps {
-                match step {
-                    Some(bytes) => {
-                        let fits = held.iter().sum::<u64>() + bytes <= limit;
-                        prop_assert_eq!(shares[index].take(bytes).is_ok(), fits);
-                        held[index] += if fits { bytes } else { 0 };
-                    }
-                    None => {
-                        shares[index] = budget.share(limit);
-                        held[index] = 0;
-                    }
+                if let Some(bytes) = step {
+                    let fits = held.iter().sum::<u64>() + bytes <= limit;
+                    prop_assert_eq!(shares[index].take(bytes).is_ok(), fits);
+                    held[index] += if fits { bytes } else { 0 };
+                } else {
+                    shares[index] = budget.share(limit);
+                    held[index] = 0;
                 }
                 prop_assert_eq!(budget.0.load(Ordering::Relaxed), held.iter().sum::<u64>());
             }

@@ -20,7 +20,7 @@ pub(super) struct Streams(pub(super) Duration);
 impl<S: Future<Output = ()> + Send + 'static> hyper::rt::Executor<S> for Streams {
     fn execute(&self, stream: S) {
         tasks::spawn(Stream {
-            stream: Box::pin(stream),
+            work: Box::pin(stream),
             limit: self.0,
             alarm: None,
         });
@@ -48,7 +48,7 @@ pub(super) fn note(asked: Asked) {
 
 /// One stream. Where its body has given something and is not asked for more, the client has no room for it.
 struct Stream<S> {
-    stream: Pin<Box<S>>,
+    work: Pin<Box<S>>,
     limit: Duration,
     alarm: Option<Pin<Box<Sleep>>>,
 }
@@ -59,7 +59,7 @@ impl<S: Future<Output = ()>> Future for Stream<S> {
     /// Dropping the stream resets it (RFC 9113, 8.1), and ends its exchange.
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         ASKED.set(None);
-        if self.stream.as_mut().poll(context).is_ready() {
+        if self.work.as_mut().poll(context).is_ready() {
             return Poll::Ready(());
         }
         match ASKED.take() {
