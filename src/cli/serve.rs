@@ -57,6 +57,9 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         Ok(writing) => writing,
         Err(error) => return fail(error),
     };
+    // Each exchange has two connections, and shells allow 1024 files by default. Where that is not allowed, it is as
+    // good as it was.
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     if let Some(workers) = loaded.config.server.workers {
         builder.worker_threads(workers.get() as usize);
@@ -95,7 +98,12 @@ async fn serve(arguments: &Arguments, loaded: Loaded, runtime: Runtime, host: Ho
     };
     greet(&runtime, client_address, operator_address);
 
-    let gateway = Arc::new(Gateway::new(runtime, &arguments.file.config, host));
+    let gateway = Arc::new(Gateway::new(
+        runtime,
+        &arguments.file.config,
+        client_address,
+        host,
+    ));
     let reloader = Reloader::new(gateway.clone(), arguments, &config);
     let (stop, stopped) = watch::channel(false);
     let drained = server::serve(clients, gateway.clone(), limits(&config), stopped);
@@ -103,6 +111,7 @@ async fn serve(arguments: &Arguments, loaded: Loaded, runtime: Runtime, host: Ho
         operators,
         gateway.clone(),
         Guard::new(&config.admin.hosts, &[]),
+        config.server.header_timeout.get(),
     );
     let signals = signals.obey(&gateway, &reloader, stop);
     tokio::select! {
@@ -128,6 +137,7 @@ fn limits(config: &Config) -> Limits {
         max_headers: server.max_headers.get() as usize,
         max_connections: server.max_connections.get() as usize,
         header_timeout: server.header_timeout.get(),
+        keep_alive_timeout: server.keep_alive_timeout.get(),
         write_timeout: server.write_timeout.get(),
         drain_timeout: server.drain_timeout.get(),
     }
