@@ -41,7 +41,8 @@ pub(super) enum ChunkAct {
     Panic,
 }
 
-type Journal = Arc<Mutex<Vec<String>>>;
+/// What stages write down, one after the other.
+pub(super) type Journal = Arc<Mutex<Vec<String>>>;
 
 /// A stage that does as it is told, and writes down what it was asked.
 pub(super) struct Scripted {
@@ -168,37 +169,50 @@ pub(super) struct Run {
 
 pub(super) fn run_with(change: impl Fn(&mut Scripted), mount: impl Fn(&mut Mounted)) -> Run {
     let journal = Journal::default();
-    let mounted = ["a", "b", "c"].map(|name| {
-        let mut stage = Scripted {
-            name,
-            journal: journal.clone(),
-            hooks: Hooks::REQUEST | Hooks::RESPONSE | Hooks::CHUNK | Hooks::END,
-            request: Act::Next,
-            response: Act::Next,
-            chunk: ChunkAct::Keep,
-            end_panics: false,
+    let stages = ["a", "b", "c"].map(|name| {
+        let is_changed = name == "b";
+        let change = |stage: &mut Scripted| {
+            if is_changed {
+                change(stage)
+            }
         };
-        if name == "b" {
-            change(&mut stage);
-        }
-        let mut mounted = Mounted {
-            name: name.into(),
-            when: When::default(),
-            on_error: OnError::Fail,
-            mode: Mode::Enforce,
-            hooks: stage.hooks,
-            stage: Arc::new(Native(stage)),
-        };
-        if name == "b" {
+        let mut mounted = mounted(name, &journal, change);
+        if is_changed {
             mount(&mut mounted);
         }
         mounted
     });
     Run {
-        phases: Phases::new(mounted.into()),
+        phases: Phases::new(stages.into()),
         states: States::default(),
         board: Board { status: 200 },
         journal,
+    }
+}
+
+/// A stage of this name in its place, changed, that writes into `journal`.
+pub(super) fn mounted(
+    name: &'static str,
+    journal: &Journal,
+    change: impl FnOnce(&mut Scripted),
+) -> Mounted {
+    let mut stage = Scripted {
+        name,
+        journal: journal.clone(),
+        hooks: Hooks::REQUEST | Hooks::RESPONSE | Hooks::CHUNK | Hooks::END,
+        request: Act::Next,
+        response: Act::Next,
+        chunk: ChunkAct::Keep,
+        end_panics: false,
+    };
+    change(&mut stage);
+    Mounted {
+        name: name.into(),
+        when: When::default(),
+        on_error: OnError::Fail,
+        mode: Mode::Enforce,
+        hooks: stage.hooks,
+        stage: Arc::new(Native(stage)),
     }
 }
 
