@@ -93,7 +93,8 @@ fn load(path: &Path) -> (Loaded, Option<Runtime>) {
 fn print_findings(loaded: &Loaded) {
     let renderer = Renderer::default().color(wants_color(&io::stderr()));
     for finding in loaded.findings.sorted() {
-        eprintln!("{}", renderer.render(&finding));
+        // Nobody may be there to read it.
+        let _ = writeln!(io::stderr(), "{}", renderer.render(&finding));
     }
 }
 
@@ -114,6 +115,6 @@ fn print(text: &str) -> ExitCode {
 
 /// A failure that is nobody's config.
 fn fail(message: impl std::fmt::Display) -> ExitCode {
-    eprintln!("error: {message}");
+    let _ = writeln!(io::stderr(), "error: {message}");
     ExitCode::from(1)
 }
