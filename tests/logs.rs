@@ -2,6 +2,8 @@
 
 #![allow(clippy::too_many_lines, reason = "tables of cases")]
 
+#[path = "logs/pretty.rs"]
+mod pretty;
 mod support;
 
 use http::Method;
