@@ -1,11 +1,7 @@
 //! The command line: one file for each command.
 //!
 //! Exit codes: 0 all well, 1 a finding or a failure, 2 wrong usage.
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "commands talk to a terminal"
-)]
+#![expect(clippy::print_stderr, reason = "commands talk to a terminal")]
 
 mod ask;
 mod check;

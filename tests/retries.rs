@@ -264,6 +264,15 @@ async fn the_deadline_bounds_all_attempts_together() {
 }
 
 #[tokio::test]
+async fn an_attempt_may_take_no_longer_than_all_of_them() {
+    let route = "attempt_timeout = \"1h\"\ndeadline = \"300ms\"";
+    let (_mock, _gateway, client) = alone(Script::fault(Fault::StallBeforeHead), route).await;
+    let reply = client.chat("hi", false).await;
+    assert_eq!(reply.status, 504);
+    assert!(reply.text().contains("(deadline)"), "{}", reply.text());
+}
+
+#[tokio::test]
 async fn a_connection_that_is_not_made_in_time_is_given_up() {
     // TCP is accepted by the kernel; the TLS hello is never answered.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

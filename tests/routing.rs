@@ -376,6 +376,17 @@ async fn rehearsal_answers_only_where_nothing_else_can_be_reached() {
 }
 
 #[tokio::test]
+async fn rehearsal_comes_last_wherever_it_stands() {
+    let mock = Mock::with(Script::default()).await.unwrap();
+    let config =
+        with_rehearsal(&[&mock.url()], "").replace("\"a\", \"rehearsal\"", "\"rehearsal\", \"a\"");
+    assert!(config.contains("[\"rehearsal\", \"a\"]"), "{config}");
+    let gateway = Gateway::start(&config).await;
+    let reply = Client::new(&gateway).chat("hi", false).await;
+    assert_eq!(reply.header("x-millgate-provider"), "a");
+}
+
+#[tokio::test]
 async fn rehearsal_is_refused_in_production() {
     let config = with_rehearsal(&[&nobody()], "");
     let (code, said) = refused(&config, &[("ENVIRONMENT", "production")]).await;

@@ -85,6 +85,35 @@ async fn the_next_event_is_sent_only_after_the_client_has_the_one_before() {
     }
 }
 
+#[tokio::test]
+async fn what_has_no_content_is_held_back_up_to_64_kib_and_no_further() {
+    let upstream = RawUpstream::bind().await;
+    let gateway =
+        Gateway::start(&with_stages(&[("upstream", "openai", &upstream.url())], "")).await;
+    let answering = async {
+        let mut connection = upstream.accept().await;
+        assert!(connection.request().await);
+        connection.stream_head().await;
+        let silent = format!(": {}\n\n", "x".repeat(1020));
+        connection.chunk(silent.repeat(65).as_bytes()).await;
+        connection
+    };
+    let client = Client::new(&gateway);
+    let body = chat_body("안녕", true);
+    let (mut live, mut connection) =
+        tokio::join!(client.open("/v1/chat/completions", &body), answering);
+    assert_eq!(live.status, 200, "nothing of the answer has come yet");
+    let mut seen = String::new();
+    while seen.len() < 65 * 1024 {
+        let next = live.next().await.unwrap().unwrap();
+        seen.push_str(&String::from_utf8_lossy(&next));
+    }
+    let rest = &RECORDED[RECORDED.find("data:").unwrap()..];
+    connection.chunk(rest.as_bytes()).await;
+    connection.end().await;
+    assert_eq!(live.rest().await.text(), rest);
+}
+
 /// A recorded stream: role, comment, Korean text, finish, usage, end; 600 bytes or so.
 const RECORDED: &str = ": 안녕\n\ndata: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"finish_reason\":null}]}\n\ndata: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"서울의 \\\"봄\\\" 🌸\"},\"finish_reason\":null}]}\n\n: ping\n\nevent: message\nid: 7\ndata: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"두 번째\"},\"finish_reason\":null}]}\n\ndata: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
 

@@ -177,16 +177,14 @@ impl Signals {
 
 /// What a person at the terminal wants to know first. In one write, and nobody need be there to read it.
 fn greet(runtime: &Runtime, clients: SocketAddr, operators: SocketAddr) {
-    let routes: String = route_lines(runtime)
-        .iter()
-        .map(|line| format!("  route        {line}\n"))
-        .collect();
+    let routes = route_lines(runtime).join("\n  route        ");
     let _ = print(&format!(
         "millgate {}
   listening    http://{clients}/v1   (operators: http://{operators})
   environment  {}
   pipeline     {}
-{routes}  try          curl -s http://{clients}/v1/chat/completions -H 'content-type: application/json' -d '{{\"model\":\"any\",\"messages\":[{{\"role\":\"user\",\"content\":\"hi\"}}]}}'
+  route        {routes}
+  try          curl -s http://{clients}/v1/chat/completions -H 'content-type: application/json' -d '{{\"model\":\"any\",\"messages\":[{{\"role\":\"user\",\"content\":\"hi\"}}]}}'
 ",
         env!("CARGO_PKG_VERSION"),
         runtime.environment,

@@ -1,5 +1,5 @@
-//! Whole exchanges in which a stage above `route` puts another reply in the place of an upstream's: what the client, the
-//! attempt, the exchange and the access log hear of it.
+//! Whole exchanges through stages that change or answer them: what the client, the attempts, the exchange and the access
+//! log hear of it.
 
 use std::{collections::BTreeMap, convert::Infallible, sync::Mutex};
 
@@ -10,7 +10,7 @@ use hyper_util::rt::TokioIo;
 use tracing::field::{Field, Visit};
 use tracing_subscriber::{Layer, layer::SubscriberExt as _};
 
-use super::script::{Act, Journal, mounted};
+use super::script::{Act, Journal, Scripted, mounted};
 use crate::{
     config,
     mock::{Mock, Script},
@@ -45,28 +45,25 @@ impl Visit for Fields {
     }
 }
 
-/// A runtime with one route to `upstream`, the stages `a` and `b` above it and `x` below; `b` answers with `act`.
-fn runtime(upstream: &Mock, act: Act, journal: &Journal) -> Runtime {
+/// A runtime with the routes `all` and `special` to `upstream`, through the stages `a`, `b` and `x`, changed.
+fn runtime(upstream: &Mock, change: impl Fn(&mut Scripted), journal: &Journal) -> Runtime {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config.toml");
     let text = format!(
         "pipeline = [\"route\"]\n[providers.up]\nkind = \"openai\"\nbase_url = \"{}\"\n\
-         [routes.default]\ntargets = [\"up\"]\nretries = 0\n",
+         [routes.all]\ntargets = [\"up\"]\nretries = 1\nbackoff = \"1ms\"\n\
+         [routes.special]\nmodel = \"special-*\"\ntargets = [\"up\"]\n",
         upstream.url()
     );
     std::fs::write(&path, text).unwrap();
     let mut runtime = compile(&config::load(&path, &|_| None), None).unwrap();
-    let above = ["a", "b"].map(|name| {
-        mounted(name, journal, |stage| {
-            if name == "b" {
-                stage.response = act;
-            }
-        })
-    });
-    let below = vec![mounted("x", journal, |_| {})];
+    let stages = |names: &[&'static str]| {
+        let mounted = |name: &&'static str| mounted(name, journal, &change);
+        Phases::new(names.iter().map(mounted).collect())
+    };
     runtime.pipeline = super::Arc::new(Pipeline {
-        above: Phases::new(above.into()),
-        below: Phases::new(below),
+        above: stages(&["a", "b"]),
+        below: stages(&["x"]),
     });
     runtime
 }
@@ -75,15 +72,25 @@ fn runtime(upstream: &Mock, act: Act, journal: &Journal) -> Runtime {
 struct Seen {
     status: StatusCode,
     body: String,
-    /// Who heard of the end, and in which words.
-    ends: Vec<String>,
+    /// What the stages wrote down.
+    notes: Vec<String>,
     access: BTreeMap<&'static str, String>,
 }
 
+impl Seen {
+    /// The notes with this word in them.
+    fn noted(&self, word: &str) -> Vec<&str> {
+        let notes = self.notes.iter().map(String::as_str);
+        notes
+            .filter(|note| note.split(' ').any(|part| part == word))
+            .collect()
+    }
+}
+
 /// One chat completion through these stages.
-async fn chat(upstream: &Mock, act: Act, stream: bool) -> Seen {
+async fn chat(upstream: &Mock, change: impl Fn(&mut Scripted), stream: bool) -> Seen {
     let journal = Journal::default();
-    let runtime = super::Arc::new(runtime(upstream, act, &journal));
+    let runtime = super::Arc::new(runtime(upstream, change, &journal));
     let log = AccessLog::default();
     let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(log.clone()));
 
@@ -121,11 +128,17 @@ async fn chat(upstream: &Mock, act: Act, stream: bool) -> Seen {
     Seen {
         status,
         body,
-        ends: notes
-            .into_iter()
-            .filter(|note| note.contains(" end "))
-            .collect(),
+        notes,
         access: lines.swap_remove(0),
+    }
+}
+
+/// The stage of this name comes back from `on_response` with `act`.
+fn answering(name: &'static str, act: Act) -> impl Fn(&mut Scripted) {
+    move |stage| {
+        if stage.name == name {
+            stage.response = act;
+        }
     }
 }
 
@@ -140,7 +153,7 @@ async fn the_attempt_did_its_part_and_the_log_tells_what_the_client_got() {
             (Act::Panic, 500, "internal_error", Some("stage_failed")),
         ] {
             let upstream = Mock::with(Script::default()).await.unwrap();
-            let seen = chat(&upstream, act, stream).await;
+            let seen = chat(&upstream, answering("b", act), stream).await;
             let case = format!("{act:?}, stream {stream}: {}", seen.body);
             assert_eq!(seen.status, status, "{case}");
             assert_eq!(seen.access["status"], status.to_string(), "{case}");
@@ -153,7 +166,7 @@ async fn the_attempt_did_its_part_and_the_log_tells_what_the_client_got() {
             assert_eq!(seen.access["attempts"], "1", "{case}");
             assert_eq!(seen.access["bytes"], seen.body.len().to_string(), "{case}");
             let [b, a] = ["b", "a"].map(|stage| format!("{stage} end {outcome}"));
-            assert_eq!(seen.ends, ["x end ok", &b, &a], "{case}");
+            assert_eq!(seen.noted("end"), ["x end ok", &b, &a], "{case}");
             if act == Act::Reply {
                 assert_eq!(seen.body, "a stage's own");
             }
@@ -164,12 +177,69 @@ async fn the_attempt_did_its_part_and_the_log_tells_what_the_client_got() {
 #[tokio::test]
 async fn a_reply_in_the_place_of_an_error_does_not_hide_it_from_the_log() {
     let upstream = Mock::with(Script::status(503)).await.unwrap();
-    let seen = chat(&upstream, Act::Reply, false).await;
+    let seen = chat(&upstream, answering("b", Act::Reply), false).await;
     assert_eq!(seen.status, 299);
     assert_eq!(seen.body, "a stage's own");
     assert_eq!(seen.access["status"], "299");
     assert_eq!(seen.access["outcome"], "upstream_error");
     assert_eq!(seen.access["error"], "upstream_error");
-    let heard = ["x", "b", "a"].map(|stage| format!("{stage} end upstream_error"));
-    assert_eq!(seen.ends, heard);
+    assert_eq!(
+        seen.noted("end"),
+        [
+            "x end upstream_error",
+            "x end upstream_error",
+            "b end upstream_error",
+            "a end upstream_error"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_stage_below_route_may_answer_before_or_instead_of_the_upstream() {
+    for asked in [0, 1] {
+        let upstream = Mock::with(Script::default()).await.unwrap();
+        let change = |stage: &mut Scripted| {
+            if stage.name == "x" {
+                let hook = [&mut stage.request, &mut stage.response].into_iter();
+                *hook.skip(asked).next().unwrap() = Act::Reply;
+            }
+        };
+        let seen = chat(&upstream, change, false).await;
+        assert_eq!(seen.status, 299);
+        assert_eq!(seen.access["outcome"], "ok");
+        assert_eq!(seen.noted("end"), ["x end ok", "b end ok", "a end ok"]);
+        assert_eq!(upstream.counts().requests, asked as u64);
+    }
+}
+
+#[tokio::test]
+async fn what_is_noted_above_route_is_known_below_and_what_an_attempt_notes_dies_with_it() {
+    let fails_once = Script {
+        fail_first: Some(1),
+        ..Script::status(503)
+    };
+    let upstream = Mock::with(fails_once).await.unwrap();
+    let seen = chat(&upstream, |_| {}, false).await;
+    assert_eq!(seen.status, 200);
+    assert_eq!(
+        seen.noted("knows"),
+        ["b knows a", "x knows a b", "x knows a b"]
+    );
+    assert_eq!(
+        seen.noted("end"),
+        ["x end upstream_error", "x end ok", "b end ok", "a end ok"]
+    );
+}
+
+#[tokio::test]
+async fn a_model_that_a_stage_changes_is_routed_anew() {
+    let upstream = Mock::with(Script::default()).await.unwrap();
+    let change = |stage: &mut Scripted| {
+        if stage.name == "a" {
+            stage.model = Some("special-1");
+        }
+    };
+    let seen = chat(&upstream, change, false).await;
+    assert_eq!(seen.access["route"], "special");
+    assert_eq!(upstream.requests()[0].json()["model"], "special-1");
 }

@@ -46,13 +46,15 @@ pub(super) type Journal = Arc<Mutex<Vec<String>>>;
 
 /// A stage that does as it is told, and writes down what it was asked.
 pub(super) struct Scripted {
-    name: &'static str,
+    pub(super) name: &'static str,
     journal: Journal,
     pub(super) hooks: Hooks,
     pub(super) request: Act,
     pub(super) response: Act,
     pub(super) chunk: ChunkAct,
     pub(super) end_panics: bool,
+    /// The model that it asks for instead.
+    pub(super) model: Option<&'static str>,
 }
 
 impl Scripted {
@@ -101,8 +103,25 @@ impl Stage for Scripted {
         [0; 2]
     }
 
-    fn on_request(&self, state: &mut [u32; 2], _: &mut dyn Exchange) -> Result<Flow, StageError> {
+    fn on_request(
+        &self,
+        state: &mut [u32; 2],
+        exchange: &mut dyn Exchange,
+    ) -> Result<Flow, StageError> {
         self.note("request");
+        let mut known = Vec::new();
+        exchange.each(Field::Var, &mut |name, _| {
+            known.push(name.to_owned());
+            true
+        });
+        if !known.is_empty() {
+            self.note(format_args!("knows {}", known.join(" ")));
+        }
+        if let Some(model) = self.model {
+            exchange.set(Field::Model, "", Some(model.as_bytes()))?;
+        }
+        // Only whole exchanges take notes.
+        let _ = exchange.set(Field::Var, self.name, Some(b"was here"));
         Self::act(self.request, &mut state[0])
     }
 
@@ -173,7 +192,7 @@ pub(super) fn run_with(change: impl Fn(&mut Scripted), mount: impl Fn(&mut Mount
         let is_changed = name == "b";
         let change = |stage: &mut Scripted| {
             if is_changed {
-                change(stage)
+                change(stage);
             }
         };
         let mut mounted = mounted(name, &journal, change);
@@ -204,6 +223,7 @@ pub(super) fn mounted(
         response: Act::Next,
         chunk: ChunkAct::Keep,
         end_panics: false,
+        model: None,
     };
     change(&mut stage);
     Mounted {
