@@ -324,6 +324,24 @@ async fn silence_after_the_commit_ends_a_stream_with_an_error_event() {
 }
 
 #[tokio::test]
+async fn a_stream_that_keeps_coming_is_not_silent_however_long_it_takes() {
+    let script = Script {
+        chunks: Some(12),
+        interval: 200,
+        ..Script::default()
+    };
+    let (_mock, _gateway, client) = alone(script, "idle_timeout = \"1s\"").await;
+    let begun = Instant::now();
+    let reply = client.chat("hi", true).await;
+    assert!(begun.elapsed() > Duration::from_secs(1));
+    assert!(
+        reply.text().ends_with("data: [DONE]\n\n"),
+        "{}",
+        reply.text()
+    );
+}
+
+#[tokio::test]
 async fn a_stream_may_be_bounded_as_a_whole() {
     let script = Script {
         chunks: Some(10_000),

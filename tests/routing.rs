@@ -463,3 +463,31 @@ async fn the_client_s_key_is_passed_on_where_a_provider_wants_it() {
         .collect();
     assert_eq!(sent, [json!("Bearer client"), json!("Bearer own")]);
 }
+
+#[tokio::test]
+async fn a_client_s_key_that_an_upstream_quotes_is_in_no_log() {
+    let refuses = Script {
+        body: Some(json!({"error": {"message": "No such key: sk-of-the-client"}}).to_string()),
+        ..Script::status(401)
+    };
+    let mock = Mock::with(refuses).await.unwrap();
+    let config = format!(
+        "{}forward_auth = true\n[routes.default]\ntargets = [\"a\"]\n",
+        providers(&[("a", &mock)])
+    );
+    let gateway = Gateway::start(&config).await;
+    let headers = [
+        ("content-type", "application/json"),
+        ("authorization", "Bearer sk-of-the-client"),
+    ];
+    let body = chat_body("hi", false).to_string();
+    let live = Client::new(&gateway)
+        .send(Method::POST, "/v1/chat/completions", &headers, body)
+        .await;
+    let reply = live.rest().await;
+    assert_eq!(reply.code(), "upstream_auth");
+    gateway.access_line(reply.header("x-request-id")).await;
+    let log = json!(gateway.log()).to_string();
+    assert!(log.contains("No such key: [secret]"), "{log}");
+    assert!(!log.contains("sk-of-the-client"), "{log}");
+}

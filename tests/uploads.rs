@@ -214,6 +214,34 @@ async fn an_upload_is_not_tried_again_once_it_has_been_touched() {
 }
 
 #[tokio::test]
+async fn nor_is_it_sent_again_where_a_pooled_connection_dies_of_it() {
+    let upstream = support::raw::RawUpstream::bind().await;
+    let route = "retries = 0\nattempt_timeout = \"5s\"";
+    let gateway = Gateway::start(&config(&[("a", "openai", &upstream.url())], route)).await;
+    let client = Client::new(&gateway);
+    let answering = async {
+        let mut connection = upstream.accept().await;
+        assert!(connection.request().await);
+        let whole =
+            b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
+        connection.write(whole).await;
+        connection
+    };
+    let path = "/v1/audio/translations";
+    let (first, mut connection) = tokio::join!(upload(&client, path, form(b"x")), answering);
+    assert_eq!(first.status, 200);
+    let dying = async {
+        assert!(connection.request().await, "another connection was opened");
+        drop(connection);
+    };
+    let (second, ()) = tokio::join!(upload(&client, path, form(b"x")), dying);
+    assert_eq!(
+        (second.status.as_u16(), &*second.code()),
+        (502, "upstream_bad_reply")
+    );
+}
+
+#[tokio::test]
 async fn an_upload_that_nobody_has_touched_falls_back() {
     let b = Mock::with(Script::default()).await.unwrap();
     let providers = [
