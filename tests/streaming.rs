@@ -114,6 +114,34 @@ async fn what_has_no_content_is_held_back_up_to_64_kib_and_no_further() {
     assert_eq!(live.rest().await.text(), rest);
 }
 
+#[tokio::test]
+async fn a_response_that_fails_after_it_has_begun_says_so_in_its_own_event_alone() {
+    let upstream = RawUpstream::bind().await;
+    let gateway =
+        Gateway::start(&with_stages(&[("upstream", "openai", &upstream.url())], "")).await;
+    let event =
+        |kind: &str, rest: &str| format!("event: {kind}\ndata: {{\"type\":\"{kind}\",{rest}}}\n\n");
+    let failed = r#""response":{"id":"r","status":"failed","error":{"code":"server_error","message":"no more"}}"#;
+    let stream = event(
+        "response.created",
+        r#""response":{"id":"r","status":"in_progress"}"#,
+    ) + &event("response.output_text.delta", r#""delta":"안녕""#)
+        + &event("response.failed", failed);
+    let answering = async {
+        let mut connection = upstream.accept().await;
+        assert!(connection.request().await);
+        connection.stream_head().await;
+        connection.chunk(stream.as_bytes()).await;
+        connection.end().await;
+        connection
+    };
+    let client = Client::new(&gateway);
+    let body = body("/v1/responses");
+    let (reply, _connection) = tokio::join!(client.post("/v1/responses", &body), answering);
+    assert_eq!((reply.status.as_u16(), reply.complete), (200, true));
+    assert_eq!(reply.text(), stream);
+}
+
 /// A recorded stream: role, comment, Korean text, finish, usage, end; 600 bytes or so.
 const RECORDED: &str = ": 안녕\n\ndata: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"finish_reason\":null}]}\n\ndata: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"서울의 \\\"봄\\\" 🌸\"},\"finish_reason\":null}]}\n\n: ping\n\nevent: message\nid: 7\ndata: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"두 번째\"},\"finish_reason\":null}]}\n\ndata: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
 
