@@ -115,6 +115,33 @@ async fn what_has_no_content_is_held_back_up_to_64_kib_and_no_further() {
 }
 
 #[tokio::test]
+async fn what_came_with_an_error_in_one_piece_is_not_lost() {
+    let upstream = RawUpstream::bind().await;
+    let gateway =
+        Gateway::start(&with_stages(&[("upstream", "ollama", &upstream.url())], "")).await;
+    let said = |text: &str| {
+        format!(
+            "{{\"model\":\"m\",\"created_at\":\"2026-01-01T00:00:00Z\",\"message\":{{\"role\":\"assistant\",\"content\":\"{text}\"}},\"done\":false}}\n"
+        )
+    };
+    let lines = said("서울의 ") + &said("봄") + "{\"error\":\"out of memory\"}\n";
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/x-ndjson\r\nconnection: close\r\n\r\n";
+    let answering = async {
+        let mut connection = upstream.accept().await;
+        assert!(connection.request().await);
+        connection
+            .write((head.to_owned() + &lines).as_bytes())
+            .await;
+    };
+    let client = Client::new(&gateway);
+    let (reply, ()) = tokio::join!(client.chat("안녕", true), answering);
+    assert_eq!(reply.status, 200);
+    assert_eq!(reply.streamed_text(), "서울의 봄");
+    let last: Value = serde_json::from_str(reply.events().last().unwrap()).unwrap();
+    assert_eq!(last["error"]["code"], "upstream_error");
+}
+
+#[tokio::test]
 async fn a_response_that_fails_after_it_has_begun_says_so_in_its_own_event_alone() {
     let upstream = RawUpstream::bind().await;
     let gateway =

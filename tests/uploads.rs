@@ -383,6 +383,9 @@ async fn a_length_that_the_upstream_names_is_kept_and_a_cut_reply_shows() {
     let reply = client.get("/v1/files/file-1").await;
     assert_eq!(reply.header("content-length"), reply.body.len().to_string());
     assert!(reply.complete);
+    // With its last byte it is whole, whether its end was looked for or not.
+    let line = gateway.access_line(reply.header("x-request-id")).await;
+    assert_eq!(line["outcome"], "ok");
 
     let cut: millgate::mock::Plan = serde_json::from_value(json!({
         "paths": {"/v1/files/file-2": {"fault": "wrong_length_long"}},
