@@ -5,6 +5,8 @@
 #[path = "logs/pretty.rs"]
 mod pretty;
 mod support;
+#[path = "logs/tokens.rs"]
+mod tokens;
 
 use http::Method;
 use millgate::mock::{Fault, Mock, Script};
