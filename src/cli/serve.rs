@@ -12,7 +12,7 @@ use tokio::{
 
 use millgate_plugin::Host;
 
-use super::{ConfigFile, fail, load, print_findings};
+use super::{ConfigFile, fail, load, print, print_findings};
 use crate::{
     admin,
     config::{Config, Loaded},
@@ -189,18 +189,21 @@ impl Signals {
     }
 }
 
-/// What a person at the terminal wants to know first.
+/// What a person at the terminal wants to know first. In one write, and nobody need be there to read it.
 fn greet(runtime: &Runtime, clients: SocketAddr, operators: SocketAddr) {
-    println!("millgate {}", env!("CARGO_PKG_VERSION"));
-    println!("  listening    http://{clients}/v1   (operators: http://{operators})");
-    println!("  environment  {}", runtime.environment);
-    println!("  pipeline     {}", pipeline_line(runtime));
-    for line in route_lines(runtime) {
-        println!("  route        {line}");
-    }
-    println!(
-        "  try          curl -s http://{clients}/v1/chat/completions -H 'content-type: application/json' -d '{{\"model\":\"any\",\"messages\":[{{\"role\":\"user\",\"content\":\"hi\"}}]}}'"
-    );
+    let routes = route_lines(runtime).join("\n  route        ");
+    let _ = print(&format!(
+        "millgate {}
+  listening    http://{clients}/v1   (operators: http://{operators})
+  environment  {}
+  pipeline     {}
+  route        {routes}
+  try          curl -s http://{clients}/v1/chat/completions -H 'content-type: application/json' -d '{{\"model\":\"any\",\"messages\":[{{\"role\":\"user\",\"content\":\"hi\"}}]}}'
+",
+        env!("CARGO_PKG_VERSION"),
+        runtime.environment,
+        pipeline_line(runtime),
+    ));
 }
 
 /// The stages in their order, with `route` among them.
