@@ -198,6 +198,11 @@ pub trait Stage: Send + Sync + Sized + 'static {
     /// The hooks to call.
     fn hooks(&self) -> Hooks;
 
+    /// Whether it asks the host for tallies: what they stood at is then read before the first exchange comes.
+    fn needs_store(&self) -> bool {
+        false
+    }
+
     /// The state of an exchange or attempt that is being entered.
     fn begin(&self) -> Self::State;
 
