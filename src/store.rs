@@ -5,6 +5,7 @@
 
 #[cfg(feature = "sqlite")]
 pub mod database;
+pub mod key;
 pub mod place;
 pub mod tallies;
 #[cfg(feature = "sqlite")]

@@ -73,7 +73,8 @@ impl Tallies {
         lock(&self.unwritten).len()
     }
 
-    /// Takes what the store is to be told. Each is to be [settled](Self::settle) or [put back](Self::put_back).
+    /// Takes what the store is to be told. Each is to be [settled](Increment::settle) or
+    /// [put back](Increment::put_back).
     pub(super) fn take(&self) -> Vec<Increment> {
         let sums = std::mem::take(&mut *lock(&self.unwritten));
         let increment = |sum: Arc<Sum>| {
@@ -83,22 +84,6 @@ impl Tallies {
             Increment { sum, own }
         };
         sums.into_iter().map(increment).collect()
-    }
-
-    /// The store has these, and now holds so much under each key.
-    pub(super) fn settle(&self, written: impl IntoIterator<Item = (Increment, i64)>) {
-        for (Increment { sum, own }, stored) in written {
-            sum.written.store(own, Ordering::Relaxed);
-            sum.others
-                .store(stored.wrapping_sub(own), Ordering::Relaxed);
-        }
-    }
-
-    /// The store could not be told.
-    pub(super) fn put_back(&self, increments: Vec<Increment>) {
-        for Increment { sum, .. } in increments {
-            sum.queue();
-        }
     }
 
     /// The store holds so much under these keys: others have added to them.
@@ -173,6 +158,18 @@ impl Increment {
     pub(super) fn amount(&self) -> i64 {
         let written = self.sum.written.load(Ordering::Relaxed);
         self.own.wrapping_sub(written)
+    }
+
+    /// The store has it, and now holds so much under the key.
+    pub(super) fn settle(self, stored: i64) {
+        let Self { sum, own } = self;
+        sum.written.store(own, Ordering::Relaxed);
+        sum.learn(stored);
+    }
+
+    /// The store could not be told.
+    pub(super) fn put_back(self) {
+        self.sum.queue();
     }
 }
 

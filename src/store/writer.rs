@@ -14,6 +14,7 @@ use std::{
 use super::{
     Memory,
     database::{Database, Opening, StoreError, tallies::Mark},
+    tallies::Increment,
 };
 
 /// How often the thread looks at what is to be written and what others have changed. What was added is written, and a
@@ -28,7 +29,7 @@ const FIRST_RETRY: Duration = Duration::from_millis(500);
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
 
 /// How often old sums are looked for.
-const PRUNING: Duration = Duration::from_secs(3600);
+const PRUNING: Duration = Duration::from_hours(1);
 
 /// Requests that may wait for the thread.
 const WAITING_REQUESTS: usize = 16;
@@ -271,14 +272,14 @@ impl Open {
         match self.database.add(&increments, self.mark, SystemTime::now()) {
             Ok(written) => {
                 memory.tallies.learn(written.news);
-                memory
-                    .tallies
-                    .settle(increments.into_iter().zip(written.stored));
+                for (increment, stored) in increments.into_iter().zip(written.stored) {
+                    increment.settle(stored);
+                }
                 self.mark = written.mark;
                 Ok(())
             }
             Err(error) => {
-                memory.tallies.put_back(increments);
+                increments.into_iter().for_each(Increment::put_back);
                 Err(error)
             }
         }

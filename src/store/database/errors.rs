@@ -52,9 +52,9 @@ pub enum StoreError {
         /// Which.
         path: PathBuf,
         /// The schema of the file.
-        found: i64,
+        found: u32,
         /// The newest schema that is known here.
-        known: i64,
+        known: u32,
     },
     /// Something else than a store of millgate.
     #[error(
@@ -129,5 +129,11 @@ impl StoreError {
     #[must_use]
     pub fn passes(&self) -> bool {
         matches!(self, Self::Full { .. } | Self::Locked { .. })
+    }
+}
+
+impl From<StoreError> for String {
+    fn from(error: StoreError) -> Self {
+        error.to_string()
     }
 }

@@ -70,7 +70,9 @@ impl StoredKey {
         self.revoked.is_none() && self.expires.is_none_or(|expires| now < expires)
     }
 
-    fn hex(&self) -> String {
+    /// The whole hash, in hexadecimal digits.
+    #[must_use]
+    pub fn hex(&self) -> String {
         self.hash.iter().fold(String::new(), |mut hex, byte| {
             let _ = write!(hex, "{byte:02x}");
             hex

@@ -7,7 +7,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::StoreError;
 
 /// `PRAGMA application_id`: "mlgt", by which `file` and other programs know whose it is.
-const APPLICATION: i64 = 0x6d6c_6774;
+const APPLICATION: u32 = 0x6d6c_6774;
 
 /// From each schema to the next; `PRAGMA user_version` counts those that a file has had. Never change one that was
 /// released, only add.
@@ -46,6 +46,9 @@ CREATE TRIGGER keys_updated AFTER UPDATE ON keys BEGIN UPDATE revisions SET numb
 CREATE TRIGGER keys_deleted AFTER DELETE ON keys BEGIN UPDATE revisions SET number = number + 1 WHERE of = 'keys'; END;
 "];
 
+/// The newest schema.
+const KNOWN: u32 = STEPS.len() as u32;
+
 /// Refuses what is not ours or newer than this version, and takes the steps that are missing. Several processes may
 /// do so at once.
 pub(super) fn bring_up(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
@@ -57,7 +60,7 @@ pub(super) fn bring_up(connection: &mut Connection, path: &Path) -> Result<(), S
     if mode != "wal" {
         tracing::warn!(path = %path.display(), mode, "the store is not in WAL mode: its writers wait for readers");
     }
-    if known_version(connection).map_err(told)? == STEPS.len() as i64 {
+    if known_version(connection).map_err(told)? == KNOWN {
         return Ok(());
     }
     let transaction = connection
@@ -73,14 +76,14 @@ pub(super) fn bring_up(connection: &mut Connection, path: &Path) -> Result<(), S
     }
     transaction
         .pragma_update(None, "application_id", APPLICATION)
-        .and_then(|()| transaction.pragma_update(None, "user_version", STEPS.len() as i64))
+        .and_then(|()| transaction.pragma_update(None, "user_version", KNOWN))
         .and_then(|()| transaction.commit())
         .map_err(told)
 }
 
 fn refuse_others(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     let told = |error| StoreError::of(error, path);
-    let number = |query: &str| connection.query_row(query, [], |row| row.get::<_, i64>(0));
+    let number = |query: &str| connection.query_row(query, [], |row| row.get::<_, u32>(0));
     let application = number("PRAGMA application_id").map_err(told)?;
     let tables = number("SELECT count(*) FROM sqlite_schema").map_err(told)?;
     let version = known_version(connection).map_err(told)?;
@@ -88,21 +91,20 @@ fn refuse_others(connection: &Connection, path: &Path) -> Result<(), StoreError>
         let path = path.to_owned();
         return Err(StoreError::Foreign { path });
     }
-    if version > STEPS.len() as i64 {
+    if version > KNOWN {
         return Err(newer(path, version));
     }
     Ok(())
 }
 
-fn known_version(connection: &Connection) -> rusqlite::Result<i64> {
-    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    Ok(version.max(0))
+fn known_version(connection: &Connection) -> rusqlite::Result<u32> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
 }
 
-fn newer(path: &Path, found: i64) -> StoreError {
+fn newer(path: &Path, found: u32) -> StoreError {
     StoreError::Newer {
         path: path.to_owned(),
         found,
-        known: STEPS.len() as i64,
+        known: KNOWN,
     }
 }

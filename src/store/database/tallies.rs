@@ -8,17 +8,20 @@ use super::{Database, StoreError, seconds};
 use crate::store::tallies::Increment;
 
 /// A sum that nobody has added to for so long is given up: the longest period of a budget, a month, is over.
-pub(in crate::store) const KEPT: Duration = Duration::from_secs(40 * 86_400);
+pub(in crate::store) const KEPT: Duration = Duration::from_hours(40 * 24);
 
 /// How far the sums of the store have been read: those with a later revision are news.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::store) struct Mark(i64);
 
+/// Keys, and what the store holds under each.
+pub(in crate::store) type Sums = Vec<(Box<str>, i64)>;
+
 /// What a write has found and left.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Written {
     /// What others had added before.
-    pub news: Vec<(Box<str>, i64)>,
+    pub news: Sums,
     /// What there is now under each key that was written, in their order.
     pub stored: Vec<i64>,
     /// All of which is known now.
@@ -30,7 +33,7 @@ impl Database {
     pub(in crate::store) fn tallies_since(
         &mut self,
         mark: Mark,
-    ) -> Result<(Vec<(Box<str>, i64)>, Mark), StoreError> {
+    ) -> Result<(Sums, Mark), StoreError> {
         let read = self.connection.transaction().and_then(|transaction| {
             let number = "SELECT number FROM revisions WHERE of = 'tallies'";
             let number = transaction.query_row(number, [], |row| row.get(0))?;
@@ -90,7 +93,7 @@ impl Database {
     }
 }
 
-fn since(connection: &Connection, mark: Mark) -> rusqlite::Result<Vec<(Box<str>, i64)>> {
+fn since(connection: &Connection, mark: Mark) -> rusqlite::Result<Sums> {
     let mut read = connection.prepare("SELECT key, amount FROM tallies WHERE revision > ?1")?;
     let rows = read.query_map([mark.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
     rows.collect()
