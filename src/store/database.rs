@@ -96,6 +96,15 @@ impl Database {
             .map_err(|error| self.error(error))
     }
 
+    /// Makes the disk as full as a test wants it.
+    #[cfg(test)]
+    pub(super) fn limit_pages(&self, pages: u32) {
+        let set =
+            self.connection
+                .pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()));
+        set.unwrap();
+    }
+
     /// Does several things as one; nobody else writes meanwhile.
     fn transact<T>(
         &mut self,

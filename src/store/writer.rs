@@ -285,3 +285,6 @@ impl Open {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

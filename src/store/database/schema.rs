@@ -11,7 +11,7 @@ const APPLICATION: u32 = 0x6d6c_6774;
 
 /// From each schema to the next; `PRAGMA user_version` counts those that a file has had. Never change one that was
 /// released, only add.
-pub(super) const STEPS: &[&str] = &["
+const STEPS: &[&str] = &["
 CREATE TABLE keys (
     hash    BLOB PRIMARY KEY CHECK (length(hash) = 32), -- SHA-256 of the key
     caller  TEXT NOT NULL,
@@ -47,7 +47,7 @@ CREATE TRIGGER keys_deleted AFTER DELETE ON keys BEGIN UPDATE revisions SET numb
 "];
 
 /// The newest schema.
-const KNOWN: u32 = STEPS.len() as u32;
+pub(super) const KNOWN: u32 = STEPS.len() as u32;
 
 /// Refuses what is not ours or newer than this version, and takes the steps that are missing. Several processes may
 /// do so at once.
