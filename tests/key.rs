@@ -282,7 +282,7 @@ fn without_a_config_or_a_place_it_says_what_to_do() {
         code == Some(1) && complaint.contains("none.toml"),
         "{complaint}"
     );
-    std::fs::write(place.path().join("config.toml"), "").unwrap();
+    std::fs::write(place.path().join("config.toml"), "[server]\n").unwrap();
     let (code, complaint) = place.refused(&["new", "--id", "anna"]);
     assert!(
         code == Some(1) && complaint.contains("state_dir"),
