@@ -7,6 +7,10 @@
 pub mod database;
 pub mod key;
 pub mod place;
+#[cfg_attr(
+    not(feature = "sqlite"),
+    expect(dead_code, reason = "without a store nobody is told of increments")
+)]
 pub mod tallies;
 #[cfg(feature = "sqlite")]
 mod writer;
@@ -125,13 +129,18 @@ impl Store {
 
 /// What stands in for the writer in a build without SQLite.
 #[cfg(not(feature = "sqlite"))]
+#[expect(
+    clippy::needless_pass_by_value,
+    clippy::unnecessary_wraps,
+    clippy::unused_self,
+    reason = "its functions are called as those of the real one"
+)]
 mod without {
     use super::{Arc, Duration, Memory, Ordering, PathBuf};
 
     pub(super) struct Writer;
 
     impl Writer {
-        #[expect(clippy::unnecessary_wraps, reason = "as the real one")]
         pub(super) fn start(_: PathBuf, memory: Arc<Memory>, _: Duration) -> Option<Self> {
             tracing::warn!(
                 "built without the feature `sqlite`: what is counted lasts as long as this process"

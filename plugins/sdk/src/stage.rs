@@ -198,7 +198,7 @@ pub trait Stage: Send + Sync + Sized + 'static {
     /// The hooks to call.
     fn hooks(&self) -> Hooks;
 
-    /// Whether it asks the host for tallies: what they stood at is then read before the first exchange comes.
+    /// Whether it works with what outlives a restart, such as tallies: that is then read before the first exchange comes.
     fn needs_store(&self) -> bool {
         false
     }
