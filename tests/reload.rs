@@ -211,6 +211,13 @@ async fn limits_and_who_may_call_follow() {
         (413, "body_too_large")
     );
     assert_eq!(reply.header("server-timing"), "");
+    let smaller = format!(
+        "{}[server]\nmax_body_size = \"1KiB\"\nmax_buffered = \"1KiB\"\n",
+        to("up", &base)
+    );
+    reload(&gateway, &smaller, 3).await;
+    assert_eq!(client.chat("hi", false).await.status, 200);
+    reload(&gateway, &stricter, 4).await;
     let named = client
         .send(
             http::Method::GET,

@@ -63,9 +63,13 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     if let Some(message) = arguments.listen.and_then(objection) {
         return fail(format!("--listen {message}\n  {}", listeners::REMEDY));
     }
-    if let Err(error) = logs::init(&loaded.config.log) {
-        return fail(error);
-    }
+    let _logging = match logs::init(&loaded.config.log) {
+        Ok(writing) => writing,
+        Err(error) => return fail(error),
+    };
+    // Each exchange has two connections, and shells allow 1024 files by default. Where that is not allowed, it is as
+    // good as it was.
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
     let (server, file) = (&loaded.config.server, &arguments.file.config);
     store.keep_in(store::place::folder(server, file, &process_environment));
     if runtime.pipeline.needs_store() {
@@ -116,7 +120,12 @@ async fn serve(
     };
     greet(&runtime, client_address, operator_address);
 
-    let gateway = Arc::new(Gateway::new(runtime, &arguments.file.config, host));
+    let gateway = Arc::new(Gateway::new(
+        runtime,
+        &arguments.file.config,
+        client_address,
+        host,
+    ));
     let reloader = Reloader::new(gateway.clone(), store.clone(), arguments, &config);
     let (stop, stopped) = watch::channel(false);
     let drained = server::serve(clients, gateway.clone(), limits(&config), stopped);
@@ -124,6 +133,7 @@ async fn serve(
         operators,
         gateway.clone(),
         Guard::new(&config.admin.hosts, &[]),
+        config.server.header_timeout.get(),
     );
     let signals = signals.obey(&gateway, &reloader, stop);
     tokio::select! {
@@ -149,6 +159,7 @@ fn limits(config: &Config) -> Limits {
         max_headers: server.max_headers.get() as usize,
         max_connections: server.max_connections.get() as usize,
         header_timeout: server.header_timeout.get(),
+        keep_alive_timeout: server.keep_alive_timeout.get(),
         write_timeout: server.write_timeout.get(),
         drain_timeout: server.drain_timeout.get(),
     }

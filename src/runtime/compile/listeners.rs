@@ -20,6 +20,22 @@ pub(super) fn check(loaded: &Loaded) {
     }
 }
 
+/// Refuses a config under which the listener that there is already would be open to anybody: `--listen` may have made it,
+/// or an earlier config.
+pub fn check_bound(loaded: &Loaded, bound: SocketAddr) {
+    let server = &loaded.config.server;
+    let is_told_already = objection(server, server.listen.0).is_some();
+    if let Some(message) = objection(server, bound).filter(|_| !is_told_already) {
+        let help = "keep [server] allow_anonymous = true, or restart to listen elsewhere";
+        loaded.report(
+            &["server", "allow_anonymous"],
+            Severity::Error,
+            format!("clients are being served on {message}"),
+            Some(help.to_owned()),
+        );
+    }
+}
+
 /// Why clients may not be listened for at an address; `None` where they may.
 #[must_use]
 pub fn objection(server: &Server, address: SocketAddr) -> Option<String> {
