@@ -3,11 +3,21 @@
 use std::{collections::HashMap, sync::Arc, time::SystemTime};
 
 use arc_swap::ArcSwap;
+use aws_lc_rs::digest::{SHA256, digest};
 
 use crate::{pipeline::request::Vars, routing::pattern::Glob};
 
 /// SHA-256 of a key. Keys are long and random, so that a hash that is not slow keeps them.
 pub type KeyHash = [u8; 32];
+
+/// The hash that a key is known by.
+#[must_use]
+pub fn hash(key: &str) -> KeyHash {
+    let digest = digest(&SHA256, key.as_bytes());
+    let mut hash = KeyHash::default();
+    hash.copy_from_slice(digest.as_ref());
+    hash
+}
 
 /// Somebody who may call.
 #[derive(Clone, Debug, Default)]
@@ -61,6 +71,39 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn the_hash_is_the_one_that_sha256sum_prints() {
+        // ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad
+        let hash = hash("abc");
+        assert_eq!(hash[..4], [0xba, 0x78, 0x16, 0xbf]);
+        assert_eq!(hash[28..], [0xf2, 0x00, 0x15, 0xad]);
+    }
+
+    /// An id may have keys in both places, each with what it says of the caller; a key that is in both is the config's.
+    #[test]
+    fn a_key_of_the_config_comes_before_the_same_one_of_the_store() {
+        let keyed = |pairs: &[([u8; 32], &str)]| -> HashMap<KeyHash, Arc<Caller>> {
+            let caller = |team: &str| Caller {
+                id: "anna".into(),
+                team: Some(team.into()),
+                ..Caller::default()
+            };
+            let pairs = pairs.iter();
+            pairs
+                .map(|(key, team)| (*key, Arc::new(caller(team))))
+                .collect()
+        };
+        let stored = StoredKeys::from_pointee(keyed(&[([1; 32], "stored"), ([2; 32], "stored")]));
+        let callers = Callers::new(keyed(&[([1; 32], "configured")]), Arc::new(stored));
+        let team = |key| {
+            let found = callers.find(key, SystemTime::UNIX_EPOCH)?;
+            assert_eq!(&*found.id, "anna");
+            found.team.clone()
+        };
+        assert_eq!(team(&[1; 32]).as_deref(), Some("configured"));
+        assert_eq!(team(&[2; 32]).as_deref(), Some("stored"));
+    }
 
     #[test]
     fn a_key_is_known_until_it_expires_or_is_revoked() {

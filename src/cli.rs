@@ -5,6 +5,8 @@
 
 mod ask;
 mod check;
+#[cfg(feature = "sqlite")]
+mod key;
 mod mock;
 mod schema;
 mod serve;
@@ -46,6 +48,9 @@ enum Command {
     Check(check::Arguments),
     /// Send one prompt to a running gateway and print the answer as it comes
     Ask(ask::Arguments),
+    /// Make, list, revoke and rotate callers' keys
+    #[cfg(feature = "sqlite")]
+    Key(key::Arguments),
     /// Run a scripted upstream that speaks OpenAI and Ollama, for tests and rehearsals
     Mock(mock::Arguments),
     /// Print the JSON Schema of the config, or its reference as Markdown
@@ -74,6 +79,8 @@ pub fn run() -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Ask(arguments) => ask::run(&arguments),
+        #[cfg(feature = "sqlite")]
+        Command::Key(arguments) => key::run(arguments),
         Command::Mock(arguments) => mock::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
     }

@@ -18,8 +18,14 @@ use crate::{
     config::{Config, Loaded},
     http::guard::Guard,
     pipeline::Phases,
-    runtime::{Runtime, compile::listeners, gateway::Gateway, host::Hosting},
+    runtime::{
+        Runtime,
+        compile::listeners,
+        gateway::{Gateway, process_environment},
+        host::Hosting,
+    },
     server::{self, Limits},
+    store::{self, Store},
     telemetry::logs,
 };
 use reload::Reloader;
@@ -41,9 +47,13 @@ pub(super) struct Arguments {
 /// How long tasks that were cut off have to end.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
+/// How long the start waits for the store to be read: a lock may be in the way.
+const STORE_PATIENCE: Duration = Duration::from_secs(2);
+
 /// Runs the command.
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    let host = Hosting::host();
+    let store = Arc::new(Store::default());
+    let host = Hosting::with(store.clone());
     let (loaded, runtime) = load(&arguments.file.config, &host);
     print_findings(&loaded);
     let Some(runtime) = runtime else {
@@ -60,23 +70,35 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     // Each exchange has two connections, and shells allow 1024 files by default. Where that is not allowed, it is as
     // good as it was.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
+    let (server, file) = (&loaded.config.server, &arguments.file.config);
+    store.keep_in(store::place::folder(server, file, &process_environment));
+    if runtime.pipeline.needs_store() {
+        store.open(STORE_PATIENCE);
+    }
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     if let Some(workers) = loaded.config.server.workers {
         builder.worker_threads(workers.get() as usize);
     }
     match builder.enable_all().build() {
         Ok(tokio) => {
-            let code = tokio.block_on(serve(arguments, loaded, runtime, host));
+            let code = tokio.block_on(serve(arguments, loaded, runtime, host, &store));
             // What is cut off still says so in the log; a thread that blocks, on a name being resolved perhaps, is not
             // waited for.
             tokio.shutdown_timeout(LAST_WORDS);
+            store.close(STORE_PATIENCE);
             code
         }
         Err(error) => fail(error),
     }
 }
 
-async fn serve(arguments: &Arguments, loaded: Loaded, runtime: Runtime, host: Host) -> ExitCode {
+async fn serve(
+    arguments: &Arguments,
+    loaded: Loaded,
+    runtime: Runtime,
+    host: Host,
+    store: &Arc<Store>,
+) -> ExitCode {
     let config = loaded.config;
     let client_address = arguments.listen.unwrap_or(config.server.listen.0);
     let operator_address = arguments.admin_listen.unwrap_or(config.admin.listen.0);
@@ -104,7 +126,7 @@ async fn serve(arguments: &Arguments, loaded: Loaded, runtime: Runtime, host: Ho
         client_address,
         host,
     ));
-    let reloader = Reloader::new(gateway.clone(), arguments, &config);
+    let reloader = Reloader::new(gateway.clone(), store.clone(), arguments, &config);
     let (stop, stopped) = watch::channel(false);
     let drained = server::serve(clients, gateway.clone(), limits(&config), stopped);
     let admin = admin::serve(

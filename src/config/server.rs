@@ -55,7 +55,9 @@ pub struct Server {
     /// Which `x-millgate-*` and timing headers replies carry: `"full"`, or `"minimal"` for none that tell about
     /// providers. Default: `"full"`.
     pub expose: Expose,
-    /// Folder for what outlives a restart. Default: `$STATE_DIRECTORY`, else the user's state folder.
+    /// Folder for what outlives a restart: keys made by `millgate key`, budgets. Relative to the config file. Made with
+    /// mode 0700, and only where it is needed. Default: `$STATE_DIRECTORY`, else `$XDG_STATE_HOME/millgate`, which is
+    /// `~/.local/state/millgate` where that is not set.
     pub state_dir: Option<PathBuf>,
     /// Number of worker threads. Default: one for each core.
     pub workers: Option<NonZeroU32>,
