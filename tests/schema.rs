@@ -249,7 +249,16 @@ fn the_reference_tells_of_every_key() {
         .flat_map(|properties| properties.keys());
     let mut count = 0;
     for key in keys.filter(|key| {
-        !["providers", "stages", "routes", "server", "admin", "log"].contains(&key.as_str())
+        ![
+            "providers",
+            "stages",
+            "callers",
+            "routes",
+            "server",
+            "admin",
+            "log",
+        ]
+        .contains(&key.as_str())
     }) {
         assert!(reference.contains(&format!("| `{key}` |")), "{key}");
         count += 1;

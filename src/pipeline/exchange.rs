@@ -17,13 +17,13 @@ use millgate_plugin::{Endpoint, Outcome, Reply};
 use super::{
     States, Stop,
     reply::{Content, ReplyBody},
-    request::{Caller, ClientRequest, Vars},
+    request::{Caller, ClientRequest, Marks, Vars},
     view::{ExchangeView, ReplyHead},
 };
 use crate::{
     api::{
         endpoint::{self, Call},
-        error::ApiError,
+        error::{ApiError, model_not_allowed},
         models, read,
     },
     http::guard::Unwelcome,
@@ -103,6 +103,7 @@ impl Exchange {
             members: crate::http::json::Members::default(),
             upload: None,
             caller: Caller::default(),
+            marks: Marks::default(),
         };
         Self {
             runtime,
@@ -142,8 +143,12 @@ impl Exchange {
             Err(Stop::Reply(reply)) => return Ok(reply.into()),
             Err(stop) => return Err(self.stopped(stop)),
         }
-        // A stage may have changed the model.
-        self.find_route(call);
+        if self.request.marks.model_changed {
+            if !self.request.is_model_allowed() {
+                return Err(model_not_allowed().into());
+            }
+            self.find_route(call);
+        }
 
         match call {
             Call::Models(name) => self.models(name).await,
@@ -320,6 +325,7 @@ impl Exchange {
         let view = ExchangeView {
             request: &mut self.request,
             route: self.route.as_deref().map(|route| &*route.name),
+            callers: &self.runtime.callers,
             vars: &mut self.vars,
             reply: Some(&mut self.head),
             usage: self.record.usage,
