@@ -34,7 +34,7 @@ pub struct Config {
     pub issuer: String,
     /// The `aud` of which a token must have one.
     pub audience: Vec<String>,
-    /// What of a token says who the caller is.
+    /// What of a token says who the caller is. Default: `sub` is the id.
     #[serde(default)]
     pub claims: Claims,
     /// Keys of this age are asked for anew, in the background. Default: `"10m"`.
