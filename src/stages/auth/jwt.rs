@@ -19,7 +19,7 @@ use keys::{KeySet, NotSigned};
 use source::{Keys, Times};
 use token::{Fault, Token};
 
-/// Accepts tokens of a sign-on, signed with RS256, ES256 or EdDSA. One of `jwks_url` and `jwks` says with which keys.
+/// Accepts tokens of a sign-on, signed with `RS256`, `ES256` or `EdDSA`. One of `jwks_url` and `jwks` says with which keys.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {

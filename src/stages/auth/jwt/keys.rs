@@ -22,7 +22,7 @@ pub(super) struct KeySet {
 struct Key {
     id: Option<String>,
     algorithm: Algorithm,
-    key: DecodingKey,
+    public: DecodingKey,
     /// Its parameters as they were read, to tell whether a set has changed.
     parameters: Vec<String>,
 }
@@ -100,7 +100,7 @@ impl KeySet {
         };
         let key = self.find(token.header.kid.as_deref(), algorithm)?;
         let message = token.signed.as_bytes();
-        match jsonwebtoken::crypto::verify(token.signature, message, &key.key, algorithm) {
+        match jsonwebtoken::crypto::verify(token.signature, message, &key.public, algorithm) {
             Ok(true) => Ok(()),
             _ => Err(NotSigned::Never("its signature is not good")),
         }
@@ -147,7 +147,7 @@ impl Jwk {
         if self.alg.is_some_and(|alg| alg != name) || !parameters.iter().all(is_sound) {
             return None;
         }
-        let key = match parameters.as_slice() {
+        let public = match parameters.as_slice() {
             [n, e] if algorithm == Algorithm::RS256 => DecodingKey::from_rsa_components(n, e),
             [x, y] => DecodingKey::from_ec_components(x, y),
             [x] => DecodingKey::from_ed_components(x),
@@ -156,7 +156,7 @@ impl Jwk {
         Some(Key {
             id: self.kid,
             algorithm,
-            key: key.ok()?,
+            public: public.ok()?,
             parameters,
         })
     }

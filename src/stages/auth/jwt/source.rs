@@ -244,7 +244,7 @@ mod tests {
     use super::*;
 
     const TIMES: Times = Times {
-        refresh: Duration::from_secs(600),
+        refresh: Duration::from_mins(10),
         pause: Duration::from_secs(5),
     };
 

@@ -62,6 +62,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::stages::auth::jwt::identity::Claims;
 
     #[test]
     fn tokens_are_known_until_they_end_and_take_bounded_room() {
@@ -69,7 +70,7 @@ mod tests {
         let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
         let claims = json!({"sub": "kim"}).as_object().unwrap().clone();
         let until = |seconds| {
-            let identity = Identity::new(&Default::default(), &claims, at(seconds));
+            let identity = Identity::new(&Claims::default(), &claims, at(seconds));
             Arc::new(identity.unwrap())
         };
         verified.put([0; 32], until(10), at(0));
