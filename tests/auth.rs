@@ -407,3 +407,35 @@ async fn no_key_is_in_a_log_or_a_reply_or_goes_up() {
     assert!(log.contains("nobody's key"), "the log tells operators why");
     assert!(!log.contains("canary"), "{log}");
 }
+
+/// The listener stays where it is, whatever another config says of its address.
+#[tokio::test]
+async fn a_reload_cannot_open_a_listener_that_others_reach() {
+    let mock = Mock::with(Script::default()).await.unwrap();
+    let closed = config(&mock, "", "");
+    let listen = ["--listen", "0.0.0.0:0", "--admin-listen", "127.0.0.1:0"];
+    let gateway = Gateway::start_as(&closed, &[("APP_KEY", KEY)], &listen).await;
+    let client = Client::at(&format!("http://127.0.0.1:{}", gateway.address.port()));
+    let refused = |line: &&Value| line.to_string().contains("nobody is asked for a key");
+    let opening = [
+        closed.replace("\"auth\", ", ""),
+        config(&mock, "require = \"optional\"", ""),
+        config(
+            &mock,
+            "mode = \"shadow\"",
+            "[server]\nlisten = \"127.0.0.1:1\"",
+        ),
+    ];
+    for (round, open) in opening.iter().enumerate() {
+        gateway.write_config(open);
+        gateway.signal("HUP");
+        loop {
+            let log = gateway.log();
+            if log.iter().filter(refused).count() > round {
+                break;
+            }
+            gateway.log_lines(log.len() + 1).await;
+        }
+        assert_eq!(chat(&client, &[]).await.status, 401);
+    }
+}

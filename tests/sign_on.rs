@@ -164,8 +164,8 @@ async fn a_token_that_is_not_wholly_good_is_refused_like_a_wrong_key() {
     };
     let token = ec.token(&good);
     let (head, tail) = token.rsplit_once('.').unwrap();
-    let (header, _) = head.split_once('.').unwrap();
-    let other_payload = format!("{header}.{}.{tail}", base64url(anybody("root").to_string()));
+    let (first, _) = head.split_once('.').unwrap();
+    let other_payload = format!("{first}.{}.{tail}", base64url(anybody("root").to_string()));
     for (what, token) in [
         ("expired", with("exp", seconds_from_now(-1).into())),
         ("without exp", without("exp")),
@@ -189,11 +189,11 @@ async fn a_token_that_is_not_wholly_good_is_refused_like_a_wrong_key() {
         ("no signature", unsigned("ES256")),
         ("HS256 with a public key", hmac),
         ("signed by a stranger", stranger.token(&good)),
-        ("alg of another key", headed(&ec, "RS256", "r")),
-        ("kid of another key", headed(&ec, "ES256", "r")),
-        ("RS256 by an EC key", headed(&rsa, "RS256", "c")),
-        ("PS256", headed(&rsa, "PS256", "r")),
-        ("unknown kid", headed(&ec, "ES256", "nobody")),
+        ("alg of another key", naming(&ec, "RS256", "r")),
+        ("kid of another key", naming(&ec, "ES256", "r")),
+        ("RS256 by an EC key", naming(&rsa, "RS256", "c")),
+        ("PS256", naming(&rsa, "PS256", "r")),
+        ("unknown kid", naming(&ec, "ES256", "nobody")),
         (
             "critical extension",
             ec.token_with(

@@ -95,7 +95,12 @@ async fn serve(arguments: &Arguments, loaded: Loaded, runtime: Runtime, host: Ho
     };
     greet(&runtime, client_address, operator_address);
 
-    let gateway = Arc::new(Gateway::new(runtime, &arguments.file.config, host));
+    let gateway = Arc::new(Gateway::new(
+        runtime,
+        client_address,
+        &arguments.file.config,
+        host,
+    ));
     let reloader = Reloader::new(gateway.clone(), arguments, &config);
     let (stop, stopped) = watch::channel(false);
     let drained = server::serve(clients, gateway.clone(), limits(&config), stopped);

@@ -1,6 +1,7 @@
 //! The runtime in force, and its exchange for the next one.
 
 use std::{
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
@@ -11,7 +12,10 @@ use std::{
 use arc_swap::ArcSwap;
 use millgate_plugin::Host;
 
-use super::{Runtime, compile::compile};
+use super::{
+    Runtime,
+    compile::{compile, listeners},
+};
 use crate::config::{self, Loaded};
 
 /// What a server serves from.
@@ -19,18 +23,22 @@ pub struct Gateway {
     current: ArcSwap<Runtime>,
     host: Host,
     path: PathBuf,
+    /// Where clients are listened for, whatever the config says by now.
+    listening: SocketAddr,
     draining: AtomicBool,
     reloading: Mutex<()>,
 }
 
 impl Gateway {
-    /// A gateway that serves `runtime`, read from the config at `path` and made with `host`.
+    /// A gateway that serves `runtime` to clients who connect to `listening`, read from the config at `path` and made
+    /// with `host`.
     #[must_use]
-    pub fn new(runtime: Runtime, path: &Path, host: Host) -> Self {
+    pub fn new(runtime: Runtime, listening: SocketAddr, path: &Path, host: Host) -> Self {
         Self {
             current: ArcSwap::from_pointee(runtime),
             host,
             path: path.to_owned(),
+            listening,
             draining: AtomicBool::new(false),
             reloading: Mutex::new(()),
         }
@@ -51,6 +59,7 @@ impl Gateway {
             .unwrap_or_else(PoisonError::into_inner);
         let loaded = config::load(&self.path, &process_environment);
         let previous = self.runtime();
+        listeners::recheck(&loaded, self.listening);
         match compile(&loaded, Some(&previous), &self.host) {
             Some(next) => {
                 let next = Arc::new(next);

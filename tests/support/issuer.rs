@@ -133,7 +133,7 @@ pub fn claims(user: &str) -> Value {
 /// The time as tokens have it.
 pub fn seconds_from_now(seconds: i64) -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    now.as_secs() as i64 + seconds
+    i64::try_from(now.as_secs()).unwrap() + seconds
 }
 
 /// The document that publishes keys.

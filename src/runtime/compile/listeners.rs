@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::auth;
-use crate::config::{Loaded, Severity};
+use crate::config::{Finding, Loaded, Severity};
 
 /// What to do about a listener that everybody could use.
 pub const REMEDY: &str = "listen on 127.0.0.1, ask for keys with a stage of the kind `auth` above \"route\", or say that everybody who reaches the address may use the providers' keys: [server] allow_anonymous = true";
@@ -17,6 +17,17 @@ pub(super) fn check(loaded: &Loaded) {
             message,
             Some(REMEDY.to_owned()),
         );
+    }
+}
+
+/// Refuses a config that would open the listener that there is: another address, even where the config names one, needs a
+/// restart.
+pub fn recheck(loaded: &Loaded, listening: SocketAddr) {
+    if listening != loaded.config.server.listen.0
+        && let Some(message) = objection(loaded, listening)
+    {
+        let finding = Finding::error(message).help(REMEDY.to_owned());
+        loaded.findings.add(finding);
     }
 }
 
