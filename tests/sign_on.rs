@@ -147,7 +147,7 @@ async fn a_token_that_is_not_wholly_good_is_refused_like_a_wrong_key() {
         claims.as_object_mut().unwrap().remove(name);
         ec.token(&claims)
     };
-    let headed =
+    let naming =
         |key: &Key, alg: &str, kid: &str| key.token_with(&json!({"alg": alg, "kid": kid}), &good);
     let unsigned = |alg: &str| {
         let header = base64url(json!({"alg": alg, "kid": "c"}).to_string());

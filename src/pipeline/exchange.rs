@@ -135,7 +135,6 @@ impl Exchange {
         let call = endpoint::classify(&parts.method, parts.uri.path());
         self.read(parts.headers, call, body).await?;
         self.find_route(call);
-
         let runtime = self.runtime.clone();
         let (states, mut view) = self.view();
         match runtime.pipeline.above.on_request(states, &mut view).await {
@@ -338,7 +337,7 @@ impl Exchange {
             Stop::Reject(_) => Outcome::Rejected,
             _ => Outcome::InternalError,
         });
-        stop_error(stop)
+        Broken::stopped(stop).error
     }
 
     fn error_answer(&mut self, error: ApiError) -> Answer {
@@ -439,10 +438,6 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
         .unwrap_or_default();
     let name = b"text/event-stream";
     media.len() >= name.len() && media[..name.len()].eq_ignore_ascii_case(name)
-}
-
-fn stop_error(stop: Stop) -> ApiError {
-    Broken::stopped(stop).error
 }
 
 /// A length that an upstream or a stage has named is kept only where it is the body's: an upstream may name one beside
