@@ -38,11 +38,16 @@ pub struct ApiError {
     pub exhausted: bool,
     /// An upstream's own error body, already in the OpenAI shape, sent in place of ours.
     pub body: Option<Bytes>,
+    /// Sent as `allow`: the methods that the path has.
+    pub allow: Option<&'static str>,
     /// Closes the connection: what is left of the request cannot be told from the next one.
     pub close: bool,
 }
 
 impl ApiError {
+    /// The code of the refusal of a body for which no memory is left.
+    pub const NO_ROOM: &'static str = "too_many_bodies";
+
     /// An error of this status and code.
     pub fn new(
         status: StatusCode,
@@ -57,6 +62,7 @@ impl ApiError {
             retry_after: None,
             exhausted: false,
             body: None,
+            allow: None,
             close: false,
         }
     }
@@ -162,6 +168,9 @@ impl ApiError {
                 header::WWW_AUTHENTICATE,
                 HeaderValue::from_static("Bearer realm=\"millgate\""),
             );
+        }
+        if let Some(allow) = self.allow {
+            headers.insert(header::ALLOW, HeaderValue::from_static(allow));
         }
         if self.close {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));

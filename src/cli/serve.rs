@@ -12,7 +12,7 @@ use tokio::{
 
 use millgate_plugin::Host;
 
-use super::{ConfigFile, fail, load, print_findings};
+use super::{ConfigFile, fail, load, print, print_findings};
 use crate::{
     admin,
     config::{Config, Loaded},
@@ -57,6 +57,9 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         Ok(writing) => writing,
         Err(error) => return fail(error),
     };
+    // Each exchange has two connections, and shells allow 1024 files by default. Where that is not allowed, it is as
+    // good as it was.
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     if let Some(workers) = loaded.config.server.workers {
         builder.worker_threads(workers.get() as usize);
@@ -97,8 +100,8 @@ async fn serve(arguments: &Arguments, loaded: Loaded, runtime: Runtime, host: Ho
 
     let gateway = Arc::new(Gateway::new(
         runtime,
-        client_address,
         &arguments.file.config,
+        client_address,
         host,
     ));
     let reloader = Reloader::new(gateway.clone(), arguments, &config);
@@ -108,6 +111,7 @@ async fn serve(arguments: &Arguments, loaded: Loaded, runtime: Runtime, host: Ho
         operators,
         gateway.clone(),
         Guard::new(&config.admin.hosts, &[]),
+        config.server.header_timeout.get(),
     );
     let signals = signals.obey(&gateway, &reloader, stop);
     tokio::select! {
@@ -133,6 +137,7 @@ fn limits(config: &Config) -> Limits {
         max_headers: server.max_headers.get() as usize,
         max_connections: server.max_connections.get() as usize,
         header_timeout: server.header_timeout.get(),
+        keep_alive_timeout: server.keep_alive_timeout.get(),
         write_timeout: server.write_timeout.get(),
         drain_timeout: server.drain_timeout.get(),
     }
@@ -184,18 +189,21 @@ impl Signals {
     }
 }
 
-/// What a person at the terminal wants to know first.
+/// What a person at the terminal wants to know first. In one write, and nobody need be there to read it.
 fn greet(runtime: &Runtime, clients: SocketAddr, operators: SocketAddr) {
-    println!("millgate {}", env!("CARGO_PKG_VERSION"));
-    println!("  listening    http://{clients}/v1   (operators: http://{operators})");
-    println!("  environment  {}", runtime.environment);
-    println!("  pipeline     {}", pipeline_line(runtime));
-    for line in route_lines(runtime) {
-        println!("  route        {line}");
-    }
-    println!(
-        "  try          curl -s http://{clients}/v1/chat/completions -H 'content-type: application/json' -d '{{\"model\":\"any\",\"messages\":[{{\"role\":\"user\",\"content\":\"hi\"}}]}}'"
-    );
+    let routes = route_lines(runtime).join("\n  route        ");
+    let _ = print(&format!(
+        "millgate {}
+  listening    http://{clients}/v1   (operators: http://{operators})
+  environment  {}
+  pipeline     {}
+  route        {routes}
+  try          curl -s http://{clients}/v1/chat/completions -H 'content-type: application/json' -d '{{\"model\":\"any\",\"messages\":[{{\"role\":\"user\",\"content\":\"hi\"}}]}}'
+",
+        env!("CARGO_PKG_VERSION"),
+        runtime.environment,
+        pipeline_line(runtime),
+    ));
 }
 
 /// The stages in their order, with `route` among them.

@@ -360,6 +360,29 @@ mod tests {
     }
 
     #[test]
+    fn what_an_error_under_200_says_is_shown_where_it_is_about_the_request() {
+        for (code, class, status, shown) in [
+            (400, FailureClass::Client, 400, true),
+            (422, FailureClass::Client, 422, true),
+            (401, FailureClass::UpstreamAuth, 502, false),
+            (503, FailureClass::Status(503), 503, false),
+        ] {
+            let body = format!(r#"{{"error":{{"message":"in its words","code":{code}}}}}"#);
+            let reported = scanner::reply_error(body.as_bytes()).unwrap();
+            let failure = Failure::reported("p", &reported, &FallbackOn::default());
+            assert_eq!(
+                (failure.class, failure.error.status.as_u16()),
+                (class, status)
+            );
+            assert_eq!(
+                failure.error.message.contains("in its words"),
+                shown,
+                "{code}"
+            );
+        }
+    }
+
+    #[test]
     fn a_busy_codec_is_tried_again_and_a_refusing_stage_is_not() {
         let after = Duration::from_secs(7);
         let busy = || Refusal::new(RefusalKind::Unavailable, "busy").retry_after(after);

@@ -23,22 +23,22 @@ pub struct Gateway {
     current: ArcSwap<Runtime>,
     host: Host,
     path: PathBuf,
-    /// Where clients are listened for, whatever the config says by now.
-    listening: SocketAddr,
+    /// Where clients connect, whatever a config says that is read later.
+    clients: SocketAddr,
     draining: AtomicBool,
     reloading: Mutex<()>,
 }
 
 impl Gateway {
-    /// A gateway that serves `runtime` to clients who connect to `listening`, read from the config at `path` and made
-    /// with `host`.
+    /// A gateway that serves `runtime`, made with `host` and read from the config at `path`, to clients that connect to this
+    /// address.
     #[must_use]
-    pub fn new(runtime: Runtime, listening: SocketAddr, path: &Path, host: Host) -> Self {
+    pub fn new(runtime: Runtime, path: &Path, clients: SocketAddr, host: Host) -> Self {
         Self {
             current: ArcSwap::from_pointee(runtime),
             host,
             path: path.to_owned(),
-            listening,
+            clients,
             draining: AtomicBool::new(false),
             reloading: Mutex::new(()),
         }
@@ -58,8 +58,8 @@ impl Gateway {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let loaded = config::load(&self.path, &process_environment);
+        listeners::check_bound(&loaded, self.clients);
         let previous = self.runtime();
-        listeners::recheck(&loaded, self.listening);
         match compile(&loaded, Some(&previous), &self.host) {
             Some(next) => {
                 let next = Arc::new(next);

@@ -77,6 +77,10 @@ impl Reloader {
                 format!("{:?}", server.header_timeout),
             ),
             (
+                "server.keep_alive_timeout",
+                format!("{:?}", server.keep_alive_timeout),
+            ),
+            (
                 "server.write_timeout",
                 format!("{:?}", server.write_timeout),
             ),

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::auth;
-use crate::config::{Finding, Loaded, Severity};
+use crate::config::{Loaded, Severity};
 
 /// What to do about a listener that everybody could use.
 pub const REMEDY: &str = "listen on 127.0.0.1, ask for keys with a stage of the kind `auth` above \"route\", or say that everybody who reaches the address may use the providers' keys: [server] allow_anonymous = true";
@@ -20,14 +20,18 @@ pub(super) fn check(loaded: &Loaded) {
     }
 }
 
-/// Refuses a config that would open the listener that there is: another address, even where the config names one, needs a
-/// restart.
-pub fn recheck(loaded: &Loaded, listening: SocketAddr) {
-    if listening != loaded.config.server.listen.0
-        && let Some(message) = objection(loaded, listening)
-    {
-        let finding = Finding::error(message).help(REMEDY.to_owned());
-        loaded.findings.add(finding);
+/// Refuses a config under which the listener that there is already would be open to anybody: `--listen` may have made it,
+/// or an earlier config.
+pub fn check_bound(loaded: &Loaded, bound: SocketAddr) {
+    let is_told_already = objection(loaded, loaded.config.server.listen.0).is_some();
+    if let Some(message) = objection(loaded, bound).filter(|_| !is_told_already) {
+        let help = "keep the stage `auth` or [server] allow_anonymous = true, or restart to listen elsewhere";
+        loaded.report(
+            &["server", "allow_anonymous"],
+            Severity::Error,
+            format!("clients are being served on {message}"),
+            Some(help.to_owned()),
+        );
     }
 }
 
