@@ -31,9 +31,58 @@ pub struct Caller {
     /// What else is known: a department ticket, a user name.
     pub meta: Vars,
     /// The models that may be asked for; all of them where there is no list.
-    pub models: Option<Vec<Glob>>,
+    pub models: Option<Models>,
     /// From when on the key is none.
     pub expires: Option<SystemTime>,
+}
+
+impl Caller {
+    /// Whether this model may be asked for. A caller with a list may not make calls that name no model: nobody could
+    /// tell what they would use.
+    #[must_use]
+    pub fn may_ask_for(&self, model: &str) -> bool {
+        self.models.as_ref().is_none_or(|list| list.hold(model))
+    }
+}
+
+/// Models that a caller may ask for.
+#[derive(Clone, Debug, Default)]
+pub struct Models {
+    globs: Box<[Glob]>,
+    /// The same, one a line, as stages read them.
+    lines: Box<str>,
+}
+
+impl Models {
+    /// Whether a model is among them.
+    #[must_use]
+    pub fn hold(&self, model: &str) -> bool {
+        self.globs.iter().any(|glob| glob.matches(model))
+    }
+
+    /// The globs, one a line.
+    #[must_use]
+    pub fn lines(&self) -> &str {
+        &self.lines
+    }
+
+    /// The globs of a text with one a line; empty lines count for nothing.
+    #[must_use]
+    pub fn from_lines(text: &str) -> Self {
+        let lines = text.lines().filter(|line| !line.is_empty());
+        lines.map(Glob::new).collect()
+    }
+}
+
+impl FromIterator<Glob> for Models {
+    fn from_iter<I: IntoIterator<Item = Glob>>(globs: I) -> Self {
+        let globs: Box<[Glob]> = globs.into_iter().collect();
+        let lines: Vec<_> = globs.iter().map(Glob::as_str).collect();
+        Self {
+            lines: lines.join("\n").into(),
+            globs,
+        }
+    }
 }
 
 /// Callers by key. The keys of the embedded store change while a config is in force, those of the config do not.
@@ -51,6 +100,18 @@ impl Callers {
     #[must_use]
     pub fn new(configured: HashMap<KeyHash, Arc<Caller>>, stored: Arc<StoredKeys>) -> Self {
         Self { configured, stored }
+    }
+
+    /// The keys of the store, to be shared with the callers of another config.
+    #[must_use]
+    pub fn stored(&self) -> &Arc<StoredKeys> {
+        &self.stored
+    }
+
+    /// Whether any key is a caller's for whom `is_wanted` holds.
+    pub fn any(&self, mut is_wanted: impl FnMut(&Caller) -> bool) -> bool {
+        let mut has = |keys: &HashMap<KeyHash, Arc<Caller>>| keys.values().any(|c| is_wanted(c));
+        has(&self.configured) || has(&self.stored.load())
     }
 
     /// Whose key has this hash; nobody's where it has expired by `now`. A lookup by a hash of the secret tells nothing

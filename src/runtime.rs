@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::{
     api::{budget::Budget, models::ModelLists, read::Limits},
+    callers::Callers,
     config::tree::Node,
     http::guard::Guard,
     pipeline::Pipeline,
@@ -30,6 +31,8 @@ pub struct Runtime {
     pub providers: Vec<Compiled<Provider>>,
     /// Who may connect.
     pub guard: Guard,
+    /// Who may call.
+    pub callers: Callers,
     /// What clients may send.
     pub limits: Limits,
     /// What all collected bodies together take, whichever runtime their exchange began with.

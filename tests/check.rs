@@ -253,7 +253,7 @@ fn serve_refuses_such_an_address_on_its_command_line() {
     assert_eq!(text(&output.stdout), "");
     assert_eq!(
         text(&output.stderr),
-        "error: --listen `0.0.0.0:0` can be reached from other machines, and nobody is asked for a key\n  listen on 127.0.0.1, or say that everybody who reaches the address may use the providers' keys: [server] allow_anonymous = true\n"
+        "error: --listen `0.0.0.0:0` can be reached from other machines, and nobody is asked for a key\n  listen on 127.0.0.1, ask for keys with a stage of the kind `auth` above \"route\", or say that everybody who reaches the address may use the providers' keys: [server] allow_anonymous = true\n"
     );
 }
 

@@ -8,6 +8,17 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use millgate_plugin::{Refusal, RefusalKind};
 use serde_json::json;
 
+/// 403: the caller has a list of models, and the request's is not on it.
+#[must_use]
+pub fn model_not_allowed() -> Refusal {
+    Refusal::new(
+        RefusalKind::Forbidden,
+        "This key may not be used for the model of this request. GET /v1/models lists the models that it may be used for.",
+    )
+    .code("model_not_allowed")
+    .param("model")
+}
+
 const BODY_CUT_SHORT: &str = "body_cut_short";
 
 /// An error reply: what happened and what to do next, never a secret or an upstream's address.
@@ -150,6 +161,13 @@ impl ApiError {
         }
         if self.exhausted {
             headers.insert("x-should-retry", HeaderValue::from_static("false"));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            // RFC 9110, 11.6.1
+            headers.insert(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static("Bearer realm=\"millgate\""),
+            );
         }
         if let Some(allow) = self.allow {
             headers.insert(header::ALLOW, HeaderValue::from_static(allow));

@@ -59,7 +59,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let Some(runtime) = runtime else {
         return ExitCode::from(1);
     };
-    let objection = |address| listeners::objection(&loaded.config.server, address);
+    let objection = |address| listeners::objection(&loaded, address);
     if let Some(message) = arguments.listen.and_then(objection) {
         return fail(format!("--listen {message}\n  {}", listeners::REMEDY));
     }

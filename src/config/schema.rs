@@ -10,7 +10,7 @@ mod tests;
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value};
 
-use super::{Admin, Config, Log, Provider, Route, Server, Stage};
+use super::{Admin, Caller, Config, Log, Provider, Route, Server, Stage};
 
 pub use compose::json_schema;
 pub use reference::markdown;
@@ -37,6 +37,7 @@ struct Tables {
     server: Value,
     admin: Value,
     log: Value,
+    caller: Value,
     route: Value,
     provider: Kinded,
     stage: Kinded,
@@ -61,6 +62,7 @@ impl Tables {
         let server = table::<Server>(&mut generator);
         let admin = table::<Admin>(&mut generator);
         let log = table::<Log>(&mut generator);
+        let caller = table::<Caller>(&mut generator);
         let route = table::<Route>(&mut generator);
         let provider = Kinded::new::<Provider>(&mut generator, &kinds.providers);
         let stage = Kinded::new::<Stage>(&mut generator, &kinds.stages);
@@ -69,6 +71,7 @@ impl Tables {
             server,
             admin,
             log,
+            caller,
             route,
             provider,
             stage,

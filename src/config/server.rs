@@ -52,6 +52,9 @@ pub struct Server {
     pub hosts: Vec<String>,
     /// Whether to listen beyond loopback without an `auth` stage. Default: false.
     pub allow_anonymous: bool,
+    /// File with further `[callers.ID]` tables, and nothing else; placeholders work there too. A relative path begins at
+    /// the folder of the configuration. Default: none.
+    pub callers_file: Option<PathBuf>,
     /// Which `x-millgate-*` and timing headers replies carry: `"full"`, or `"minimal"` for none that tell about
     /// providers. Default: `"full"`.
     pub expose: Expose,
@@ -82,6 +85,7 @@ impl Default for Server {
             cors_origins: Vec::new(),
             hosts: Vec::new(),
             allow_anonymous: false,
+            callers_file: None,
             expose: Expose::Full,
             state_dir: None,
             workers: None,

@@ -21,14 +21,14 @@ use answer::{Answer, preflight};
 use super::{
     States, Stop,
     reply::{Content, ReplyBody},
-    request::{Caller, ClientRequest, Vars},
+    request::{Caller, ClientRequest, Marks, Vars},
     view::{ExchangeView, ReplyHead},
 };
 use crate::{
     api::{
         budget::Share,
         endpoint::{self, Call},
-        error::ApiError,
+        error::{ApiError, model_not_allowed},
         models, read, stored,
     },
     http::guard::Unwelcome,
@@ -108,6 +108,7 @@ impl Exchange {
             members: crate::http::json::Members::default(),
             upload: None,
             caller: Caller::default(),
+            marks: Marks::default(),
         };
         Self {
             share: runtime.budget.share(runtime.limits.max_buffered),
@@ -143,7 +144,6 @@ impl Exchange {
         let call = endpoint::classify(&parts.method, parts.uri.path());
         self.read(parts.headers, call, body).await?;
         self.find_route(call);
-
         let runtime = self.runtime.clone();
         let (states, mut view) = self.view();
         match runtime.pipeline.above.on_request(states, &mut view).await {
@@ -151,8 +151,12 @@ impl Exchange {
             Err(Stop::Reply(reply)) => return Ok(reply.into()),
             Err(stop) => return Err(self.stopped(stop)),
         }
-        // A stage may have changed the model.
-        self.find_route(call);
+        if self.request.marks.model_changed {
+            if !self.request.is_model_allowed() {
+                return Err(model_not_allowed().into());
+            }
+            self.find_route(call);
+        }
 
         match call {
             Call::Models(name) => self.models(name).await,
@@ -332,6 +336,7 @@ impl Exchange {
         let view = ExchangeView {
             request: &mut self.request,
             route: self.route.as_deref().map(|route| &*route.name),
+            callers: &self.runtime.callers,
             vars: &mut self.vars,
             reply: Some(&mut self.head),
             usage: self.record.usage,

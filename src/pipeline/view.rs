@@ -6,7 +6,10 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use millgate_plugin::{Exchange, Field, SetError};
 
 use super::request::{ClientRequest, Vars, each_header, set_header};
-use crate::routing::{scanner::Usage, target::Target};
+use crate::{
+    callers::Callers,
+    routing::{scanner::Usage, target::Target},
+};
 
 /// Status and headers of a reply on its way out.
 #[derive(Clone, Debug)]
@@ -23,6 +26,8 @@ pub struct ExchangeView<'a> {
     pub request: &'a mut Arc<ClientRequest>,
     /// Name of the route that matches.
     pub route: Option<&'a str>,
+    /// Who may call.
+    pub callers: &'a Callers,
     /// Notes of the stages.
     pub vars: &'a mut Vars,
     /// The reply, once there is one.
@@ -50,9 +55,13 @@ impl Exchange for ExchangeView<'_> {
         match field {
             Field::Var => self.vars.set(key, value),
             Field::ReplyHeader => set_reply_header(self.reply.as_deref_mut(), key, value)?,
-            _ => Arc::get_mut(self.request)
-                .ok_or(SetError::ReadOnly)?
-                .set(field, key, value)?,
+            _ => {
+                let request = Arc::get_mut(self.request).ok_or(SetError::ReadOnly)?;
+                match field {
+                    Field::CallerKey => request.identify(self.callers, value)?,
+                    _ => request.set(field, key, value)?,
+                }
+            }
         }
         Ok(())
     }

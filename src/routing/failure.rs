@@ -64,6 +64,18 @@ impl Failure {
         Self::new(FailureClass::Unsupported, error, "endpoint not served")
     }
 
+    /// The client's own key is to be sent on, and the provider takes none: it is not even asked.
+    #[must_use]
+    pub fn takes_no_credential(provider: &str) -> Self {
+        let error = ApiError::invalid(
+            "no_target_for_key",
+            format!(
+                "The provider `{provider}` cannot be used with a key of your own. Ask for a model of another provider."
+            ),
+        );
+        Self::new(FailureClass::Unsupported, error, "takes no client's key")
+    }
+
     /// `attempt_timeout` or `deadline` ran out.
     #[must_use]
     pub fn timeout(provider: &str, limit: &'static str) -> Self {

@@ -66,8 +66,7 @@ pub async fn answer(
             // Something real is there, and failed: a rehearsed answer would hide that.
             break;
         }
-        if !target.provider.codec.serves(context.request.endpoint) {
-            let skipped = Failure::unsupported(&target.provider.name, context.request.endpoint);
+        if let Some(skipped) = passed_over(target, &context.request) {
             last = Some(worse(last, skipped));
             something_answered = true;
             is_retry = false;
@@ -148,6 +147,15 @@ pub async fn answer(
         }
     }
     Err(no_answer(last, route))
+}
+
+/// Why a target is not even asked; `None` where it is.
+fn passed_over(target: &Target, request: &ClientRequest) -> Option<Failure> {
+    let provider = &target.provider;
+    if !provider.codec.serves(request.endpoint) {
+        return Some(Failure::unsupported(&provider.name, request.endpoint));
+    }
+    (!provider.takes_credential_of(request)).then(|| Failure::takes_no_credential(&provider.name))
 }
 
 /// How often it is looked whether a client that is being waited for has gone on.

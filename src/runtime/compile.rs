@@ -2,6 +2,8 @@
 //! out cannot fail to be put in force.
 
 mod advice;
+mod auth;
+mod callers;
 mod kinds;
 pub mod listeners;
 mod pipeline;
@@ -27,6 +29,10 @@ pub fn compile(loaded: &Loaded, previous: Option<&Runtime>, host: &Host) -> Opti
     let providers = providers::compile(loaded, previous);
     let routes = routes::compile(loaded, &providers);
     let pipeline = pipeline::compile(loaded, previous, host);
+    let stored = previous.map(|previous| previous.callers.stored().clone());
+    let are_asked = !auth::asked(loaded).is_empty();
+    let callers = callers::compile(loaded, stored.unwrap_or_default(), are_asked);
+    auth::check(loaded, &callers);
     listeners::check(loaded);
     check_buffers(loaded);
     usage::check(loaded);
@@ -42,6 +48,7 @@ pub fn compile(loaded: &Loaded, previous: Option<&Runtime>, host: &Host) -> Opti
         routes,
         providers,
         guard: Guard::new(&server.hosts, &server.cors_origins),
+        callers,
         limits: Limits {
             max_body: server.max_body_size.bytes(),
             max_buffered: server.max_buffered.bytes(),

@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     config::{
-        Config, Duration, Entries, KEYS,
+        Caller, Config, Duration, Entries, KEYS,
         finding::{Finding, Findings},
         provider,
         read::{Section, Strictness, read_node},
@@ -28,6 +28,7 @@ pub(super) fn read(tree: &Node, findings: &Findings) -> Config {
         log: tables.one("log").unwrap_or_default(),
         providers: tables.many("providers", provider::KEYS),
         stages: tables.many("stages", stage::KEYS),
+        callers: tables.callers(),
         routes: tables.routes(),
     };
     tables.positive(&["server", "header_timeout"], config.server.header_timeout);
@@ -97,6 +98,15 @@ impl<'a> Tables<'a> {
             (name.to_owned(), entry.unwrap_or_default())
         };
         self.named(sort).map(read).collect()
+    }
+
+    /// All callers. Whether anybody asks for their keys, only the compiled whole can tell.
+    fn callers(&self) -> Entries<Caller> {
+        let read = |(id, node): (&str, &Node)| {
+            let caller = read_node(node, Strictness::Lenient, &[], self.findings).value;
+            (id.to_owned(), caller.unwrap_or_default())
+        };
+        self.named("callers").map(read).collect()
     }
 
     /// All routes; every one of them is in use.

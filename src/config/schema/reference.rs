@@ -10,8 +10,10 @@ const INTRODUCTION: &str = include_str!("introduction.md");
 const WRITTEN: &[(&str, &str)] = &[
     ("BaseUrl", "URL"),
     ("Duration", "duration"),
+    ("KeySha256", "string"),
     ("Listen", "address"),
     ("Milliseconds", "duration"),
+    ("Moment", "date and time"),
     ("Patterns", "pattern or list of them"),
     ("ProxyUrl", "URL"),
     ("Rate", "rate"),
@@ -38,6 +40,7 @@ pub fn markdown(kinds: &Kinds) -> String {
     }
     page.kinded("providers", &tables.provider);
     page.kinded("stages", &tables.stage);
+    page.section(2, "[callers.ID]", &tables.caller);
     page.section(2, "[routes.NAME]", &tables.route);
     page.line("\n## [environment.NAME]\n");
     page.line("Any of the tables above, and `pipeline`, for one environment: see [How a file is read](#how-a-file-is-read).");
