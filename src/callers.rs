@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::SystemTime};
 use arc_swap::ArcSwap;
 use aws_lc_rs::digest::{SHA256, digest};
 
-use crate::{pipeline::request::Vars, routing::pattern::Glob};
+use crate::{pipeline::request::Vars, routing::pattern::Glob, store::Store};
 
 /// SHA-256 of a key. Keys are long and random, so that a hash that is not slow keeps them.
 pub type KeyHash = [u8; 32];
@@ -90,22 +90,30 @@ impl FromIterator<Glob> for Models {
 pub struct Callers {
     configured: HashMap<KeyHash, Arc<Caller>>,
     stored: Arc<StoredKeys>,
+    store: Arc<Store>,
 }
 
 /// The keys of the embedded store, exchanged as a whole when one is made or revoked.
 pub type StoredKeys = ArcSwap<HashMap<KeyHash, Arc<Caller>>>;
 
+/// Why there is no caller for a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotFound {
+    /// It is nobody's.
+    Nobody,
+    /// It may be in the store, which could not be read yet.
+    NotReadYet,
+}
+
 impl Callers {
     /// The callers of a config, beside those of the store.
     #[must_use]
-    pub fn new(configured: HashMap<KeyHash, Arc<Caller>>, stored: Arc<StoredKeys>) -> Self {
-        Self { configured, stored }
-    }
-
-    /// The keys of the store, to be shared with the callers of another config.
-    #[must_use]
-    pub fn stored(&self) -> &Arc<StoredKeys> {
-        &self.stored
+    pub fn new(configured: HashMap<KeyHash, Arc<Caller>>, store: Arc<Store>) -> Self {
+        Self {
+            configured,
+            stored: store.keys(),
+            store,
+        }
     }
 
     /// Whether any key is a caller's for whom `is_wanted` holds.
@@ -116,14 +124,19 @@ impl Callers {
 
     /// Whose key has this hash; nobody's where it has expired by `now`. A lookup by a hash of the secret tells nothing
     /// by the time that it takes.
-    #[must_use]
-    pub fn find(&self, key: &KeyHash, now: SystemTime) -> Option<Arc<Caller>> {
+    pub fn find(&self, key: &KeyHash, now: SystemTime) -> Result<Arc<Caller>, NotFound> {
         let configured = self.configured.get(key).cloned();
-        let caller = configured.or_else(|| self.stored.load().get(key).cloned())?;
-        caller
-            .expires
-            .is_none_or(|expires| now < expires)
-            .then_some(caller)
+        let Some(caller) = configured.or_else(|| self.stored.load().get(key).cloned()) else {
+            return Err(if self.store.keys_are_known() {
+                NotFound::Nobody
+            } else {
+                NotFound::NotReadYet
+            });
+        };
+        if caller.expires.is_some_and(|expires| expires <= now) {
+            return Err(NotFound::Nobody);
+        }
+        Ok(caller)
     }
 }
 
@@ -155,10 +168,12 @@ mod tests {
                 .map(|(key, team)| (*key, Arc::new(caller(team))))
                 .collect()
         };
-        let stored = StoredKeys::from_pointee(keyed(&[([1; 32], "stored"), ([2; 32], "stored")]));
-        let callers = Callers::new(keyed(&[([1; 32], "configured")]), Arc::new(stored));
+        let store = Arc::new(Store::default());
+        let stored = keyed(&[([1; 32], "stored"), ([2; 32], "stored")]);
+        store.keys().store(Arc::new(stored));
+        let callers = Callers::new(keyed(&[([1; 32], "configured")]), store);
         let team = |key| {
-            let found = callers.find(key, SystemTime::UNIX_EPOCH)?;
+            let found = callers.find(key, SystemTime::UNIX_EPOCH).ok()?;
             assert_eq!(&*found.id, "anna");
             found.team.clone()
         };
@@ -176,19 +191,40 @@ mod tests {
                 ..Caller::default()
             })
         };
-        let stored = Arc::new(StoredKeys::from_pointee(HashMap::from([(
-            [2; 32],
-            caller("stored", None),
-        )])));
+        let store = Arc::new(Store::default());
+        let stored = store.keys();
+        stored.store(Arc::new(HashMap::from([([2; 32], caller("stored", None))])));
         let configured = HashMap::from([([1; 32], caller("configured", Some(expires)))]);
-        let callers = Callers::new(configured, stored.clone());
+        let callers = Callers::new(configured, store);
         let id = |key, now| callers.find(key, now).map(|caller| caller.id.clone());
         let before = expires - Duration::from_nanos(1);
-        assert_eq!(id(&[1; 32], before).as_deref(), Some("configured"));
-        assert_eq!(id(&[1; 32], expires), None);
-        assert_eq!(id(&[2; 32], expires).as_deref(), Some("stored"));
-        assert_eq!(id(&[3; 32], before), None);
+        assert_eq!(id(&[1; 32], before).as_deref(), Ok("configured"));
+        assert_eq!(id(&[1; 32], expires), Err(NotFound::Nobody));
+        assert_eq!(id(&[2; 32], expires).as_deref(), Ok("stored"));
+        assert_eq!(id(&[3; 32], before), Err(NotFound::Nobody));
         stored.store(Arc::new(HashMap::new()));
-        assert_eq!(id(&[2; 32], expires), None);
+        assert_eq!(id(&[2; 32], expires), Err(NotFound::Nobody));
+    }
+
+    #[test]
+    fn while_the_store_cannot_be_read_nobody_is_told_that_a_key_is_wrong() {
+        let store = Arc::new(Store::default());
+        let folder = tempfile::tempdir().unwrap();
+        // A file where the folder should be.
+        let place = folder.path().join("state");
+        std::fs::write(&place, "").unwrap();
+        store.keep_in(Ok(place));
+        let configured = HashMap::from([([1; 32], Arc::new(Caller::default()))]);
+        let callers = Callers::new(configured, store.clone());
+        let find = |key| callers.find(&key, SystemTime::UNIX_EPOCH).err();
+        assert_eq!(
+            find([2; 32]),
+            Some(NotFound::Nobody),
+            "nobody uses the store"
+        );
+        store.open(Duration::ZERO);
+        #[cfg(feature = "sqlite")]
+        assert_eq!(find([2; 32]), Some(NotFound::NotReadYet));
+        assert_eq!(find([1; 32]), None);
     }
 }

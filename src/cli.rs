@@ -18,11 +18,10 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
-use millgate_plugin::Host;
 
 use crate::{
     config::{self, Loaded, finding::Renderer},
-    runtime::{Runtime, compile::compile, gateway::process_environment},
+    runtime::{Runtime, compile::compile, gateway::process_environment, host::Process},
 };
 
 /// An OpenAI-compatible gateway: applications change one URL, operators one file.
@@ -86,10 +85,10 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// Reads and compiles a config for a process with this `host`.
-fn load(path: &Path, host: &Host) -> (Loaded, Option<Runtime>) {
+/// Reads and compiles a config for this process.
+fn load(path: &Path, process: &Process) -> (Loaded, Option<Runtime>) {
     let loaded = config::load(path, &process_environment);
-    let runtime = compile(&loaded, None, host);
+    let runtime = compile(&loaded, None, process);
     (loaded, runtime)
 }
 

@@ -93,10 +93,12 @@ impl Store {
         self.memory.keys.clone()
     }
 
-    /// Whether the keys have been read. Until then, one that is not among them is not known to be wrong.
+    /// Whether the keys have been read, where anybody wants to know them. Until then, one that is not among them is not
+    /// known to be wrong.
     #[must_use]
     pub fn keys_are_known(&self) -> bool {
         self.memory.has_been_read.load(Ordering::Acquire)
+            || !self.is_asked_for.load(Ordering::Relaxed)
     }
 
     /// The sum under `key`. The first one that is asked for opens the store, without waiting.

@@ -73,11 +73,11 @@ impl Place {
     }
 
     /// A gateway's store, open, and its callers.
-    fn open(&self) -> (Store, Callers) {
-        let store = Store::default();
+    fn open(&self) -> (Arc<Store>, Callers) {
+        let store = Arc::new(Store::default());
         store.keep_in(Ok(self.path().join("state")));
         assert!(store.open(PATIENCE));
-        let callers = Callers::new(std::collections::HashMap::new(), store.keys());
+        let callers = Callers::new(std::collections::HashMap::new(), store.clone());
         (store, callers)
     }
 }
@@ -85,7 +85,7 @@ impl Place {
 /// The id of whose key it is.
 fn holder(callers: &Callers, key: &str) -> Option<String> {
     let caller = callers.find(&callers::hash(key), SystemTime::now());
-    caller.map(|caller| caller.id.to_string())
+    caller.ok().map(|caller| caller.id.to_string())
 }
 
 /// Waits until a key is known as `wanted`: how long that took.

@@ -10,8 +10,6 @@ use tokio::{
     sync::watch,
 };
 
-use millgate_plugin::Host;
-
 use super::{ConfigFile, fail, load, print, print_findings};
 use crate::{
     admin,
@@ -22,10 +20,10 @@ use crate::{
         Runtime,
         compile::listeners,
         gateway::{Gateway, process_environment},
-        host::Hosting,
+        host::Process,
     },
     server::{self, Limits},
-    store::{self, Store},
+    store,
     telemetry::logs,
 };
 use reload::Reloader;
@@ -52,9 +50,9 @@ const STORE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Runs the command.
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    let store = Arc::new(Store::default());
-    let host = Hosting::with(store.clone());
-    let (loaded, runtime) = load(&arguments.file.config, &host);
+    let process = Process::default();
+    let store = process.store.clone();
+    let (loaded, runtime) = load(&arguments.file.config, &process);
     print_findings(&loaded);
     let Some(runtime) = runtime else {
         return ExitCode::from(1);
@@ -81,7 +79,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     }
     match builder.enable_all().build() {
         Ok(tokio) => {
-            let code = tokio.block_on(serve(arguments, loaded, runtime, host, &store));
+            let code = tokio.block_on(serve(arguments, loaded, runtime, process));
             // What is cut off still says so in the log; a thread that blocks, on a name being resolved perhaps, is not
             // waited for.
             tokio.shutdown_timeout(LAST_WORDS);
@@ -96,8 +94,7 @@ async fn serve(
     arguments: &Arguments,
     loaded: Loaded,
     runtime: Runtime,
-    host: Host,
-    store: &Arc<Store>,
+    process: Process,
 ) -> ExitCode {
     let config = loaded.config;
     let client_address = arguments.listen.unwrap_or(config.server.listen.0);
@@ -120,13 +117,14 @@ async fn serve(
     };
     greet(&runtime, client_address, operator_address);
 
+    let store = process.store.clone();
     let gateway = Arc::new(Gateway::new(
         runtime,
         &arguments.file.config,
         client_address,
-        host,
+        process,
     ));
-    let reloader = Reloader::new(gateway.clone(), store.clone(), arguments, &config);
+    let reloader = Reloader::new(gateway.clone(), store, arguments, &config);
     let (stop, stopped) = watch::channel(false);
     let drained = server::serve(clients, gateway.clone(), limits(&config), stopped);
     let admin = admin::serve(

@@ -12,7 +12,7 @@ use millgate_plugin::{Endpoint, Field, SetError};
 
 use crate::{
     api::endpoint::{Call, classify},
-    callers::{self, Callers, KeyHash, Models},
+    callers::{self, Callers, KeyHash, Models, NotFound},
     http::json::{self, Members},
     routing::upload::Upload,
 };
@@ -257,7 +257,10 @@ impl ClientRequest {
         };
         let hash = KeyHash::try_from(hash).map_err(|_| SetError::Invalid)?;
         let found = callers.find(&hash, SystemTime::now());
-        self.caller = Caller(Some(found.ok_or(SetError::Unknown)?));
+        self.caller = Caller(Some(found.map_err(|why| match why {
+            NotFound::Nobody => SetError::Unknown,
+            NotFound::NotReadYet => SetError::Unavailable,
+        })?));
         Ok(())
     }
 

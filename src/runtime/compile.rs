@@ -13,9 +13,7 @@ mod usage;
 
 use std::sync::Arc;
 
-use millgate_plugin::Host;
-
-use super::Runtime;
+use super::{Runtime, host::Process};
 use crate::{
     api::{models::ModelLists, read::Limits},
     config::{Loaded, Severity},
@@ -23,15 +21,14 @@ use crate::{
 };
 
 /// Compiles a config; `None` where it has errors, which are among its findings then. What `previous` has made from
-/// tables that are still the same is kept: pools stay warm, limits remember. `host` is what the stages may call on.
+/// tables that are still the same is kept: pools stay warm, limits remember. `process` is what lasts through all of it.
 #[must_use]
-pub fn compile(loaded: &Loaded, previous: Option<&Runtime>, host: &Host) -> Option<Runtime> {
+pub fn compile(loaded: &Loaded, previous: Option<&Runtime>, process: &Process) -> Option<Runtime> {
     let providers = providers::compile(loaded, previous);
     let routes = routes::compile(loaded, &providers);
-    let pipeline = pipeline::compile(loaded, previous, host);
-    let stored = previous.map(|previous| previous.callers.stored().clone());
+    let pipeline = pipeline::compile(loaded, previous, &process.host);
     let are_asked = !auth::asked(loaded).is_empty();
-    let callers = callers::compile(loaded, stored.unwrap_or_default(), are_asked);
+    let callers = callers::compile(loaded, process.store.clone(), are_asked);
     auth::check(loaded, &callers);
     listeners::check(loaded);
     check_buffers(loaded);

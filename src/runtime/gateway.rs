@@ -10,18 +10,18 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use millgate_plugin::Host;
 
 use super::{
     Runtime,
     compile::{compile, listeners},
+    host::Process,
 };
 use crate::config::{self, Loaded};
 
 /// What a server serves from.
 pub struct Gateway {
     current: ArcSwap<Runtime>,
-    host: Host,
+    process: Process,
     path: PathBuf,
     /// Where clients connect, whatever a config says that is read later.
     clients: SocketAddr,
@@ -30,13 +30,13 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// A gateway that serves `runtime`, made with `host` and read from the config at `path`, to clients that connect to this
+    /// A gateway that serves `runtime`, of this `process`, read from the config at `path`, to clients that connect to this
     /// address.
     #[must_use]
-    pub fn new(runtime: Runtime, path: &Path, clients: SocketAddr, host: Host) -> Self {
+    pub fn new(runtime: Runtime, path: &Path, clients: SocketAddr, process: Process) -> Self {
         Self {
             current: ArcSwap::from_pointee(runtime),
-            host,
+            process,
             path: path.to_owned(),
             clients,
             draining: AtomicBool::new(false),
@@ -60,7 +60,7 @@ impl Gateway {
         let loaded = config::load(&self.path, &process_environment);
         listeners::check_bound(&loaded, self.clients);
         let previous = self.runtime();
-        match compile(&loaded, Some(&previous), &self.host) {
+        match compile(&loaded, Some(&previous), &self.process) {
             Some(next) => {
                 let next = Arc::new(next);
                 self.current.store(next.clone());

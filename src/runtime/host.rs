@@ -15,24 +15,27 @@ use crate::{
     store::Store,
 };
 
-/// The services of this process.
-#[derive(Default)]
-pub struct Hosting {
-    store: Arc<Store>,
+/// What lasts as long as the process, whatever is reloaded. Cheap to clone.
+#[derive(Clone)]
+pub struct Process {
+    /// What stages may call on.
+    pub host: Host,
+    /// Keys, and sums that outlive a restart; in memory alone until it is opened.
+    pub store: Arc<Store>,
 }
 
-impl Hosting {
-    /// A host whose tallies last as long as the process.
-    #[must_use]
-    pub fn host() -> Host {
-        Host::new(Self::default())
+impl Default for Process {
+    fn default() -> Self {
+        let store = Arc::new(Store::default());
+        let host = Host::new(Hosting {
+            store: store.clone(),
+        });
+        Self { host, store }
     }
+}
 
-    /// A host whose tallies are those of `store`.
-    #[must_use]
-    pub fn with(store: Arc<Store>) -> Host {
-        Host::new(Self { store })
-    }
+struct Hosting {
+    store: Arc<Store>,
 }
 
 impl Services for Hosting {

@@ -120,6 +120,10 @@ impl Stage for Auth {
         Hooks::REQUEST
     }
 
+    fn needs_store(&self) -> bool {
+        self.require != Require::Upstream
+    }
+
     fn begin(&self) -> bool {
         false
     }
@@ -149,6 +153,9 @@ impl Stage for Auth {
     }
 }
 
+/// When to ask again about a key while the store cannot be read.
+const STORE_PATIENCE: std::time::Duration = std::time::Duration::from_secs(1);
+
 impl Auth {
     /// Finds out who is calling, and tells the exchange.
     fn find(&self, may_wait: bool, exchange: &mut dyn Exchange) -> Result<Found, SetError> {
@@ -165,16 +172,18 @@ impl Auth {
             return Ok(Found::Somebody);
         }
         let hash = sha256(&[key.as_bytes()]);
-        match exchange.set(Field::CallerKey, "", Some(&hash)) {
+        let all_keys_are_known = match exchange.set(Field::CallerKey, "", Some(&hash)) {
             Ok(()) => return Ok(Found::Somebody),
-            Err(SetError::Unknown) => {}
+            Err(SetError::Unknown) => true,
+            Err(SetError::Unavailable) => false,
             Err(error) => return Err(error),
-        }
+        };
         Ok(match self.judge(exchange, &hash, may_wait) {
             Verdict::Good(identity) => {
                 identity.introduce(exchange)?;
                 Found::Somebody
             }
+            Verdict::Bad(_) if !all_keys_are_known => Found::NotNow(STORE_PATIENCE),
             Verdict::Bad(why) => Found::Nobody(why),
             Verdict::Wait(wait) => Found::Later(wait),
             Verdict::NoKeys(after) => Found::NotNow(after),
@@ -215,7 +224,7 @@ impl Auth {
 fn unavailable(after: std::time::Duration) -> Refusal {
     Refusal::new(
         RefusalKind::Unavailable,
-        "Sign-on tokens cannot be checked at the moment. Try again later.",
+        "Keys and tokens cannot be checked at the moment. Try again later.",
     )
     .code("auth_unavailable")
     .retry_after(after)

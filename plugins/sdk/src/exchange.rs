@@ -133,7 +133,7 @@ pub enum Field {
     /// `[key]` What else is known of the caller. Writable above `route`.
     CallerMeta = 10,
     /// SHA-256 of the key that the client presented, 32 bytes. Write only, above `route`: the host fills in the caller
-    /// whose key it is, or says [`SetError::Unknown`].
+    /// whose key it is, or says [`SetError::Unknown`] or [`SetError::Unavailable`].
     CallerKey = 11,
     /// Number: 0 where the caller may not ask for [`Field::Model`], else 1. Read only.
     ModelAllowed = 12,
@@ -191,6 +191,8 @@ pub enum SetError {
     Invalid = 2,
     /// Nobody is known by this value.
     Unknown = 3,
+    /// Whether somebody is known by this value cannot be told now.
+    Unavailable = 4,
 }
 
 impl std::fmt::Display for SetError {
@@ -199,6 +201,7 @@ impl std::fmt::Display for SetError {
             Self::ReadOnly => "the field cannot be written here",
             Self::Invalid => "the name or value is not valid for the field",
             Self::Unknown => "nobody is known by this value",
+            Self::Unavailable => "whether somebody is known by this value cannot be told now",
         })
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     config,
     mock::{Mock, Script},
     pipeline::{Phases, Pipeline, exchange},
-    runtime::{Runtime, compile::compile, host::Hosting},
+    runtime::{Runtime, compile::compile, host::Process},
 };
 
 /// The fields of the access lines, as texts.
@@ -56,7 +56,7 @@ fn runtime(upstream: &Mock, change: impl Fn(&mut Scripted), journal: &Journal) -
         upstream.url()
     );
     std::fs::write(&path, text).unwrap();
-    let mut runtime = compile(&config::load(&path, &|_| None), None, &Hosting::host()).unwrap();
+    let mut runtime = compile(&config::load(&path, &|_| None), None, &Process::default()).unwrap();
     let stages = |names: &[&'static str]| {
         let mounted = |name: &&'static str| mounted(name, journal, &change);
         Phases::new(names.iter().map(mounted).collect())

@@ -7,10 +7,11 @@ use std::{
 };
 
 use crate::{
-    callers::{Caller, Callers, KeyHash, Models, StoredKeys, hash},
+    callers::{Caller, Callers, KeyHash, Models, hash},
     config::{self, Loaded, Patterns, Severity},
     pipeline::request::Vars,
     routing::pattern::Glob,
+    store::Store,
 };
 
 /// A key of fewer characters can be guessed.
@@ -18,9 +19,9 @@ const SHORTEST_KEY: usize = 16;
 
 /// Every caller of the config, beside those of the store. Where no stage asks for keys, what is wrong with theirs is not
 /// told.
-pub(super) fn compile(loaded: &Loaded, stored: Arc<StoredKeys>, are_asked: bool) -> Callers {
+pub(super) fn compile(loaded: &Loaded, store: Arc<Store>, are_asked: bool) -> Callers {
     if !are_asked {
-        return Callers::new(HashMap::new(), stored);
+        return Callers::new(HashMap::new(), store);
     }
     let mut known: HashMap<KeyHash, Arc<Caller>> = HashMap::new();
     for id in loaded.config.callers.names() {
@@ -38,7 +39,7 @@ pub(super) fn compile(loaded: &Loaded, stored: Arc<StoredKeys>, are_asked: bool)
             Entry::Occupied(taken) => tell_same(loaded, (id, key), &taken.get().id),
         }
     }
-    Callers::new(known, stored)
+    Callers::new(known, store)
 }
 
 fn read(loaded: &Loaded, id: &str) -> Option<config::Caller> {
