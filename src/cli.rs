@@ -10,6 +10,7 @@
 mod ask;
 mod check;
 mod mock;
+mod redact;
 mod schema;
 mod serve;
 
@@ -51,6 +52,8 @@ enum Command {
     Ask(ask::Arguments),
     /// Run a scripted upstream that speaks OpenAI and Ollama, for tests and rehearsals
     Mock(mock::Arguments),
+    /// Read text from standard input and write it redacted, line by line
+    Redact(redact::Arguments),
     /// Print the JSON Schema of the config, or its reference as Markdown
     Schema(schema::Arguments),
 }
@@ -78,6 +81,7 @@ pub fn run() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Ask(arguments) => ask::run(&arguments),
         Command::Mock(arguments) => mock::run(&arguments),
+        Command::Redact(arguments) => redact::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
     }
 }

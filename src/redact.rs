@@ -106,7 +106,10 @@ impl Redactor {
     /// A redactor with these settings.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        let kinds = settings.kinds.iter().fold(Kinds::NONE, |kinds, kind| kinds.with(*kind));
+        let kinds = settings
+            .kinds
+            .iter()
+            .fold(Kinds::NONE, |kinds, kind| kinds.with(*kind));
         Self {
             kinds,
             patterns: settings.patterns,
@@ -119,7 +122,11 @@ impl Redactor {
     pub fn find(&self, text: &str) -> Vec<Entity<'_>> {
         let mut found = Vec::new();
         let folded = Folded::of(text);
-        scan::scan(Text(folded.as_ref().map_or(text, |folded| &folded.text)), self.kinds, &mut found);
+        scan::scan(
+            Text(folded.as_ref().map_or(text, |folded| &folded.text)),
+            self.kinds,
+            &mut found,
+        );
         if let Some(folded) = &folded {
             for candidate in &mut found {
                 unfold(candidate, folded, text);
@@ -129,7 +136,10 @@ impl Redactor {
             pattern.find(text, index, &mut found);
         }
         candidate::resolve(&mut found);
-        found.into_iter().map(|candidate| self.entity(candidate)).collect()
+        found
+            .into_iter()
+            .map(|candidate| self.entity(candidate))
+            .collect()
     }
 
     /// The text with something else in the place of its values; the text itself where it has none.
@@ -171,7 +181,10 @@ impl Redactor {
     fn write(&self, to: &mut String, entity: &Entity<'_>, value: &str) {
         let label = match entity.what {
             What::Known(kind) => kind.label(),
-            What::Custom(index) => self.patterns.get(index).map_or("", |pattern| &pattern.label),
+            What::Custom(index) => self
+                .patterns
+                .get(index)
+                .map_or("", |pattern| &pattern.label),
         };
         let folded = Folded::of(value);
         let plain = folded.as_ref().map_or(value, |folded| &folded.text);

@@ -1,5 +1,6 @@
 //! What the gateway tells of itself.
 
 pub mod access;
+pub mod filter;
 pub mod json_lines;
 pub mod logs;

@@ -50,6 +50,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     if let Some(message) = arguments.listen.and_then(objection) {
         return fail(format!("--listen {message}\n  {}", listeners::REMEDY));
     }
+    runtime.filter.install();
     if let Err(error) = logs::init(&loaded.config.log) {
         return fail(error);
     }

@@ -9,8 +9,24 @@ use super::{
     text::Text,
 };
 
-const SSN: Words = &["ssn", "ssns", "ssid", "social security", "social sec", "soc sec", "socsec", "사회보장"];
-const ITIN: Words = &["itin", "taxpayer", "tax id", "tax payer", "individual tax", "납세자"];
+const SSN: Words = &[
+    "ssn",
+    "ssns",
+    "ssid",
+    "social security",
+    "social sec",
+    "soc sec",
+    "socsec",
+    "사회보장",
+];
+const ITIN: Words = &[
+    "itin",
+    "taxpayer",
+    "tax id",
+    "tax payer",
+    "individual tax",
+    "납세자",
+];
 
 /// Nine digits, in groups of 3, 2 and 4 or, with a word that tells, without.
 ///
@@ -26,7 +42,8 @@ pub(super) fn taxpayer(text: Text<'_>, groups: &Groups) -> Option<Candidate> {
     if !number::is_closed(text, end) {
         return None;
     }
-    let value = checksum::digits(text.slice(groups.start, end)).fold(0, |value, digit| value * 10 + digit);
+    let value =
+        checksum::digits(text.slice(groups.start, end)).fold(0, |value, digit| value * 10 + digit);
     let (area, group, serial) = (value / 1_000_000, value / 10_000 % 100, value % 10_000);
     let (kind, words) = match (area, group) {
         (900.., 50..=65 | 70..=88 | 90..=92 | 94..=99) => (Kind::UsItin, ITIN),

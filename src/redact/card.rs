@@ -10,8 +10,23 @@ use super::{
 };
 
 const CARD: Words = &[
-    "card", "cards", "credit", "debit", "visa", "mastercard", "amex", "american express", "pan", "cc", "diners", "jcb",
-    "unionpay", "카드", "신용카드", "체크카드", "결제",
+    "card",
+    "cards",
+    "credit",
+    "debit",
+    "visa",
+    "mastercard",
+    "amex",
+    "american express",
+    "pan",
+    "cc",
+    "diners",
+    "jcb",
+    "unionpay",
+    "카드",
+    "신용카드",
+    "체크카드",
+    "결제",
 ];
 
 /// The groups in which cards are embossed.

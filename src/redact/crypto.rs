@@ -22,7 +22,11 @@ pub(super) fn wallet(text: Text<'_>, start: usize, end: usize) -> Option<Candida
         return None;
     }
     match word.len() {
-        42 if word.starts_with("0x") && word.bytes().skip(2).all(|byte| byte.is_ascii_hexdigit()) => found(score::FORMED),
+        42 if word.starts_with("0x")
+            && word.bytes().skip(2).all(|byte| byte.is_ascii_hexdigit()) =>
+        {
+            found(score::FORMED)
+        }
         26..=35 if is_base58check(word) => found(score::CERTAIN),
         42..=64 if is_bech32(word) => found(score::CERTAIN),
         _ => None,
@@ -31,7 +35,10 @@ pub(super) fn wallet(text: Text<'_>, start: usize, end: usize) -> Option<Candida
 
 /// Whether a wallet may begin with this byte: Bitcoin, Litecoin, Dogecoin, Tron in base58; bech32; Ethereum.
 pub(super) const fn may_begin(byte: u8) -> bool {
-    matches!(byte, b'0' | b'1' | b'3' | b'L' | b'M' | b'D' | b'T' | b'b' | b't' | b'l' | b'B')
+    matches!(
+        byte,
+        b'0' | b'1' | b'3' | b'L' | b'M' | b'D' | b'T' | b'b' | b't' | b'l' | b'B'
+    )
 }
 
 /// A version, 20 bytes and the first four of their double hash, in base58.
@@ -65,16 +72,21 @@ fn base58(word: &str) -> Option<[u8; 25]> {
 
 /// Whether the check digits are right by BIP 173 or, for later kinds of address, BIP 350.
 fn is_bech32(word: &str) -> bool {
-    let is_mixed = word.bytes().any(|byte| byte.is_ascii_lowercase()) && word.bytes().any(|byte| byte.is_ascii_uppercase());
+    let is_mixed = word.bytes().any(|byte| byte.is_ascii_lowercase())
+        && word.bytes().any(|byte| byte.is_ascii_uppercase());
     let word = word.to_ascii_lowercase();
     let Some(chain) = CHAINS.iter().find(|chain| word.starts_with(**chain)) else {
         return false;
     };
     let prefix = &chain.as_bytes()[..chain.len() - 1];
     let mut check = Polynomial(1);
-    prefix.iter().for_each(|byte| check.take(u32::from(byte >> 5)));
+    prefix
+        .iter()
+        .for_each(|byte| check.take(u32::from(byte >> 5)));
     check.take(0);
-    prefix.iter().for_each(|byte| check.take(u32::from(byte & 31)));
+    prefix
+        .iter()
+        .for_each(|byte| check.take(u32::from(byte & 31)));
     for byte in word.bytes().skip(chain.len()) {
         let Some(value) = BECH32.iter().position(|known| *known == byte) else {
             return false;
@@ -89,7 +101,13 @@ struct Polynomial(u32);
 
 impl Polynomial {
     fn take(&mut self, value: u32) {
-        const GENERATORS: [u32; 5] = [0x3b6a_57b2, 0x2650_8e6d, 0x1ea1_19fa, 0x3d42_33dd, 0x2a14_62b3];
+        const GENERATORS: [u32; 5] = [
+            0x3b6a_57b2,
+            0x2650_8e6d,
+            0x1ea1_19fa,
+            0x3d42_33dd,
+            0x2a14_62b3,
+        ];
         let top = self.0 >> 25;
         self.0 = (self.0 & 0x01ff_ffff) << 5 ^ value;
         for (bit, generator) in GENERATORS.iter().enumerate() {

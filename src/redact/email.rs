@@ -13,8 +13,9 @@ const LONGEST_DOMAIN: usize = 253;
 
 /// Endings of file names, which stand after an `@` too: `logo@2x.png`.
 const FILES: &[&str] = &[
-    "png", "jpg", "jpeg", "gif", "svg", "webp", "avif", "ico", "css", "js", "mjs", "ts", "tsx", "json", "html", "htm", "map",
-    "service", "timer", "socket", "rs", "py", "yaml", "yml", "toml", "txt", "log",
+    "png", "jpg", "jpeg", "gif", "svg", "webp", "avif", "ico", "css", "js", "mjs", "ts", "tsx",
+    "json", "html", "htm", "map", "service", "timer", "socket", "rs", "py", "yaml", "yml", "toml",
+    "txt", "log",
 ];
 
 /// An address whose `@`, `width` bytes wide, stands at `at`.
@@ -26,11 +27,17 @@ pub(super) fn email(text: Text<'_>, at: usize, width: usize) -> Option<Candidate
     if text.at(end) == b':' && text.slice(start, at) == "git" {
         return None;
     }
-    Some(Candidate::new(Kind::EmailAddress, start, end, score::CHECKED))
+    Some(Candidate::new(
+        Kind::EmailAddress,
+        start,
+        end,
+        score::CHECKED,
+    ))
 }
 
 fn local_start(text: Text<'_>, at: usize) -> Option<usize> {
-    let is_local = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'+' | b'-');
+    let is_local =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'+' | b'-');
     let mut start = text.run_back(at, LONGEST_LOCAL + 1, is_local);
     if at - start > LONGEST_LOCAL {
         return None;
@@ -61,7 +68,8 @@ fn domain_end(text: Text<'_>, start: usize) -> Option<usize> {
         Some((first, _)) if !top.starts_with("xn--") => (first, true),
         _ => (top, false),
     };
-    let is_top = (2..=24).contains(&top.len()) && top.bytes().all(|byte| byte.is_ascii_alphabetic())
+    let is_top = (2..=24).contains(&top.len())
+        && top.bytes().all(|byte| byte.is_ascii_alphabetic())
         || top.starts_with("xn--");
     let is_label = |label: &str| {
         !label.is_empty() && label.len() <= 63 && !label.starts_with('-') && !label.ends_with('-')

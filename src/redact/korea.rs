@@ -10,25 +10,61 @@ use super::{
 };
 
 const RRN: Words = &[
-    "주민등록", "주민번호", "주민 등록", "주민 번호", "주민", "rrn", "resident registration", "resident number",
-    "korean id", "ssn", "jumin",
+    "주민등록",
+    "주민번호",
+    "주민 등록",
+    "주민 번호",
+    "주민",
+    "rrn",
+    "resident registration",
+    "resident number",
+    "korean id",
+    "ssn",
+    "jumin",
 ];
 const FRN: Words = &[
-    "외국인등록", "외국인 등록", "외국인번호", "외국인", "거소신고", "거소", "frn", "arn", "arc", "alien registration",
-    "foreigner registration", "foreign registration", "residence card",
+    "외국인등록",
+    "외국인 등록",
+    "외국인번호",
+    "외국인",
+    "거소신고",
+    "거소",
+    "frn",
+    "arn",
+    "arc",
+    "alien registration",
+    "foreigner registration",
+    "foreign registration",
+    "residence card",
 ];
 const PASSPORT: Words = &["여권", "passport", "passports"];
 const LICENCE: Words = &[
-    "운전면허", "면허번호", "면허", "driver", "drivers", "driving", "licence", "license", "dl",
+    "운전면허",
+    "면허번호",
+    "면허",
+    "driver",
+    "drivers",
+    "driving",
+    "licence",
+    "license",
+    "dl",
 ];
 const BUSINESS: Words = &[
-    "사업자", "사업자등록", "brn", "business registration", "business number", "tax id", "registration no",
-    "registration number", "biz",
+    "사업자",
+    "사업자등록",
+    "brn",
+    "business registration",
+    "business number",
+    "tax id",
+    "registration no",
+    "registration number",
+    "biz",
 ];
 
 /// Places that a driving licence begins with in its old form.
 const REGIONS: &[&str] = &[
-    "서울", "부산", "경기", "강원", "충북", "충남", "전북", "전남", "경북", "경남", "제주", "대구", "인천", "광주", "대전", "울산",
+    "서울", "부산", "경기", "강원", "충북", "충남", "전북", "전남", "경북", "경남", "제주", "대구",
+    "인천", "광주", "대전", "울산",
 ];
 
 /// A registration number: six digits of the date of birth, then seven of which the first says the century.
@@ -131,7 +167,10 @@ pub(super) fn business(text: Text<'_>, groups: &Groups) -> Option<Candidate> {
     if !number::is_closed(text, end) || value.starts_with('0') || !checksum::brn(value) {
         return None;
     }
-    let score = match (is_split, context::is_near(text, groups.start, end, BUSINESS)) {
+    let score = match (
+        is_split,
+        context::is_near(text, groups.start, end, BUSINESS),
+    ) {
         (true, true) => score::CERTAIN,
         (true, false) => score::CHECKED,
         (false, true) => score::FORMED,
@@ -181,10 +220,14 @@ fn region_before(text: Text<'_>, at: usize) -> Option<usize> {
 
 /// A passport: `M12345678`, or since the end of 2021 `M123A4567`. Either is too common without a word for it.
 pub(super) fn passport(text: Text<'_>, start: usize) -> Option<Candidate> {
-    if !matches!(text.at(start).to_ascii_uppercase(), b'M' | b'S' | b'R' | b'O' | b'D' | b'G') {
+    if !matches!(
+        text.at(start).to_ascii_uppercase(),
+        b'M' | b'S' | b'R' | b'O' | b'D' | b'G'
+    ) {
         return None;
     }
-    let is_digits = |from: usize, to: usize| (from..to).all(|at| text.at(start + at).is_ascii_digit());
+    let is_digits =
+        |from: usize, to: usize| (from..to).all(|at| text.at(start + at).is_ascii_digit());
     let is_formed = is_digits(1, 9)
         || is_digits(1, 4) && text.at(start + 4).is_ascii_alphabetic() && is_digits(5, 9);
     let end = start + 9;

@@ -102,7 +102,11 @@ impl<'r> Lines<'r> {
                 let key = [self.redactor.whole_key(end)];
                 let rest = self.redactor.find(&text[end..]);
                 let moved = rest.into_iter().map(|entity| entity.moved(end));
-                let entities: Vec<_> = key.into_iter().filter(|key| key.end > 0).chain(moved).collect();
+                let entities: Vec<_> = key
+                    .into_iter()
+                    .filter(|key| key.end > 0)
+                    .chain(moved)
+                    .collect();
                 return self.write(&text, &entities, out);
             }
         }
@@ -124,8 +128,12 @@ impl<'r> Lines<'r> {
             }
         }
         let body = line.trim();
-        let is_base64 = body.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'='));
-        let is_header = body.split_once(": ").is_some_and(|(name, _)| matches!(name, "Proc-Type" | "DEK-Info" | "Comment" | "Version"));
+        let is_base64 = body
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'='));
+        let is_header = body.split_once(": ").is_some_and(|(name, _)| {
+            matches!(name, "Proc-Type" | "DEK-Info" | "Comment" | "Version")
+        });
         self.in_key = is_base64 || is_header;
         self.in_key.then_some(line.trim_end().len())
     }
@@ -137,12 +145,24 @@ impl<'r> Lines<'r> {
         let text = String::from_utf8_lossy(&self.pending[..whole]).into_owned();
         let entities = self.fresh(&text);
         let limit = text.floor_char_boundary(text.len() - TAIL);
-        let space = text[..limit].rfind(char::is_whitespace).filter(|space| *space + TAIL > limit);
+        let space = text[..limit]
+            .rfind(char::is_whitespace)
+            .filter(|space| *space + TAIL > limit);
         let mut end = space.unwrap_or(limit).max(self.written);
-        if let Some(over) = entities.iter().find(|entity| entity.start < end && entity.end > end) {
-            end = if over.start > self.written { over.start } else { over.end };
+        if let Some(over) = entities
+            .iter()
+            .find(|entity| entity.start < end && entity.end > end)
+        {
+            end = if over.start > self.written {
+                over.start
+            } else {
+                over.end
+            };
         }
-        let entities: Vec<_> = entities.into_iter().filter(|entity| entity.end <= end).collect();
+        let entities: Vec<_> = entities
+            .into_iter()
+            .filter(|entity| entity.end <= end)
+            .collect();
         self.write_from(&text[..end], &entities, out);
         let kept = text.floor_char_boundary(end.saturating_sub(CONTEXT));
         let rest = [&text.as_bytes()[kept..], &self.pending[whole..]].concat();
@@ -190,7 +210,10 @@ impl<'r> Lines<'r> {
                     out.extend_from_slice(new.as_bytes());
                     return;
                 }
-                let entities: Vec<_> = entities.iter().map(|entity| entity.back(self.written)).collect();
+                let entities: Vec<_> = entities
+                    .iter()
+                    .map(|entity| entity.back(self.written))
+                    .collect();
                 out.extend_from_slice(self.redactor.replace(new, &entities).as_bytes());
             }
             Output::Json => self.write_spans(text, entities, out),

@@ -25,7 +25,9 @@ impl Rest {
         match self {
             Self::Word => byte.is_ascii_alphanumeric(),
             Self::Dashed => byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'),
-            Self::Dotted => byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'/'),
+            Self::Dotted => {
+                byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'/')
+            }
             Self::Upper => byte.is_ascii_uppercase() || byte.is_ascii_digit(),
         }
     }
@@ -148,18 +150,26 @@ pub(super) fn maker_key(text: Text<'_>, start: usize) -> Option<Candidate> {
     })
 }
 
-const AWS: Words = &["aws_secret_access_key", "secret_access_key", "secretaccesskey", "aws_secret_key", "aws_secret", "aws secret"];
+const AWS: Words = &[
+    "aws_secret_access_key",
+    "secret_access_key",
+    "secretaccesskey",
+    "aws_secret_key",
+    "aws_secret",
+    "aws secret",
+];
 
 /// The secret half of an AWS key: 40 characters of base64 behind its name, where the word begins at `start`.
 pub(super) fn aws_secret(text: Text<'_>, start: usize) -> Option<Candidate> {
     let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'+');
-    let is_long = [39, 23, 15, 7].iter().all(|further| is_base64(text.at(start + further)));
+    let is_long = [39, 23, 15, 7]
+        .iter()
+        .all(|further| is_base64(text.at(start + further)));
     if !is_long || !matches!(text.before(start), b'=' | b'"' | b'\'' | b' ' | b':') {
         return None;
     }
     let end = text.run(start, 41, is_base64);
-    let is_one = end - start == 40
-        && context::is_in(text, start.saturating_sub(40)..start, AWS);
+    let is_one = end - start == 40 && context::is_in(text, start.saturating_sub(40)..start, AWS);
     is_one.then(|| Candidate::new(Kind::AwsSecretKey, start, end, score::CERTAIN))
 }
 
@@ -170,11 +180,14 @@ pub(super) fn bearer(text: Text<'_>, start: usize) -> Option<Candidate> {
         .find(|scheme| text.has_ignoring_case(start, scheme))
         .map(|scheme| start + scheme.len())?;
     let is_token = |byte: u8| {
-        byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/' | b'=')
+        byte.is_ascii_alphanumeric()
+            || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/' | b'=')
     };
     let end = text.run(from, 4 * LONG, is_token);
     let token = text.slice(from, end).trim_end_matches('.');
-    let is_random = token.bytes().any(|byte| byte.is_ascii_digit() || byte == b'=');
+    let is_random = token
+        .bytes()
+        .any(|byte| byte.is_ascii_digit() || byte == b'=');
     (token.len() >= 12 && is_random)
         .then(|| Candidate::new(Kind::BearerToken, from, from + token.len(), score::FORMED))
 }

@@ -11,7 +11,9 @@ use super::{
 };
 
 /// What else is written as four numbers with dots.
-const VERSION: Words = &["version", "versions", "ver", "release", "build", "oid", "section", "버전", "판본"];
+const VERSION: Words = &[
+    "version", "versions", "ver", "release", "build", "oid", "section", "버전", "판본",
+];
 
 /// An IPv6 address in its longest form, with an IPv4 address at its end.
 const LONGEST: usize = 45;
@@ -47,12 +49,17 @@ fn is_small(address: &str) -> bool {
 pub(super) fn colons(text: Text<'_>, at: usize) -> (Option<Candidate>, usize) {
     let is_hex = |byte: u8| byte.is_ascii_hexdigit();
     let start = text.run_back(at, 5, is_hex);
-    let end = text.run(at, usize::MAX, |byte| is_hex(byte) || matches!(byte, b':' | b'.'));
+    let end = text.run(at, usize::MAX, |byte| {
+        is_hex(byte) || matches!(byte, b':' | b'.')
+    });
     if at - start > 4 || end - start > LONGEST + 1 || end - start < 3 || !text.is_open(start) {
         return (None, end);
     }
     let run = text.slice(start, end).trim_end_matches('.');
-    let run = run.strip_suffix(':').filter(|run| !run.ends_with(':')).unwrap_or(run);
+    let run = run
+        .strip_suffix(':')
+        .filter(|run| !run.ends_with(':'))
+        .unwrap_or(run);
     let last = start + run.len();
     if !text.is_closed(last) || matches!(text.before(start), b':' | b'.') {
         return (None, end);
@@ -61,10 +68,14 @@ pub(super) fn colons(text: Text<'_>, at: usize) -> (Option<Candidate>, usize) {
         Some(Kind::MacAddress)
     } else {
         // Paths of code are made of colons and letters: `add::bad`.
-        let is_ipv6 = run.bytes().any(|byte| byte.is_ascii_digit()) && run.parse::<Ipv6Addr>().is_ok();
+        let is_ipv6 =
+            run.bytes().any(|byte| byte.is_ascii_digit()) && run.parse::<Ipv6Addr>().is_ok();
         is_ipv6.then_some(Kind::IpAddress)
     };
-    (found.map(|kind| Candidate::new(kind, start, last, score::CHECKED)), end)
+    (
+        found.map(|kind| Candidate::new(kind, start, last, score::CHECKED)),
+        end,
+    )
 }
 
 /// A MAC address with dashes, told by the first of them.
@@ -82,10 +93,17 @@ pub(super) fn dashed_mac(text: Text<'_>, at: usize) -> Option<Candidate> {
 /// Six pairs of hexadecimal digits with a separator between them, neither all zeros nor all ones.
 fn is_mac(text: &str, separator: u8) -> bool {
     let is_formed = text.len() == 17
-        && text.bytes().enumerate().all(|(index, byte)| match index % 3 {
-            2 => byte == separator,
-            _ => byte.is_ascii_hexdigit(),
-        });
-    let is_all = |digit: char| text.chars().filter(char::is_ascii_hexdigit).all(|c| c.eq_ignore_ascii_case(&digit));
+        && text
+            .bytes()
+            .enumerate()
+            .all(|(index, byte)| match index % 3 {
+                2 => byte == separator,
+                _ => byte.is_ascii_hexdigit(),
+            });
+    let is_all = |digit: char| {
+        text.chars()
+            .filter(char::is_ascii_hexdigit)
+            .all(|c| c.eq_ignore_ascii_case(&digit))
+    };
     is_formed && !is_all('0') && !is_all('f')
 }

@@ -103,8 +103,7 @@ pub(super) fn is_open(text: Text<'_>, start: usize) -> bool {
 
 /// Whether it may end there: no further digits follow, directly or after a `-` or `.`.
 pub(super) fn is_closed(text: Text<'_>, end: usize) -> bool {
-    let goes_on =
-        matches!(text.at(end), b'-' | b'.' | b',') && text.at(end + 1).is_ascii_digit();
+    let goes_on = matches!(text.at(end), b'-' | b'.' | b',') && text.at(end + 1).is_ascii_digit();
     text.is_closed(end) && !goes_on
 }
 

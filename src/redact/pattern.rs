@@ -70,7 +70,9 @@ impl Pattern {
             .build()
             .map_err(|error| PatternError(explain(&error)))?;
         if regex.is_match("") {
-            return Err(PatternError("it matches a text without any characters, and so everywhere".to_owned()));
+            return Err(PatternError(
+                "it matches a text without any characters, and so everywhere".to_owned(),
+            ));
         }
         Ok(Self {
             name: name.to_owned(),
@@ -94,22 +96,37 @@ impl Pattern {
         }
     }
 
-    fn find_in(&self, text: &str, start: usize, end: usize, index: usize, found: &mut Vec<Candidate>) {
+    fn find_in(
+        &self,
+        text: &str,
+        start: usize,
+        end: usize,
+        index: usize,
+        found: &mut Vec<Candidate>,
+    ) {
         let part = &text[start..end];
         let mut see = |value: regex::Match<'_>| {
-            let is_valid = self.validate.is_none_or(|validate| validate.accepts(value.as_str()));
+            let is_valid = self
+                .validate
+                .is_none_or(|validate| validate.accepts(value.as_str()));
             if is_valid && !value.is_empty() {
                 found.push(Candidate {
                     what: What::Custom(index),
                     start: start + value.start(),
                     end: start + value.end(),
-                    score: if self.validate.is_some() { score::CERTAIN } else { score::CHECKED },
+                    score: if self.validate.is_some() {
+                        score::CERTAIN
+                    } else {
+                        score::CHECKED
+                    },
                 });
             }
         };
         if self.has_group {
             let captured = self.regex.captures_iter(part);
-            captured.filter_map(|captures| captures.name(GROUP)).for_each(see);
+            captured
+                .filter_map(|captures| captures.name(GROUP))
+                .for_each(see);
         } else {
             self.regex.find_iter(part).for_each(&mut see);
         }

@@ -9,8 +9,27 @@ use super::{
 };
 
 const PHONE: Words = &[
-    "phone", "phones", "telephone", "tel", "mobile", "cell", "cellphone", "call", "fax", "whatsapp", "sms", "contact",
-    "hp", "전화", "휴대폰", "휴대전화", "핸드폰", "연락처", "팩스", "번호로", "문자",
+    "phone",
+    "phones",
+    "telephone",
+    "tel",
+    "mobile",
+    "cell",
+    "cellphone",
+    "call",
+    "fax",
+    "whatsapp",
+    "sms",
+    "contact",
+    "hp",
+    "전화",
+    "휴대폰",
+    "휴대전화",
+    "핸드폰",
+    "연락처",
+    "팩스",
+    "번호로",
+    "문자",
 ];
 
 /// E.164 allows so many digits, the country code included.
@@ -68,8 +87,16 @@ pub(super) fn phone(text: Text<'_>, at: usize) -> Option<Candidate> {
             return None;
         }
     }
-    let mut dialled = Dialled { digits: [0; MOST_DIGITS], count: 0 };
-    let mut shape = Shape { groups: [0; 8], count: 0, separator: 0, has_parentheses: is_parenthesized };
+    let mut dialled = Dialled {
+        digits: [0; MOST_DIGITS],
+        count: 0,
+    };
+    let mut shape = Shape {
+        groups: [0; 8],
+        count: 0,
+        separator: 0,
+        has_parentheses: is_parenthesized,
+    };
     let mut best = None;
     let mut from = at;
     while shape.count < shape.groups.len() {
@@ -90,10 +117,13 @@ pub(super) fn phone(text: Text<'_>, at: usize) -> Option<Candidate> {
                 best = Some((to, likeliness));
             }
         }
-        let Some((separator, next)) = separator(text, to, &mut shape) else { break };
+        let Some((separator, next)) = separator(text, to, &mut shape) else {
+            break;
+        };
         let is_enough = best.is_some() && is_international && {
             let next_end = text.run(next, MOST_DIGITS, |byte| byte.is_ascii_digit());
-            dialled.count >= 10 && (dialled.count + (next_end - next) > 12 || separator != shape.separator)
+            dialled.count >= 10
+                && (dialled.count + (next_end - next) > 12 || separator != shape.separator)
         };
         if is_enough {
             break;
@@ -154,14 +184,17 @@ fn international(digits: &str) -> Option<Likeliness> {
     }
     let is_long_enough = (8..=15).contains(&digits.len());
     let is_assigned = match &digits[..2.min(digits.len())] {
-        "20" | "27" | "30" | "31" | "32" | "33" | "34" | "36" | "39" | "40" | "41" | "43" | "44" | "45" | "46" | "47"
-        | "48" | "49" | "51" | "52" | "53" | "54" | "55" | "56" | "57" | "58" | "60" | "61" | "62" | "63" | "64"
-        | "65" | "66" | "81" | "84" | "86" | "90" | "91" | "92" | "93" | "94" | "95" | "98" => true,
+        "20" | "27" | "30" | "31" | "32" | "33" | "34" | "36" | "39" | "40" | "41" | "43"
+        | "44" | "45" | "46" | "47" | "48" | "49" | "51" | "52" | "53" | "54" | "55" | "56"
+        | "57" | "58" | "60" | "61" | "62" | "63" | "64" | "65" | "66" | "81" | "84" | "86"
+        | "90" | "91" | "92" | "93" | "94" | "95" | "98" => true,
         two => {
             two.starts_with('7')
-                || ["21", "22", "23", "24", "25", "26", "29", "35", "37", "38", "42", "50", "59", "67", "68", "69", "80",
-                    "85", "87", "88", "96", "97", "99"]
-                    .contains(&two)
+                || [
+                    "21", "22", "23", "24", "25", "26", "29", "35", "37", "38", "42", "50", "59",
+                    "67", "68", "69", "80", "85", "87", "88", "96", "97", "99",
+                ]
+                .contains(&two)
         }
     };
     (is_long_enough && is_assigned).then_some(if digits.len() >= 10 { Sure } else { Fair })
@@ -186,7 +219,10 @@ fn national(digits: &str, shape: &Shape) -> Option<Likeliness> {
     if digits.starts_with("0082") && shape.count <= 4 {
         return international(&digits[2..]).map(|_| Fair);
     }
-    let ten = digits.strip_prefix('1').filter(|rest| rest.len() == 10).unwrap_or(digits);
+    let ten = digits
+        .strip_prefix('1')
+        .filter(|rest| rest.len() == 10)
+        .unwrap_or(digits);
     if is_north_american(ten) {
         let is_formed = matches!(*groups, [3, 3, 4] | [1, 3, 3, 4]);
         return Some(match (is_formed, is_spaced) {
@@ -196,7 +232,8 @@ fn national(digits: &str, shape: &Shape) -> Option<Likeliness> {
     }
     // Service numbers: 1588-1234.
     let is_service = matches!(*groups, [4, 4]) && matches!(&digits[..2], "15" | "16" | "18");
-    let is_some_number = digits.starts_with('0') && (9..=12).contains(&digits.len()) && groups.len() > 1;
+    let is_some_number =
+        digits.starts_with('0') && (9..=12).contains(&digits.len()) && groups.len() > 1;
     (is_service || is_some_number).then_some(Poor)
 }
 

@@ -4,8 +4,11 @@
 //! each hit that it belongs to, so that the whole is linear in the text whatever the text is.
 
 use super::{
-    america, candidate::{Candidate, What}, card, crypto, email, iban, jwt, korea, maker_key, network, number,
+    america,
+    candidate::{Candidate, What},
+    card, crypto, email, iban, jwt,
     kind::Kinds,
+    korea, maker_key, network, number,
     number::Groups,
     pem, phone,
     text::Text,
@@ -116,9 +119,15 @@ impl Scan<'_> {
         };
         let special = special
             .or_else(|| self.registered(at, end, second))
-            .or_else(|| (end - at >= 3 && first == b'e').then(|| jwt::jwt(text, at)).flatten())
             .or_else(|| {
-                matches!((first | 0x20, end - at), (b'b', 5 | 6)).then(|| maker_key::bearer(text, at)).flatten()
+                (end - at >= 3 && first == b'e')
+                    .then(|| jwt::jwt(text, at))
+                    .flatten()
+            })
+            .or_else(|| {
+                matches!((first | 0x20, end - at), (b'b', 5 | 6))
+                    .then(|| maker_key::bearer(text, at))
+                    .flatten()
             })
             .or_else(|| maker_key::aws_secret(text, at));
         special
@@ -131,7 +140,11 @@ impl Scan<'_> {
     fn registered(&self, at: usize, end: usize, second: u8) -> Option<Candidate> {
         let text = self.text;
         let third = text.at(at + 2);
-        if end - at >= 4 && second.is_ascii_alphabetic() && third.is_ascii_digit() && text.at(at + 3).is_ascii_digit() {
+        if end - at >= 4
+            && second.is_ascii_alphabetic()
+            && third.is_ascii_digit()
+            && text.at(at + 3).is_ascii_digit()
+        {
             if let Some(found) = iban::iban(text, at) {
                 return Some(found);
             }
@@ -182,7 +195,9 @@ impl Scan<'_> {
 
     /// A run of digits that is no number by itself, from `at` to `end`: the whole word.
     fn word_of_digits(&mut self, at: usize, end: usize) -> usize {
-        let end = self.text.run(end, usize::MAX, |byte| byte.is_ascii_alphanumeric());
+        let end = self
+            .text
+            .run(end, usize::MAX, |byte| byte.is_ascii_alphanumeric());
         if end - at >= 26 && crypto::may_begin(self.text.at(at)) {
             if let Some(wallet) = crypto::wallet(self.text, at, end) {
                 self.keep(wallet);
@@ -195,7 +210,9 @@ impl Scan<'_> {
 
     fn email(&mut self, at: usize, width: usize) -> usize {
         let found = email::email(self.text, at, width);
-        found.and_then(|candidate| self.keep(candidate)).unwrap_or(at + width)
+        found
+            .and_then(|candidate| self.keep(candidate))
+            .unwrap_or(at + width)
     }
 
     fn colon(&mut self, at: usize) -> usize {
@@ -206,7 +223,8 @@ impl Scan<'_> {
                 return self.keep(found).unwrap_or(at + 1);
             }
         }
-        let is_hexadecimal = before.is_ascii_hexdigit() && (next.is_ascii_hexdigit() || next == b':');
+        let is_hexadecimal =
+            before.is_ascii_hexdigit() && (next.is_ascii_hexdigit() || next == b':');
         let is_compressed = next == b':' && !before.is_ascii_alphanumeric();
         if at >= self.colons_seen && (is_hexadecimal || is_compressed) {
             let (found, seen) = network::colons(text, at);
@@ -221,14 +239,18 @@ impl Scan<'_> {
     fn dash(&mut self, at: usize) -> usize {
         let text = self.text;
         if text.at(at + 1) == b'-' {
-            let found = (text.before(at) != b'-').then(|| pem::private_key(text, at)).flatten();
+            let found = (text.before(at) != b'-')
+                .then(|| pem::private_key(text, at))
+                .flatten();
             if let Some(end) = found.and_then(|candidate| self.keep(candidate)) {
                 return end;
             }
             return text.run(at, usize::MAX, |byte| byte == b'-');
         }
         if text.at(at + 3) == b'-' && text.before(at).is_ascii_hexdigit() {
-            if let Some(end) = network::dashed_mac(text, at).and_then(|candidate| self.keep(candidate)) {
+            if let Some(end) =
+                network::dashed_mac(text, at).and_then(|candidate| self.keep(candidate))
+            {
                 return end;
             }
         }
@@ -247,7 +269,9 @@ impl Scan<'_> {
 
     fn equals(&mut self, at: usize) -> usize {
         let found = url::parameter(self.text, at);
-        found.and_then(|candidate| self.keep(candidate)).unwrap_or(at + 1)
+        found
+            .and_then(|candidate| self.keep(candidate))
+            .unwrap_or(at + 1)
     }
 
     /// Escapes of JSON strings are passed over, so that what follows them begins a word.
@@ -256,7 +280,11 @@ impl Scan<'_> {
         match text.at(at + 1) {
             b'n' | b'r' | b't' | b'b' | b'f' | b'"' | b'\\' => at + 2,
             b'u' if (2..6).all(|index| text.at(at + index).is_ascii_hexdigit()) => {
-                if text.has(at, r"\u0040") { self.email(at, 6) } else { at + 6 }
+                if text.has(at, r"\u0040") {
+                    self.email(at, 6)
+                } else {
+                    at + 6
+                }
             }
             _ => at + 1,
         }

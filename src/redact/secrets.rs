@@ -15,7 +15,10 @@ impl Secrets {
     /// Knows these values; `None` where there are none. Where one is part of another, the longer counts.
     #[must_use]
     pub fn new<S: AsRef<str>>(values: impl IntoIterator<Item = S>) -> Option<Self> {
-        let mut values: Vec<_> = values.into_iter().filter(|value| !value.as_ref().is_empty()).collect();
+        let mut values: Vec<_> = values
+            .into_iter()
+            .filter(|value| !value.as_ref().is_empty())
+            .collect();
         values.sort_by(|a, b| a.as_ref().cmp(b.as_ref()));
         values.dedup_by(|a, b| a.as_ref() == b.as_ref());
         if values.is_empty() {

@@ -32,7 +32,10 @@ impl HashKey {
     /// A key from a secret text: hashes can be compared wherever the same one is used.
     #[must_use]
     pub fn derive(secret: &str) -> Self {
-        Self(blake3::derive_key("millgate redact hash v1", secret.as_bytes()))
+        Self(blake3::derive_key(
+            "millgate redact hash v1",
+            secret.as_bytes(),
+        ))
     }
 
     /// The key of this process: hashes can be compared as long as it runs. `None` where the system has no randomness.

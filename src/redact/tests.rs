@@ -27,14 +27,21 @@ fn are_found(name: &str, texts: &[&str]) {
         let (before, rest) = text.split_once('⟦').unwrap();
         let (value, after) = rest.split_once('⟧').unwrap();
         let text = [before, value, after].concat();
-        assert_eq!(found(&text), [(name.to_owned(), value.to_owned())], "{text}");
+        assert_eq!(
+            found(&text),
+            [(name.to_owned(), value.to_owned())],
+            "{text}"
+        );
     }
 }
 
 /// Checks that none of the texts has a value of this type.
 fn are_not_found(name: &str, texts: &[&str]) {
     for text in texts {
-        let wrong: Vec<_> = found(text).into_iter().filter(|(found, _)| found == name).collect();
+        let wrong: Vec<_> = found(text)
+            .into_iter()
+            .filter(|(found, _)| found == name)
+            .collect();
         assert_eq!(wrong, [], "{text}");
     }
 }

@@ -11,29 +11,88 @@ const LONGEST: usize = 4096;
 
 /// Parameters whose values are secrets: names in lower case without `-` and `_`.
 const TELLING: &[&str] = &[
-    "key", "apikey", "apitoken", "accesskey", "accesskeyid", "secretkey", "token", "accesstoken", "refreshtoken", "idtoken",
-    "authtoken", "sessiontoken", "bearertoken", "secret", "clientsecret", "appsecret", "password", "passwd", "pwd", "pass",
-    "passphrase", "auth", "authorization", "credential", "credentials", "session", "sessionid", "sid", "jwt", "sig",
-    "signature", "xamzsignature", "xamzcredential", "xamzsecuritytoken", "xgoogsignature", "xgoogcredential",
-    "subscriptionkey", "code", "otp", "ticket", "privatekey", "awsaccesskeyid", "hapikey", "licensekey", "saml", "samlresponse",
+    "key",
+    "apikey",
+    "apitoken",
+    "accesskey",
+    "accesskeyid",
+    "secretkey",
+    "token",
+    "accesstoken",
+    "refreshtoken",
+    "idtoken",
+    "authtoken",
+    "sessiontoken",
+    "bearertoken",
+    "secret",
+    "clientsecret",
+    "appsecret",
+    "password",
+    "passwd",
+    "pwd",
+    "pass",
+    "passphrase",
+    "auth",
+    "authorization",
+    "credential",
+    "credentials",
+    "session",
+    "sessionid",
+    "sid",
+    "jwt",
+    "sig",
+    "signature",
+    "xamzsignature",
+    "xamzcredential",
+    "xamzsecuritytoken",
+    "xgoogsignature",
+    "xgoogcredential",
+    "subscriptionkey",
+    "code",
+    "otp",
+    "ticket",
+    "privatekey",
+    "awsaccesskeyid",
+    "hapikey",
+    "licensekey",
+    "saml",
+    "samlresponse",
 ];
 
 /// User and password before the host, where `://` stands at `at`.
 pub(super) fn credentials(text: Text<'_>, at: usize) -> Option<Candidate> {
-    let slashes = if text.at(at + 1) == b'\\' { r":\/\/" } else { "://" };
+    let slashes = if text.at(at + 1) == b'\\' {
+        r":\/\/"
+    } else {
+        "://"
+    };
     if !text.has(at, slashes) || !text.before(at).is_ascii_alphanumeric() {
         return None;
     }
     let start = at + slashes.len();
     let is_authority = |byte: u8| {
-        byte > b' ' && !matches!(byte, b'/' | b'?' | b'#' | b'"' | b'\'' | b'<' | b'>' | b'`' | b'\\' | b',')
+        byte > b' '
+            && !matches!(
+                byte,
+                b'/' | b'?' | b'#' | b'"' | b'\'' | b'<' | b'>' | b'`' | b'\\' | b','
+            )
     };
     let end = text.run(start, LONGEST, is_authority);
     let authority = text.slice(start, end);
     let user = &authority[..authority.rfind('@')?];
     // A bare name is not worth hiding; a token in its place is.
-    let is_secret = user.split_once(':').is_some_and(|(_, password)| !password.is_empty()) || user.len() >= 16;
-    is_secret.then(|| Candidate::new(Kind::UrlCredentials, start, start + user.len(), score::CERTAIN))
+    let is_secret = user
+        .split_once(':')
+        .is_some_and(|(_, password)| !password.is_empty())
+        || user.len() >= 16;
+    is_secret.then(|| {
+        Candidate::new(
+            Kind::UrlCredentials,
+            start,
+            start + user.len(),
+            score::CERTAIN,
+        )
+    })
 }
 
 /// The value after the `=` at `at`, where the name before it is that of a secret and begins a parameter.
@@ -62,7 +121,12 @@ pub(super) fn parameter(text: Text<'_>, at: usize) -> Option<Candidate> {
     }
     let start = at + 1;
     let is_value = |byte: u8| {
-        byte > b' ' && !matches!(byte, b'&' | b'#' | b'"' | b'\'' | b'<' | b'>' | b'`' | b'\\' | b';' | b')') && byte < 0x80
+        byte > b' '
+            && !matches!(
+                byte,
+                b'&' | b'#' | b'"' | b'\'' | b'<' | b'>' | b'`' | b'\\' | b';' | b')'
+            )
+            && byte < 0x80
     };
     let end = text.run(start, LONGEST, is_value);
     (end > start).then(|| Candidate::new(Kind::UrlSecret, start, end, score::CHECKED))

@@ -6,6 +6,7 @@ mod kinds;
 pub mod listeners;
 mod pipeline;
 mod providers;
+pub mod redact;
 mod routes;
 mod usage;
 
@@ -25,6 +26,7 @@ pub fn compile(loaded: &Loaded, previous: Option<&Runtime>) -> Option<Runtime> {
     let providers = providers::compile(loaded, previous);
     let routes = routes::compile(loaded, &providers);
     let pipeline = pipeline::compile(loaded);
+    let filter = redact::compile(loaded, previous);
     listeners::check(loaded);
     usage::check(loaded);
     advice::check(loaded);
@@ -45,6 +47,7 @@ pub fn compile(loaded: &Loaded, previous: Option<&Runtime>) -> Option<Runtime> {
             body_timeout: server.body_timeout.get(),
         },
         expose: server.expose,
+        filter: Arc::new(filter),
         models: ModelLists::default(),
     })
 }

@@ -22,9 +22,10 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// A gateway that serves `runtime`, read from the config at `path`.
+    /// A gateway that serves `runtime`, read from the config at `path`; logs show from now on what it lets them.
     #[must_use]
     pub fn new(runtime: Runtime, path: &Path) -> Self {
+        runtime.filter.install();
         Self {
             current: ArcSwap::from_pointee(runtime),
             path: path.to_owned(),
@@ -51,6 +52,7 @@ impl Gateway {
         match compile(&loaded, Some(&previous)) {
             Some(next) => {
                 let next = Arc::new(next);
+                next.filter.install();
                 self.current.store(next.clone());
                 Ok((next, Box::new(loaded)))
             }

@@ -25,7 +25,9 @@ fn mail_addresses() {
             "⟦x@xn--bcher-kva.example⟧",
             "⟦1@example.museum⟧",
             "'⟦kim@sub.sub.example.io⟧'",
-            "kim⟦@⟧".replace("kim⟦@⟧", "⟦01012345678@naver.com⟧").as_str(),
+            "kim⟦@⟧"
+                .replace("kim⟦@⟧", "⟦01012345678@naver.com⟧")
+                .as_str(),
         ],
     );
     are_not_found(
@@ -113,7 +115,14 @@ fn mac_addresses() {
     );
     are_not_found(
         "MAC_ADDRESS",
-        &["00:1A:2B:3C:4D", "00:1A:2B:3C:4D:5E:6F", "00:00:00:00:00:00", "ff-ff-ff-ff-ff-ff", "00:1A-2B:3C-4D:5E", "g0:1A:2B:3C:4D:5E"],
+        &[
+            "00:1A:2B:3C:4D",
+            "00:1A:2B:3C:4D:5E:6F",
+            "00:00:00:00:00:00",
+            "ff-ff-ff-ff-ff-ff",
+            "00:1A-2B:3C-4D:5E",
+            "g0:1A:2B:3C:4D:5E",
+        ],
     );
 }
 
@@ -122,7 +131,9 @@ fn what_urls_tell() {
     are_found(
         "URL_CREDENTIALS",
         &[
-            "https://⟦user:secret@example⟧.com/".replace("@example⟧", "⟧@example").as_str(),
+            "https://⟦user:secret@example⟧.com/"
+                .replace("@example⟧", "⟧@example")
+                .as_str(),
             "postgres://⟦app:p%40ss⟧@db:5432/x",
             "redis://⟦:secret⟧@cache",
             "https://⟦x-access-token-0123456789⟧@github.com/me/it",
@@ -132,7 +143,13 @@ fn what_urls_tell() {
     );
     are_not_found(
         "URL_CREDENTIALS",
-        &["https://example.com/a@b", "ssh://git@github.com/x", "https://example.com:8080/", "://a:b@c", "https://user:@host"],
+        &[
+            "https://example.com/a@b",
+            "ssh://git@github.com/x",
+            "https://example.com:8080/",
+            "://a:b@c",
+            "https://user:@host",
+        ],
     );
     are_found(
         "URL_SECRET",
@@ -143,12 +160,22 @@ fn what_urls_tell() {
             "\"https://x.com/cb?code=⟦4/0AX⟧\"",
             "https://s3/x?X-Amz-Signature=⟦deadbeef⟧&y=1",
             "https://x/?a=1\\u0026sig=⟦xyz⟧\"",
-            "https://x/?client_secret=⟦비밀⟧".replace("비밀", "pssst").as_str(),
+            "https://x/?client_secret=⟦비밀⟧"
+                .replace("비밀", "pssst")
+                .as_str(),
             "https://x/?Password=⟦hunter2⟧",
         ],
     );
     are_not_found(
         "URL_SECRET",
-        &["/v1?q=abc", "key=abc", "let token = 5", "?monkey=1", "?token=", "if a&b==c", "?keyboard=us"],
+        &[
+            "/v1?q=abc",
+            "key=abc",
+            "let token = 5",
+            "?monkey=1",
+            "?token=",
+            "if a&b==c",
+            "?keyboard=us",
+        ],
     );
 }

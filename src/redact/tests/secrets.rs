@@ -34,13 +34,23 @@ fn keys_of_makers() {
         ("API_KEY", "hvs.", 40),
     ] {
         let key = format!("{prefix}{}", tail(count));
-        for text in ["⟦⟧", "key: ⟦⟧.", "{\"error\":\"bad key ⟦⟧\"}", "키는 ⟦⟧입니다", "a\\n⟦⟧\\n", "KEY=⟦⟧"] {
+        for text in [
+            "⟦⟧",
+            "key: ⟦⟧.",
+            "{\"error\":\"bad key ⟦⟧\"}",
+            "키는 ⟦⟧입니다",
+            "a\\n⟦⟧\\n",
+            "KEY=⟦⟧",
+        ] {
             let text = text.replace("⟦⟧", &format!("⟦{key}⟧"));
             are_found(name, &[&text]);
         }
     }
     for prefix in ["AKIA", "ASIA"] {
-        are_found("AWS_ACCESS_KEY", &[&format!("id ⟦{prefix}IOSFODNN7EXAMPL3⟧")]);
+        are_found(
+            "AWS_ACCESS_KEY",
+            &[&format!("id ⟦{prefix}IOSFODNN7EXAMPL3⟧")],
+        );
     }
     let secret = format!("{}/+{}", tail(19), tail(19));
     are_found(
@@ -80,28 +90,69 @@ fn bearer_tokens() {
             "Authorization: Basic ⟦dXNlcjpwYXNzd29yZA==⟧",
         ],
     );
-    are_not_found("BEARER_TOKEN", &["the bearer of this", "Basic instructions for all", "Bearer short1"]);
+    are_not_found(
+        "BEARER_TOKEN",
+        &[
+            "the bearer of this",
+            "Basic instructions for all",
+            "Bearer short1",
+        ],
+    );
 }
 
 #[test]
 fn web_tokens() {
     let jwt = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U";
-    are_found("JWT", &[&format!("⟦{jwt}⟧"), &format!("token \"⟦{jwt}⟧\""), &format!("토큰⟦{jwt}⟧입니다")]);
-    are_not_found("JWT", &["eyJhbGciOiJIUzI1NiJ9", "eyJhbGciOiJIUzI1NiJ9.abc.def", "eyJ.eyJ.x", "xeyJhbGciOiJIUzI1NiJ9.eyJzdWIi.abc"]);
+    are_found(
+        "JWT",
+        &[
+            &format!("⟦{jwt}⟧"),
+            &format!("token \"⟦{jwt}⟧\""),
+            &format!("토큰⟦{jwt}⟧입니다"),
+        ],
+    );
+    are_not_found(
+        "JWT",
+        &[
+            "eyJhbGciOiJIUzI1NiJ9",
+            "eyJhbGciOiJIUzI1NiJ9.abc.def",
+            "eyJ.eyJ.x",
+            "xeyJhbGciOiJIUzI1NiJ9.eyJzdWIi.abc",
+        ],
+    );
 }
 
 #[test]
 fn private_keys() {
     let body = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7";
-    for sort in ["PRIVATE KEY", "RSA PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "OPENSSH PRIVATE KEY", "PGP PRIVATE KEY BLOCK"] {
+    for sort in [
+        "PRIVATE KEY",
+        "RSA PRIVATE KEY",
+        "ENCRYPTED PRIVATE KEY",
+        "OPENSSH PRIVATE KEY",
+        "PGP PRIVATE KEY BLOCK",
+    ] {
         for line in ["\n", "\\n", "\r\n"] {
-            let key = format!("-----BEGIN {sort}-----{line}{body}{line}{body}=={line}-----END {sort}-----");
-            are_found("PRIVATE_KEY", &[&format!("⟦{key}⟧"), &format!("key: \"⟦{key}⟧\", and")]);
+            let key = format!(
+                "-----BEGIN {sort}-----{line}{body}{line}{body}=={line}-----END {sort}-----"
+            );
+            are_found(
+                "PRIVATE_KEY",
+                &[&format!("⟦{key}⟧"), &format!("key: \"⟦{key}⟧\", and")],
+            );
         }
     }
-    are_found("PRIVATE_KEY", &[&format!("⟦-----BEGIN PRIVATE KEY-----\n{body}⟧")]);
+    are_found(
+        "PRIVATE_KEY",
+        &[&format!("⟦-----BEGIN PRIVATE KEY-----\n{body}⟧")],
+    );
     are_not_found(
         "PRIVATE_KEY",
-        &["-----BEGIN CERTIFICATE-----\nMIIE\n-----END CERTIFICATE-----", "-----BEGIN PUBLIC KEY-----", "PRIVATE KEY", "----BEGIN PRIVATE KEY----"],
+        &[
+            "-----BEGIN CERTIFICATE-----\nMIIE\n-----END CERTIFICATE-----",
+            "-----BEGIN PUBLIC KEY-----",
+            "PRIVATE KEY",
+            "----BEGIN PRIVATE KEY----",
+        ],
     );
 }
