@@ -43,7 +43,10 @@ fn text_in_redacted_text_out() {
     let folder = tempfile::tempdir().unwrap();
     let text = "메일 kim@example.com\n\n주민번호 900101-1234568입니다\nlast 4111 1111 1111 1111";
     let output = redact(folder.path(), &[], text.as_bytes());
-    assert_eq!(stdout(&output), "메일 <EMAIL>\n\n주민번호 <KR_RRN>입니다\nlast <CREDIT_CARD>");
+    assert_eq!(
+        stdout(&output),
+        "메일 <EMAIL>\n\n주민번호 <KR_RRN>입니다\nlast <CREDIT_CARD>"
+    );
     let output = redact(folder.path(), &[], b"\xFF kim@example.com\n");
     assert_eq!(stdout(&output), "\u{FFFD} <EMAIL>\n");
 }
@@ -53,7 +56,10 @@ fn spans_count_code_points_of_each_line() {
     let folder = tempfile::tempdir().unwrap();
     let text = "🙂 한글 kim@example.com 끝\nnothing\n🙂🙂０１０－１２３４－５６７８";
     let output = stdout(&redact(folder.path(), &["--json"], text.as_bytes()));
-    let lines: Vec<Value> = output.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines: Vec<Value> = output
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     assert_eq!(lines.len(), 3);
     let entity = |line: usize| {
         let entity = &lines[line]["entities"][0];
@@ -62,21 +68,41 @@ fn spans_count_code_points_of_each_line() {
         let value: String = source[number("start")..number("end")].iter().collect();
         (entity["type"].as_str().unwrap().to_owned(), value)
     };
-    assert_eq!(entity(0), ("EMAIL_ADDRESS".to_owned(), "kim@example.com".to_owned()));
+    assert_eq!(
+        entity(0),
+        ("EMAIL_ADDRESS".to_owned(), "kim@example.com".to_owned())
+    );
     assert_eq!(lines[1], json!({"entities": []}));
-    assert_eq!(entity(2), ("PHONE_NUMBER".to_owned(), "０１０－１２３４－５６７８".to_owned()));
+    assert_eq!(
+        entity(2),
+        (
+            "PHONE_NUMBER".to_owned(),
+            "０１０－１２３４－５６７８".to_owned()
+        )
+    );
 }
 
 #[test]
 fn the_config_of_the_folder_is_used_unless_another_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let table = "pipeline = [\"pii\", \"route\"]\n[stages.pii]\nkind = \"redact\"\n";
-    let write = |name: &str, more: &str| std::fs::write(folder.path().join(name), format!("{table}{more}")).unwrap();
+    let write = |name: &str, more: &str| {
+        std::fs::write(folder.path().join(name), format!("{table}{more}")).unwrap()
+    };
     let input = b"kim@example.com EMP-1\n";
-    write("config.toml", "style = \"mask\"\nexcept = [\"PHONE_NUMBER\"]\n[stages.pii.patterns.staff]\nregex = \"EMP-[0-9]\"\n");
-    assert_eq!(stdout(&redact(folder.path(), &[], input)), "***@*******.*** ***-*\n");
+    write(
+        "config.toml",
+        "style = \"mask\"\nexcept = [\"PHONE_NUMBER\"]\n[stages.pii.patterns.staff]\nregex = \"EMP-[0-9]\"\n",
+    );
+    assert_eq!(
+        stdout(&redact(folder.path(), &[], input)),
+        "***@*******.*** ***-*\n"
+    );
     write("other.toml", "style = \"drop\"\n");
-    assert_eq!(stdout(&redact(folder.path(), &["--config", "other.toml"], input)), " EMP-1\n");
+    assert_eq!(
+        stdout(&redact(folder.path(), &["--config", "other.toml"], input)),
+        " EMP-1\n"
+    );
     let missing = redact(folder.path(), &["--config", "missing.toml"], input);
     assert_eq!(missing.status.code(), Some(1));
     write("config.toml", "entities = [\"EMIAL_ADDRESS\"]\n");
@@ -84,7 +110,10 @@ fn the_config_of_the_folder_is_used_unless_another_is_named() {
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert_eq!(refused.status.code(), Some(1));
     assert!(refused.stdout.is_empty());
-    assert!(said.contains("config.toml:4") && said.contains("EMAIL_ADDRESS"), "{said}");
+    assert!(
+        said.contains("config.toml:4") && said.contains("EMAIL_ADDRESS"),
+        "{said}"
+    );
 }
 
 /// It passes on what it has before more comes, and ends quietly when nobody listens any longer.
@@ -138,8 +167,14 @@ fn with_redact(config: &str, table: &str) -> String {
 async fn what_upstreams_say_is_redacted_in_every_log_line() {
     let quote = format!("user {EMAIL} ({RRN}) paid with {CARD}, key {AWS}, ours was {KEY}");
     let mock = Mock::with(Script::default()).await.unwrap();
-    let config = with_redact(&config(&[("a", "openai", &mock.url())], "retries = 0\nattempt_timeout = \"500ms\""), "")
-        .replace("[providers.a]\n", "[providers.a]\napi_key = \"${KEY}\"\n");
+    let config = with_redact(
+        &config(
+            &[("a", "openai", &mock.url())],
+            "retries = 0\nattempt_timeout = \"500ms\"",
+        ),
+        "",
+    )
+    .replace("[providers.a]\n", "[providers.a]\napi_key = \"${KEY}\"\n");
     let gateway = Gateway::start_with(&config, &[("KEY", KEY)]).await;
     let client = Client::new(&gateway);
     let error = json!({"error": {"message": quote, "type": "t", "code": "c"}}).to_string();
@@ -154,7 +189,11 @@ async fn what_upstreams_say_is_redacted_in_every_log_line() {
         (None, event),
         (None, quote.clone()),
     ] {
-        mock.set_script(Script { status, body: Some(body), ..Script::default() });
+        mock.set_script(Script {
+            status,
+            body: Some(body),
+            ..Script::default()
+        });
         for stream in [false, true] {
             let reply = client.chat(&quote, stream).await;
             gateway.access_line(reply.header("x-request-id")).await;
@@ -170,9 +209,15 @@ async fn what_upstreams_say_is_redacted_in_every_log_line() {
         }
     }
     let has = |text: &str| lines.iter().any(|line| line.to_string().contains(text));
-    assert!(has("<EMAIL>") && has("<KR_RRN>") && has("[secret]"), "{lines:#?}");
+    assert!(
+        has("<EMAIL>") && has("<KR_RRN>") && has("[secret]"),
+        "{lines:#?}"
+    );
     // What the access log is there to tell is not touched.
-    let line = lines.iter().find(|line| line["target"] == "millgate::access").unwrap();
+    let line = lines
+        .iter()
+        .find(|line| line["target"] == "millgate::access")
+        .unwrap();
     assert_eq!(line["peer"], "127.0.0.1");
 }
 
@@ -181,7 +226,12 @@ async fn captured_content_is_redacted_across_the_deltas_of_a_stream() {
     let said = format!("메일은 {EMAIL}, 번호는 {RRN}입니다");
     let deltas: String = said
         .chars()
-        .map(|c| format!("data: {}\n\n", json!({"choices": [{"index": 0, "delta": {"content": c.to_string()}}]})))
+        .map(|c| {
+            format!(
+                "data: {}\n\n",
+                json!({"choices": [{"index": 0, "delta": {"content": c.to_string()}}]})
+            )
+        })
         .collect();
     let end = json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]});
     let script = Script {
@@ -200,14 +250,22 @@ async fn captured_content_is_redacted_across_the_deltas_of_a_stream() {
         let gateway = &gateway;
         async move {
             gateway
-                .log_line(|line| line["target"] == "millgate::capture" && line["request_id"] == id.as_str())
+                .log_line(|line| {
+                    line["target"] == "millgate::capture" && line["request_id"] == id.as_str()
+                })
                 .await
         }
     };
     let line = captured(reply.header("x-request-id").to_owned()).await;
     assert_eq!(line["level"], "DEBUG");
     assert_eq!(line["reply"], "메일은 <EMAIL>, 번호는 <KR_RRN>입니다");
-    assert!(line["request"].as_str().unwrap().ends_with("내 카드는 <CREDIT_CARD>"), "{line}");
+    assert!(
+        line["request"]
+            .as_str()
+            .unwrap()
+            .ends_with("내 카드는 <CREDIT_CARD>"),
+        "{line}"
+    );
 
     // However long the request is, no more is captured than is wanted, and no half of a value.
     mock.set_script(Script::default());
@@ -225,20 +283,57 @@ async fn captured_content_is_redacted_across_the_deltas_of_a_stream() {
 
 #[tokio::test]
 async fn a_reload_puts_another_filter_in_force() {
-    let mock = Mock::with(Script { status: Some(500), body: Some(format!("user {EMAIL}")), ..Script::default() })
-        .await
-        .unwrap();
+    let mock = Mock::with(Script {
+        status: Some(500),
+        body: Some(format!("user {EMAIL}")),
+        ..Script::default()
+    })
+    .await
+    .unwrap();
     let plain = config(&[("a", "openai", &mock.url())], "retries = 0");
     let gateway = Gateway::start(&plain).await;
     let client = Client::new(&gateway);
     client.chat("hi", false).await;
-    let told = |what: &'static str| gateway.log_line(move |line| line["detail"].as_str().is_some_and(|detail| detail.contains(what)));
+    let told = |what: &'static str| {
+        gateway.log_line(move |line| {
+            line["detail"]
+                .as_str()
+                .is_some_and(|detail| detail.contains(what))
+        })
+    };
     told(EMAIL).await;
     gateway.write_config(&with_redact(&plain, "style = \"mask\""));
     gateway.signal("HUP");
-    gateway.log_line(|line| line["message"] == "config reloaded").await;
+    gateway
+        .log_line(|line| line["message"] == "config reloaded")
+        .await;
     client.chat("hi", false).await;
     told("user ******.***@*******.***").await;
+}
+
+#[test]
+fn capture_that_nobody_hears_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let check = |level: &str| {
+        let base = config(&[("a", "rehearsal", "http://127.0.0.1:9")], "");
+        let text = with_redact(&base, "capture = \"redacted\"").replace("\"trace\"", level);
+        let text = text.replace("base_url = \"http://127.0.0.1:9\"\n", "");
+        std::fs::write(folder.path().join("config.toml"), text).unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_millgate"))
+            .arg("check")
+            .current_dir(folder.path())
+            .env_clear()
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let told = check("\"info\"");
+    assert!(
+        told.contains("does not let through") && told.contains("info,millgate::capture=debug"),
+        "{told}"
+    );
+    let quiet = check("\"info,millgate::capture=debug\"");
+    assert!(quiet.contains("ready to serve"), "{quiet}");
 }
 
 #[tokio::test]
@@ -249,15 +344,22 @@ async fn what_makes_no_sense_is_refused_with_its_place() {
         ("mode = \"shadow\"", "`mode` means nothing"),
         ("on_error = \"skip\"", "`on_error` means nothing"),
         ("[stages.redact.patterns.p]\nregex = \"(\"", "no regex"),
-        ("[stages.redact.patterns.p]\nregex = \"x\"\nvalidate = \"lhun\"", "luhn"),
+        (
+            "[stages.redact.patterns.p]\nregex = \"x\"\nvalidate = \"lhun\"",
+            "luhn",
+        ),
         ("entities = [\"EMIAL_ADDRESS\"]", "EMAIL_ADDRESS"),
         ("style = \"labels\"", "label"),
     ] {
         let (code, said) = refused(&with_redact(&base, table), &[]).await;
         assert_eq!(code, Some(1), "{table}: {said}");
-        assert!(said.contains(says) && said.contains("config.toml:") && said.contains('^'), "{table}: {said}");
+        assert!(
+            said.contains(says) && said.contains("config.toml:") && said.contains('^'),
+            "{table}: {said}"
+        );
     }
-    let two = with_redact(&base, "[stages.more]\nkind = \"redact\"").replace("[\"redact\", ", "[\"redact\", \"more\", ");
+    let two = with_redact(&base, "[stages.more]\nkind = \"redact\"")
+        .replace("[\"redact\", ", "[\"redact\", \"more\", ");
     let (code, said) = refused(&two, &[]).await;
     assert_eq!(code, Some(1));
     assert!(said.contains("redacts already"), "{said}");

@@ -73,7 +73,9 @@ struct Shape {
 /// A telephone number of which the first digit stands at `at`.
 pub(super) fn phone(text: Text<'_>, at: usize) -> Option<Candidate> {
     let mut start = at;
-    let is_parenthesized = text.before(start) == b'(';
+    // `(02) 2345-6789`; in `(010-1234-5678)` the parentheses are the sentence's.
+    let first = text.run(at, MOST_DIGITS, |byte| byte.is_ascii_digit());
+    let is_parenthesized = text.before(start) == b'(' && text.at(first) == b')';
     if is_parenthesized {
         start -= 1;
     }

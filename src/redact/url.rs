@@ -129,5 +129,7 @@ pub(super) fn parameter(text: Text<'_>, at: usize) -> Option<Candidate> {
             && byte < 0x80
     };
     let end = text.run(start, LONGEST, is_value);
-    (end > start).then(|| Candidate::new(Kind::UrlSecret, start, end, score::CHECKED))
+    // `code=404` is a status, `code=4/0AX4XfWh…` lets somebody in.
+    let shortest = if name == "code" { 6 } else { 1 };
+    (end - start >= shortest).then(|| Candidate::new(Kind::UrlSecret, start, end, score::CHECKED))
 }

@@ -69,18 +69,16 @@ pub fn clean(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Fields of the gateway's own events that are ids, names of the config, numbers or one of a few words. They are written
+/// Fields of the gateway's own events that are ids, names of the config or one of a few words. They are written
 /// as they are: an address that the access log is there to tell is no leak.
 const TYPED: &[&str] = &[
     "attempt",
     "caller",
     "class",
-    "code",
     "endpoint",
     "generation",
     "kind",
     "method",
-    "model",
     "outcome",
     "peer",
     "provider",

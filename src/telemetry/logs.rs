@@ -47,7 +47,7 @@ pub fn init(log: &Log) -> Result<(), String> {
 /// A field of an event for people: the message as it is, anything else with its name.
 fn write_field(to: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
     let text = format!("{value:?}");
-    // A pretty line does not know its target here: all it says is the gateway's own or is scanned.
+    // Whose event it is, is not known here: the name alone decides.
     let text = if is_typed(OWN, field.name()) {
         text.into()
     } else {

@@ -176,6 +176,7 @@ fn what_urls_tell() {
             "?token=",
             "if a&b==c",
             "?keyboard=us",
+            "?code=404",
         ],
     );
 }

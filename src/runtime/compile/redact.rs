@@ -1,12 +1,13 @@
 //! The filter of the logs: the secrets of the config, and the redactor of the stage `redact`.
 
 use millgate_plugin::Stage;
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use super::Runtime;
 use crate::{
-    config::{self, Loaded, Severity, secret::secrets},
+    config::{self, Loaded, Severity, secret::secrets, tree::Value},
     redact::Redactor,
-    stages::redact::{Config, Redact},
+    stages::redact::{CAPTURE, Config, Redact},
     telemetry::filter::Filter,
 };
 
@@ -48,12 +49,34 @@ pub(super) fn compile(loaded: &Loaded, previous: Option<&Runtime>) -> Filter {
         let help = Some("put all of it into one table".to_owned());
         loaded.report_key(&["stages", second], Severity::Error, message, help);
     }
+    first.into_iter().for_each(|name| unheard(loaded, name));
     let redactor = first.and_then(|name| redactor(loaded, name));
     Filter::new(
         secrets(&loaded.tree),
         redactor,
         previous.map(|previous| &*previous.filter),
     )
+}
+
+/// What is captured is logged at a level that may be turned off.
+fn unheard(loaded: &Loaded, name: &str) {
+    let place = ["stages", name, "capture"];
+    let is_on = matches!(loaded.tree.at(&place).map(|node| &node.value), Some(Value::String(text)) if text.text == "redacted");
+    let level = EnvFilter::try_new(&loaded.config.log.level);
+    let is_heard = level.is_ok_and(|level| {
+        level
+            .max_level_hint()
+            .is_none_or(|most| most >= LevelFilter::DEBUG)
+    });
+    if is_on && !is_heard {
+        let message =
+            "what is captured has the level debug, which `log.level` does not let through";
+        let help = format!(
+            "set log.level = \"{},{CAPTURE}=debug\"",
+            loaded.config.log.level
+        );
+        loaded.report(&place, Severity::Warning, message, Some(help));
+    }
 }
 
 /// The redactor of the stage of that kind which stands in the pipeline, else of any.
