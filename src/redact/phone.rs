@@ -75,7 +75,7 @@ pub(super) fn phone(text: Text<'_>, at: usize) -> Option<Candidate> {
     let mut start = at;
     // `(02) 2345-6789`; in `(010-1234-5678)` the parentheses are the sentence's.
     let first = text.run(at, MOST_DIGITS, |byte| byte.is_ascii_digit());
-    let is_parenthesized = text.before(start) == b'(' && text.at(first) == b')';
+    let is_parenthesized = text.before(start) == b'(' && text.at(first) == b')' && first - at <= 5;
     if is_parenthesized {
         start -= 1;
     }

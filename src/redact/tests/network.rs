@@ -157,7 +157,7 @@ fn what_urls_tell() {
             "/v1?api_key=⟦abc123⟧&x=1",
             "https://x.com/?a=1&token=⟦abc⟧#top",
             "GET /?access_token=⟦a.b-c⟧ HTTP/1.1",
-            "\"https://x.com/cb?code=⟦4/0AX⟧\"",
+            "\"https://x.com/cb?code=⟦4/0AX4XfWh⟧\"",
             "https://s3/x?X-Amz-Signature=⟦deadbeef⟧&y=1",
             "https://x/?a=1\\u0026sig=⟦xyz⟧\"",
             "https://x/?client_secret=⟦비밀⟧"
