@@ -79,7 +79,8 @@ listeners
   operators  http://127.0.0.1:9090
 
 pipeline
-  redact  redact, for all that is logged
+  once for each request:
+    redact           redact, for all that is logged
   route
   once for each attempt:
     company_headers  auth_header, when provider is internal, on_error fail, mode enforce
