@@ -10,7 +10,7 @@ use std::{
 
 use millgate::mock::{Mock, Script};
 use serde_json::{Value, json};
-use support::{Client, Gateway, chat_body, config, refused};
+use support::{Client, Gateway, config, refused};
 
 /// `millgate redact` in this folder with this on its standard input.
 fn redact(folder: &Path, arguments: &[&str], input: &[u8]) -> Output {
@@ -87,7 +87,7 @@ fn the_config_of_the_folder_is_used_unless_another_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let table = "pipeline = [\"pii\", \"route\"]\n[stages.pii]\nkind = \"redact\"\n";
     let write = |name: &str, more: &str| {
-        std::fs::write(folder.path().join(name), format!("{table}{more}")).unwrap()
+        std::fs::write(folder.path().join(name), format!("{table}{more}")).unwrap();
     };
     let input = b"kim@example.com EMP-1\n";
     write(
@@ -224,15 +224,11 @@ async fn what_upstreams_say_is_redacted_in_every_log_line() {
 #[tokio::test]
 async fn captured_content_is_redacted_across_the_deltas_of_a_stream() {
     let said = format!("메일은 {EMAIL}, 번호는 {RRN}입니다");
-    let deltas: String = said
-        .chars()
-        .map(|c| {
-            format!(
-                "data: {}\n\n",
-                json!({"choices": [{"index": 0, "delta": {"content": c.to_string()}}]})
-            )
-        })
-        .collect();
+    let mut deltas = String::new();
+    for c in said.chars() {
+        let delta = json!({"choices": [{"index": 0, "delta": {"content": c.to_string()}}]});
+        deltas.push_str(&format!("data: {delta}\n\n"));
+    }
     let end = json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]});
     let script = Script {
         body: Some(format!("{deltas}data: {end}\n\ndata: [DONE]\n\n")),

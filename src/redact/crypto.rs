@@ -80,13 +80,13 @@ fn is_bech32(word: &str) -> bool {
     };
     let prefix = &chain.as_bytes()[..chain.len() - 1];
     let mut check = Polynomial(1);
-    prefix
-        .iter()
-        .for_each(|byte| check.take(u32::from(byte >> 5)));
+    for byte in prefix {
+        check.take(u32::from(byte >> 5));
+    }
     check.take(0);
-    prefix
-        .iter()
-        .for_each(|byte| check.take(u32::from(byte & 31)));
+    for byte in prefix {
+        check.take(u32::from(byte & 31));
+    }
     for byte in word.bytes().skip(chain.len()) {
         let Some(value) = BECH32.iter().position(|known| *known == byte) else {
             return false;

@@ -112,13 +112,14 @@ pub(super) fn iban(text: Text<'_>, start: usize) -> Option<Candidate> {
     let separator = Some(text.at(start + 4)).filter(|byte| matches!(byte, b' ' | b'-'));
     let mut at = start;
     for index in 0..*length {
-        if index > 0 && index % 4 == 0 {
-            if let Some(separator) = separator {
-                if text.at(at) != separator {
-                    return None;
-                }
-                at += 1;
+        if let Some(separator) = separator
+            && index > 0
+            && index % 4 == 0
+        {
+            if text.at(at) != separator {
+                return None;
             }
+            at += 1;
         }
         if !text.at(at).is_ascii_alphanumeric() {
             return None;

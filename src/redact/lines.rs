@@ -97,18 +97,18 @@ impl<'r> Lines<'r> {
     /// A line that is there as a whole.
     fn whole(&mut self, line: &[u8], out: &mut Vec<u8>) {
         let text = String::from_utf8_lossy(line);
-        if self.in_key {
-            if let Some(end) = self.key_line(&text) {
-                let key = [self.redactor.whole_key(end)];
-                let rest = self.redactor.find(&text[end..]);
-                let moved = rest.into_iter().map(|entity| entity.moved(end));
-                let entities: Vec<_> = key
-                    .into_iter()
-                    .filter(|key| key.end > 0)
-                    .chain(moved)
-                    .collect();
-                return self.write(&text, &entities, out);
-            }
+        if self.in_key
+            && let Some(end) = self.key_line(&text)
+        {
+            let key = [whole_key(end)];
+            let rest = self.redactor.find(&text[end..]);
+            let moved = rest.into_iter().map(|entity| entity.moved(end));
+            let entities: Vec<_> = key
+                .into_iter()
+                .filter(|key| key.end > 0)
+                .chain(moved)
+                .collect();
+            return self.write(&text, &entities, out);
         }
         let entities = self.redactor.find(&text);
         self.in_key = entities.last().is_some_and(|last| {
@@ -121,11 +121,11 @@ impl<'r> Lines<'r> {
 
     /// How much of a line belongs to the key that is under way; `None` where the key was cut off before it.
     fn key_line(&mut self, line: &str) -> Option<usize> {
-        if let Some(at) = line.find(pem::END) {
-            if let Some(end) = pem::boundary(Text(line), at, pem::END) {
-                self.in_key = false;
-                return Some(end);
-            }
+        if let Some(at) = line.find(pem::END)
+            && let Some(end) = pem::boundary(Text(line), at, pem::END)
+        {
+            self.in_key = false;
+            return Some(end);
         }
         let body = line.trim();
         let is_base64 = body
@@ -269,17 +269,15 @@ fn incomplete(bytes: &[u8]) -> usize {
     if there < width { there } else { 0 }
 }
 
-impl Redactor {
-    /// The part of a line that belongs to a private key.
-    const fn whole_key(&self, end: usize) -> Entity<'static> {
-        let kind = Kind::PrivateKey;
-        Entity {
-            name: kind.name(),
-            start: 0,
-            end,
-            score: 1.0,
-            what: What::Known(kind),
-        }
+/// The part of a line that belongs to a private key.
+const fn whole_key(end: usize) -> Entity<'static> {
+    let kind = Kind::PrivateKey;
+    Entity {
+        name: kind.name(),
+        start: 0,
+        end,
+        score: 1.0,
+        what: What::Known(kind),
     }
 }
 

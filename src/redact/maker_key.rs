@@ -100,27 +100,26 @@ const FORMS: &[Form] = &[
 
 /// The first two bytes of all forms, to be done quickly with all other words.
 pub(super) fn may_begin(first: u8, second: u8) -> bool {
-    matches!(
-        (first, second),
-        (b's', b'k' | b'e' | b'b')
-            | (b'r', b'k' | b'8')
-            | (b'w', b'h')
-            | (b'A', b'K' | b'S' | b'B' | b'C' | b'I' | b'T')
-            | (b'g', b'h' | b'i' | b'l' | b's')
-            | (b'x', b'o' | b'a')
-            | (b'h', b'o' | b'f' | b'v')
-            | (b'y', b'a')
-            | (b'G', b'O')
-            | (b'a', b'p')
-            | (b'p', b'p' | b'y')
-            | (b'n', b'v' | b'p')
-            | (b't', b'v')
-            | (b'd', b'c' | b'o')
-            | (b'l', b'i')
-            | (b'f', b'i')
-            | (b'P', b'M')
-            | (b'S', b'G' | b'h')
-    )
+    match first {
+        b's' => matches!(second, b'k' | b'e' | b'b' | b'h'),
+        b'r' => matches!(second, b'k' | b'8'),
+        b'w' => second == b'h',
+        b'A' => matches!(second, b'K' | b'S' | b'B' | b'C' | b'I' | b'T'),
+        b'g' => matches!(second, b'h' | b'i' | b'l' | b's'),
+        b'x' => matches!(second, b'o' | b'a'),
+        b'h' => matches!(second, b'o' | b'f' | b'v'),
+        b'y' => second == b'a',
+        b'G' => second == b'O',
+        b'a' => second == b'p',
+        b'p' => matches!(second, b'p' | b'y'),
+        b'n' => matches!(second, b'v' | b'p'),
+        b't' => second == b'v',
+        b'd' => matches!(second, b'c' | b'o'),
+        b'l' | b'f' => second == b'i',
+        b'P' => second == b'M',
+        b'S' => second == b'G',
+        _ => false,
+    }
 }
 
 /// A key that begins at `start`.

@@ -244,12 +244,7 @@ fn korean(digits: &str) -> Option<usize> {
     let prefix = match digits.as_bytes() {
         [b'0', b'2', ..] => 2,
         [b'0', b'5', b'0', _, ..] => 4,
-        [b'0', b'1', b'0' | b'1' | b'6'..=b'9', ..]
-        | [b'0', b'3', b'1'..=b'3', ..]
-        | [b'0', b'4', b'1'..=b'4', ..]
-        | [b'0', b'5', b'1'..=b'5', ..]
-        | [b'0', b'6', b'1'..=b'4', ..]
-        | [b'0', b'7' | b'8', b'0', ..] => 3,
+        [b'0', area, number, ..] if is_area(*area, *number) => 3,
         _ => return None,
     };
     let rest = &digits[prefix..];
@@ -262,6 +257,19 @@ fn korean(digits: &str) -> Option<usize> {
     // No exchange begins with 0 or 1; of mobile numbers those stand in for real ones everywhere.
     let is_exchange = is_mobile || !rest.starts_with(['0', '1']);
     (is_long_enough && is_exchange).then_some(prefix)
+}
+
+/// Whether `0`, these two digits and a number are dialled in Korea: mobile, the provinces, internet and free numbers.
+fn is_area(first: u8, second: u8) -> bool {
+    let last = match first {
+        b'1' => return matches!(second, b'0' | b'1' | b'6'..=b'9'),
+        b'3' => b'3',
+        b'4' | b'6' => b'4',
+        b'5' => b'5',
+        b'7' | b'8' => return second == b'0',
+        _ => return false,
+    };
+    (b'1'..=last).contains(&second)
 }
 
 /// Whether ten digits are a number of the North American plan: neither area nor exchange begins with 0 or 1.

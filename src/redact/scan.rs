@@ -144,10 +144,9 @@ impl Scan<'_> {
             && second.is_ascii_alphabetic()
             && third.is_ascii_digit()
             && text.at(at + 3).is_ascii_digit()
+            && let Some(found) = iban::iban(text, at)
         {
-            if let Some(found) = iban::iban(text, at) {
-                return Some(found);
-            }
+            return Some(found);
         }
         if end - at == 9 && second.is_ascii_digit() {
             return korea::passport(text, at);
@@ -218,10 +217,10 @@ impl Scan<'_> {
     fn colon(&mut self, at: usize) -> usize {
         let text = self.text;
         let (before, next) = (text.before(at), text.at(at + 1));
-        if matches!(next, b'/' | b'\\') {
-            if let Some(found) = url::credentials(text, at) {
-                return self.keep(found).unwrap_or(at + 1);
-            }
+        if matches!(next, b'/' | b'\\')
+            && let Some(found) = url::credentials(text, at)
+        {
+            return self.keep(found).unwrap_or(at + 1);
         }
         let is_hexadecimal =
             before.is_ascii_hexdigit() && (next.is_ascii_hexdigit() || next == b':');
@@ -247,12 +246,12 @@ impl Scan<'_> {
             }
             return text.run(at, usize::MAX, |byte| byte == b'-');
         }
-        if text.at(at + 3) == b'-' && text.before(at).is_ascii_hexdigit() {
-            if let Some(end) =
-                network::dashed_mac(text, at).and_then(|candidate| self.keep(candidate))
-            {
-                return end;
-            }
+        if text.at(at + 3) == b'-'
+            && text.before(at).is_ascii_hexdigit()
+            && let Some(found) = network::dashed_mac(text, at)
+            && let Some(end) = self.keep(found)
+        {
+            return end;
         }
         at + 1
     }

@@ -49,7 +49,9 @@ pub(super) fn compile(loaded: &Loaded, previous: Option<&Runtime>) -> Filter {
         let help = Some("put all of it into one table".to_owned());
         loaded.report_key(&["stages", second], Severity::Error, message, help);
     }
-    first.into_iter().for_each(|name| unheard(loaded, name));
+    if let Some(name) = first {
+        unheard(loaded, name);
+    }
     let redactor = first.and_then(|name| redactor(loaded, name));
     Filter::new(
         secrets(&loaded.tree),

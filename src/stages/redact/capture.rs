@@ -179,7 +179,7 @@ impl ReplyText {
             self.member(index, choice, "text");
         }
         let kind = event["type"].as_str().unwrap_or_default();
-        if kind.ends_with(".delta") {
+        if let Some((kind, "delta")) = kind.rsplit_once('.') {
             let index = event["output_index"].as_u64().unwrap_or(0);
             let channel = if kind.contains("arguments") {
                 "arguments"

@@ -112,13 +112,16 @@ fn the_text_of_a_reply_is_what_the_model_said() {
     assert_eq!(replied(Endpoint::Chat, &pieces), pieces.concat());
 }
 
+/// An event that brings a piece of the answer.
+type Event = fn(&str) -> Value;
+
 /// Whatever piece of the answer each event brings.
 #[test]
 fn a_value_is_found_wherever_a_stream_cuts_it() {
     let said = "제 번호는 900101-1234568이고 메일은 kim@example.com입니다";
     let redactor = Redactor::default();
     let cuts: Vec<_> = said.char_indices().map(|(at, _)| at).collect();
-    let events: [(Endpoint, fn(&str) -> Value); 3] = [
+    let events: [(Endpoint, Event); 3] = [
         (
             Endpoint::Chat,
             |text| json!({"choices": [{"index": 0, "delta": {"content": text}}]}),
