@@ -224,11 +224,11 @@ async fn what_upstreams_say_is_redacted_in_every_log_line() {
 #[tokio::test]
 async fn captured_content_is_redacted_across_the_deltas_of_a_stream() {
     let said = format!("메일은 {EMAIL}, 번호는 {RRN}입니다");
-    let mut deltas = String::new();
-    for c in said.chars() {
+    let delta = |c: char| {
         let delta = json!({"choices": [{"index": 0, "delta": {"content": c.to_string()}}]});
-        deltas.push_str(&format!("data: {delta}\n\n"));
-    }
+        format!("data: {delta}\n\n")
+    };
+    let deltas = said.chars().map(delta).collect::<Vec<_>>().concat();
     let end = json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]});
     let script = Script {
         body: Some(format!("{deltas}data: {end}\n\ndata: [DONE]\n\n")),
