@@ -44,7 +44,8 @@ pub struct Config {
     pub capture: Capture,
     /// How much of a request and of a reply is captured. Default: `"16KiB"`.
     pub capture_limit: Size,
-    /// Patterns of your own, by name.
+    /// Patterns of your own, by name: each has a `regex`, and a `type` and a `validate` where they are wanted.
+    /// Default: none.
     pub patterns: BTreeMap<String, PatternTable>,
 }
 
