@@ -8,6 +8,7 @@ mod check;
 #[cfg(feature = "sqlite")]
 mod key;
 mod mock;
+mod redact;
 mod schema;
 mod serve;
 
@@ -52,6 +53,8 @@ enum Command {
     Key(key::Arguments),
     /// Run a scripted upstream that speaks OpenAI and Ollama, for tests and rehearsals
     Mock(mock::Arguments),
+    /// Read text from standard input and write it redacted, line by line
+    Redact(redact::Arguments),
     /// Print the JSON Schema of the config, or its reference as Markdown
     Schema(schema::Arguments),
 }
@@ -81,6 +84,7 @@ pub fn run() -> ExitCode {
         #[cfg(feature = "sqlite")]
         Command::Key(arguments) => key::run(arguments),
         Command::Mock(arguments) => mock::run(&arguments),
+        Command::Redact(arguments) => redact::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
     }
 }

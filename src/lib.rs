@@ -33,6 +33,7 @@ pub mod mock;
 pub mod nearest;
 pub mod pipeline;
 pub mod providers;
+pub mod redact;
 pub mod routing;
 pub mod runtime;
 pub mod server;

@@ -13,6 +13,7 @@ use crate::{
     http::guard::Guard,
     pipeline::Pipeline,
     routing::{provider::Provider, route::Routes},
+    telemetry::filter::Filter,
 };
 
 pub use crate::config::server::Expose;
@@ -39,6 +40,8 @@ pub struct Runtime {
     pub budget: Arc<Budget>,
     /// Whether replies tell of providers and attempts.
     pub expose: Expose,
+    /// What logs may not show.
+    pub filter: Arc<Filter>,
     /// What the providers have listed.
     pub models: ModelLists,
 }

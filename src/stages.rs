@@ -2,6 +2,7 @@
 
 pub mod auth;
 pub mod auth_header;
+pub mod redact;
 
 use crate::pipeline::registry::StageKind;
 
@@ -9,4 +10,5 @@ use crate::pipeline::registry::StageKind;
 pub const KINDS: &[StageKind] = &[
     StageKind::native::<auth::Auth>(),
     StageKind::native::<auth_header::AuthHeader>(),
+    StageKind::native::<redact::Redact>(),
 ];

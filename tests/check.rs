@@ -64,6 +64,8 @@ listeners
   operators  http://127.0.0.1:9090
 
 pipeline
+  once for each request:
+    redact           redact, for all that is logged
   route
   once for each attempt:
     company_headers  auth_header, when provider is internal, on_error fail, mode enforce
@@ -290,11 +292,12 @@ fn programs_get_json() {
     );
     assert_eq!(report["listeners"]["clients"], "http://127.0.0.1:8080/v1");
     assert_eq!(
-        report["pipeline"][0],
+        report["pipeline"][1],
         json!({"name": "route", "place": "route"})
     );
+    assert_eq!(report["pipeline"][0]["name"], "redact");
     assert_eq!(
-        report["pipeline"][1],
+        report["pipeline"][2],
         json!({
             "name": "company_headers",
             "place": "below_route",

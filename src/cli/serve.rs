@@ -61,6 +61,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     if let Some(message) = arguments.listen.and_then(objection) {
         return fail(format!("--listen {message}\n  {}", listeners::REMEDY));
     }
+    runtime.filter.install();
     let _logging = match logs::init(&loaded.config.log) {
         Ok(writing) => writing,
         Err(error) => return fail(error),

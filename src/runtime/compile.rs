@@ -8,6 +8,7 @@ mod kinds;
 pub mod listeners;
 mod pipeline;
 mod providers;
+pub mod redact;
 mod routes;
 mod usage;
 
@@ -30,6 +31,7 @@ pub fn compile(loaded: &Loaded, previous: Option<&Runtime>, process: &Process) -
     let are_asked = !auth::asked(loaded).is_empty();
     let callers = callers::compile(loaded, process.store.clone(), are_asked);
     auth::check(loaded, &callers);
+    let filter = redact::compile(loaded, previous);
     listeners::check(loaded);
     check_buffers(loaded);
     usage::check(loaded);
@@ -55,6 +57,7 @@ pub fn compile(loaded: &Loaded, previous: Option<&Runtime>, process: &Process) -
         },
         budget: previous.map_or_else(Arc::default, |previous| previous.budget.clone()),
         expose: server.expose,
+        filter: Arc::new(filter),
         models: ModelLists::default(),
     })
 }

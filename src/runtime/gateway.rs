@@ -31,9 +31,10 @@ pub struct Gateway {
 
 impl Gateway {
     /// A gateway that serves `runtime`, of this `process`, read from the config at `path`, to clients that connect to this
-    /// address.
+    /// address. Logs show from now on what the config lets them.
     #[must_use]
     pub fn new(runtime: Runtime, path: &Path, clients: SocketAddr, process: Process) -> Self {
+        runtime.filter.install();
         Self {
             current: ArcSwap::from_pointee(runtime),
             process,
@@ -63,6 +64,7 @@ impl Gateway {
         match compile(&loaded, Some(&previous), &self.process) {
             Some(next) => {
                 let next = Arc::new(next);
+                next.filter.install();
                 self.current.store(next.clone());
                 Ok((next, Box::new(loaded)))
             }

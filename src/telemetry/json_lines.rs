@@ -11,7 +11,10 @@ use tracing::{
 };
 use tracing_subscriber::{Layer, layer::Context};
 
-use super::writer::Lines;
+use super::{
+    filter::{clean, is_typed},
+    writer::Lines,
+};
 use crate::{calendar::timestamp, http::json::write_string};
 
 /// Writes events as lines.
@@ -43,7 +46,10 @@ fn write_line(line: &mut Vec<u8>, event: &Event<'_>, now: SystemTime) {
     line.extend_from_slice(b"\",\"level\":\"");
     line.extend_from_slice(event.metadata().level().as_str().as_bytes());
     line.push(b'"');
-    event.record(&mut Fields(line));
+    event.record(&mut Fields {
+        line,
+        target: event.metadata().target(),
+    });
     line.extend_from_slice(b",\"target\":");
     write_string(line, event.metadata().target());
     line.extend_from_slice(b"}\n");
@@ -74,27 +80,38 @@ fn write_time(line: &mut Vec<u8>, time: SystemTime) {
     line.extend_from_slice(&digits);
 }
 
-/// Writes `,"name":value` for each field.
-struct Fields<'a>(&'a mut Vec<u8>);
+/// Writes `,"name":value` for each field. Free text goes through the filter.
+struct Fields<'a> {
+    line: &'a mut Vec<u8>,
+    target: &'static str,
+}
 
 impl Fields<'_> {
+    fn text(&mut self, field: &Field, text: &str) {
+        self.name(field);
+        if is_typed(self.target, field.name()) {
+            write_string(self.line, text);
+        } else {
+            write_string(self.line, &clean(text));
+        }
+    }
+
     fn name(&mut self, field: &Field) {
-        self.0.push(b',');
-        write_string(self.0, field.name());
-        self.0.push(b':');
+        self.line.push(b',');
+        write_string(self.line, field.name());
+        self.line.push(b':');
     }
 
     fn number(&mut self, field: &Field, number: impl fmt::Display) {
         self.name(field);
         // Writing to memory does not fail.
-        let _ = write!(self.0, "{number}");
+        let _ = write!(self.line, "{number}");
     }
 }
 
 impl Visit for Fields<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.name(field);
-        write_string(self.0, value);
+        self.text(field, value);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
@@ -110,7 +127,7 @@ impl Visit for Fields<'_> {
             self.number(field, value);
         } else {
             self.name(field);
-            self.0.extend_from_slice(b"null");
+            self.line.extend_from_slice(b"null");
         }
     }
 
@@ -119,8 +136,7 @@ impl Visit for Fields<'_> {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.name(field);
-        write_string(self.0, &format!("{value:?}"));
+        self.text(field, &format!("{value:?}"));
     }
 }
 

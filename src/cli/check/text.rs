@@ -2,8 +2,13 @@
 
 use std::fmt::{Display, Write};
 
+use millgate_plugin::Stage as _;
+
 use super::report::{Compiled, Place, Report, Route, Step, StepStage, Target, Upstream};
-use crate::config::{Patterns, route::Strategy, stage};
+use crate::{
+    config::{Patterns, route::Strategy, stage},
+    stages::redact::Redact,
+};
 
 /// Columns before the values of a route.
 const LABEL: usize = 10;
@@ -210,6 +215,11 @@ fn aligned(rows: &[Vec<String>]) -> Vec<String> {
 /// What is said of a stage, defaults left out.
 fn said(stage: &StepStage) -> String {
     let mut said = vec![stage.kind.clone()];
+    if stage.kind == Redact::KIND {
+        // It has none of what follows.
+        said.push("for all that is logged".to_owned());
+        return said.join(", ");
+    }
     let when = &stage.when;
     let conditions = [
         ("provider", &when.provider),

@@ -13,7 +13,7 @@ fn runs_on_a_fresh_machine() {
     let loaded = load_text(SHIPPED);
     assert_eq!(render(&loaded), "");
     let config = &loaded.config;
-    assert_eq!(config.pipeline, ["route", "company_headers"]);
+    assert_eq!(config.pipeline, ["redact", "route", "company_headers"]);
     assert_eq!(
         config.providers.names().collect::<Vec<_>>(),
         ["internal", "ollama", "rehearsal"]
@@ -143,6 +143,7 @@ fn every_key_is_in_it() {
     assert_shown::<Stage>();
     assert_shown::<crate::config::Caller>();
     assert_shown::<Route>();
+    assert_shown::<crate::stages::redact::Config>();
 }
 
 /// The lists of the host's keys, by which tables are divided, are those of the types.
