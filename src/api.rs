@@ -2,5 +2,6 @@
 
 pub mod endpoint;
 pub mod error;
+pub mod estimate;
 pub mod models;
 pub mod read;

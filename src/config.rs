@@ -11,6 +11,7 @@ pub mod load;
 pub mod log;
 pub mod patterns;
 pub mod placeholder;
+pub mod price;
 pub mod provider;
 pub mod read;
 pub mod route;
@@ -31,6 +32,7 @@ pub use finding::{Finding, Findings, Severity};
 pub use load::{Loaded, load};
 pub use log::Log;
 pub use patterns::Patterns;
+pub use price::Price;
 pub use provider::Provider;
 pub use read::Section;
 pub use route::Route;
@@ -65,6 +67,9 @@ pub struct Config {
     /// Rules from requested models to targets, by name, in the order of the file.
     #[schemars(default, with = "BTreeMap<String, Route>")]
     pub routes: Entries<Route>,
+    /// Prices by model, over the gateway's own list.
+    #[schemars(default, with = "BTreeMap<String, Price>")]
+    pub prices: Entries<Price>,
 }
 
 /// The keys of the file's top level, `environment` among them.
@@ -76,6 +81,7 @@ pub const KEYS: &[&str] = &[
     "providers",
     "stages",
     "routes",
+    "prices",
     "environment",
 ];
 
@@ -93,6 +99,7 @@ impl Default for Config {
             providers: Entries::default(),
             stages: Entries::default(),
             routes: Entries::default(),
+            prices: Entries::default(),
         }
     }
 }

@@ -10,7 +10,7 @@ mod tests;
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value};
 
-use super::{Admin, Config, Log, Provider, Route, Server, Stage};
+use super::{Admin, Config, Log, Price, Provider, Route, Server, Stage};
 
 pub use compose::json_schema;
 pub use reference::markdown;
@@ -38,6 +38,7 @@ struct Tables {
     admin: Value,
     log: Value,
     route: Value,
+    price: Value,
     provider: Kinded,
     stage: Kinded,
     /// What the schemas refer to; empty where nothing does.
@@ -62,6 +63,7 @@ impl Tables {
         let admin = table::<Admin>(&mut generator);
         let log = table::<Log>(&mut generator);
         let route = table::<Route>(&mut generator);
+        let price = table::<Price>(&mut generator);
         let provider = Kinded::new::<Provider>(&mut generator, &kinds.providers);
         let stage = Kinded::new::<Stage>(&mut generator, &kinds.stages);
         Self {
@@ -70,6 +72,7 @@ impl Tables {
             admin,
             log,
             route,
+            price,
             provider,
             stage,
             definitions: generator.take_definitions(true),

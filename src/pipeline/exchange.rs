@@ -17,7 +17,7 @@ use millgate_plugin::{Endpoint, Outcome, Reply};
 use super::{
     States, Stop,
     reply::{Content, ReplyBody},
-    request::{Caller, ClientRequest, Vars},
+    request::{Caller, ClientRequest, Vars, WorkedOut},
     view::{ExchangeView, ReplyHead},
 };
 use crate::{
@@ -103,6 +103,7 @@ impl Exchange {
             members: crate::http::json::Members::default(),
             upload: None,
             caller: Caller::default(),
+            worked_out: WorkedOut::default(),
         };
         Self {
             runtime,
@@ -319,10 +320,10 @@ impl Exchange {
     fn view(&mut self) -> (&mut States, ExchangeView<'_>) {
         let view = ExchangeView {
             request: &mut self.request,
-            route: self.route.as_deref().map(|route| &*route.name),
+            route: self.route.as_deref(),
             vars: &mut self.vars,
             reply: Some(&mut self.head),
-            usage: self.record.usage,
+            record: &self.record,
         };
         (&mut self.states, view)
     }
@@ -384,6 +385,10 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         let outcome = *self.record.outcome.get_or_insert(Outcome::ClientClosed);
+        if let Some(tried) = self.tried.last().filter(|tried| tried.failure.is_none()) {
+            // Left while it was being answered.
+            self.record.left(&tried.target, &self.request);
+        }
         let runtime = self.runtime.clone();
         let (states, mut view) = self.view();
         runtime.pipeline.above.on_end(states, &mut view, outcome);

@@ -1,13 +1,16 @@
 //! What a client asked for, and what the stages above `route` made of it.
 
-use std::{net::IpAddr, time::Instant};
+use std::{net::IpAddr, sync::OnceLock, time::Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use millgate_plugin::{Endpoint, Field, SetError};
 
 use crate::{
-    api::endpoint::{Call, classify},
+    api::{
+        endpoint::{Call, classify},
+        estimate,
+    },
     http::json::{self, Members},
     routing::upload::Upload,
 };
@@ -90,6 +93,15 @@ pub struct ClientRequest {
     pub upload: Option<Upload>,
     /// Who is calling.
     pub caller: Caller,
+    /// What is worked out once, when somebody asks for it.
+    pub worked_out: WorkedOut,
+}
+
+/// What follows from a request, worked out once.
+#[derive(Clone, Debug, Default)]
+pub struct WorkedOut {
+    input_estimate: OnceLock<u64>,
+    peer: OnceLock<Box<str>>,
 }
 
 impl ClientRequest {
@@ -123,6 +135,18 @@ impl ClientRequest {
         member("n").and_then(json::as_u64).unwrap_or(1)
     }
 
+    /// Tokens of the prompt, as far as its length tells.
+    #[must_use]
+    pub fn input_estimate(&self) -> u64 {
+        let estimate = || estimate::prompt(&self.body, &self.members);
+        *self.worked_out.input_estimate.get_or_init(estimate)
+    }
+
+    fn peer_text(&self) -> &str {
+        let text = || self.peer.to_string().into();
+        self.worked_out.peer.get_or_init(text)
+    }
+
     /// A field that belongs to the request.
     #[must_use]
     pub fn get(&self, field: Field, key: &str) -> Option<&[u8]> {
@@ -131,6 +155,7 @@ impl ClientRequest {
             Field::Path => Some(self.path.as_bytes()),
             Field::Model => (!self.model.is_empty()).then_some(self.model.as_bytes()),
             Field::RequestId => Some(self.id.as_bytes()),
+            Field::PeerAddress => Some(self.peer_text().as_bytes()),
             Field::CallerId => self.caller.id.as_deref().map(str::as_bytes),
             Field::CallerTeam => self.caller.team.as_deref().map(str::as_bytes),
             Field::CallerMeta => self.caller.meta.get(key),
@@ -147,6 +172,7 @@ impl ClientRequest {
         match field {
             Field::Endpoint => Some(self.endpoint as u64),
             Field::Stream => Some(u64::from(self.stream)),
+            Field::InputEstimate => Some(self.input_estimate()),
             _ => None,
         }
     }

@@ -19,6 +19,7 @@ pub fn json_schema(kinds: &Kinds) -> Value {
         &mut tables.admin,
         &mut tables.log,
         &mut tables.route,
+        &mut tables.price,
     ] {
         placeholders::for_file(table);
     }
@@ -31,6 +32,7 @@ pub fn json_schema(kinds: &Kinds) -> Value {
         ("admin", &tables.admin),
         ("log", &tables.log),
         ("route", &tables.route),
+        ("price", &tables.price),
     ] {
         definitions.insert(name.to_owned(), table.clone());
     }
@@ -65,8 +67,15 @@ pub fn json_schema(kinds: &Kinds) -> Value {
         );
     }
     let routes = named(&of("routes"), &reference("route"), Map::new());
-    overlay.insert("routes".to_owned(), routes.clone());
-    top.insert("routes".to_owned(), routes);
+    let mut prices = named(&of("prices"), &reference("price"), Map::new());
+    if let Some(prices) = prices.as_object_mut() {
+        // Names of models are patterns.
+        prices.remove("propertyNames");
+    }
+    for tables in [&mut overlay, &mut top] {
+        tables.insert("routes".to_owned(), routes.clone());
+        tables.insert("prices".to_owned(), prices.clone());
+    }
     let environment = json!({
         "description": "Laid over the rest where ENVIRONMENT has this name: tables merge, arrays replace.",
         "type": "object",

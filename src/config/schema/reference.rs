@@ -9,6 +9,7 @@ const INTRODUCTION: &str = include_str!("introduction.md");
 /// Types that are written in a way of their own, by the name of their schema.
 const WRITTEN: &[(&str, &str)] = &[
     ("BaseUrl", "URL"),
+    ("Dollars", "US dollars"),
     ("Duration", "duration"),
     ("Listen", "address"),
     ("Milliseconds", "duration"),
@@ -39,6 +40,7 @@ pub fn markdown(kinds: &Kinds) -> String {
     page.kinded("providers", &tables.provider);
     page.kinded("stages", &tables.stage);
     page.section(2, "[routes.NAME]", &tables.route);
+    page.section(2, "[prices.\"MODEL\"]", &tables.price);
     page.line("\n## [environment.NAME]\n");
     page.line("Any of the tables above, and `pipeline`, for one environment: see [How a file is read](#how-a-file-is-read).");
     page.text
