@@ -150,7 +150,8 @@ mod tests {
         ] {
             assert!(listed(model).is_some(), "{model}");
         }
-        let is_dearer = |dear: &str, cheap: &str| listed(dear).unwrap().input > listed(cheap).unwrap().input;
+        let is_dearer =
+            |dear: &str, cheap: &str| listed(dear).unwrap().input > listed(cheap).unwrap().input;
         assert!(is_dearer("gpt-4o", "gpt-4o-mini"));
         assert!(is_dearer("gpt-4o-2024-05-13", "gpt-4o-2024-08-06"));
         assert!(is_dearer("gpt-5.4-pro", "gpt-5.4"));
@@ -169,7 +170,10 @@ mod tests {
     fn what_was_cached_is_cheaper_and_the_sum_is_exact() {
         let price = listed("gpt-4o").unwrap();
         assert_eq!(price.of(&usage(1_000_000, None, 0)), 2_500_000_000);
-        assert_eq!(price.of(&usage(1_000_000, Some(400_000), 100_000)), 1_500_000_000 + 500_000_000 + 1_000_000_000);
+        assert_eq!(
+            price.of(&usage(1_000_000, Some(400_000), 100_000)),
+            1_500_000_000 + 500_000_000 + 1_000_000_000
+        );
         assert_eq!(price.of(&usage(1, None, 0)), 2_500);
         // More cached than there was is the upstream's slip, not a gift.
         assert_eq!(price.of(&usage(10, Some(u64::MAX), 0)), 12_500);
@@ -189,7 +193,11 @@ mod tests {
         let prices = configured.clone().over_list();
         let input = |prices: &Prices, model: &str| prices.of(model).unwrap().input / 1_000_000;
         assert_eq!(input(&prices, "gpt-4o"), 1000);
-        assert_eq!(input(&prices, "gpt-4o-mini"), 150, "the list is more specific than *");
+        assert_eq!(
+            input(&prices, "gpt-4o-mini"),
+            150,
+            "the list is more specific than *"
+        );
         assert_eq!(input(&prices, "mystery"), 7000);
         assert_eq!(input(&configured, "gpt-4o-mini"), 7000);
         assert_eq!(input(&configured, "llama3.1"), 500);
@@ -198,7 +206,10 @@ mod tests {
     #[test]
     fn no_price_is_negative_or_endless() {
         for bad in ["-1", "nan", "inf", "1e9", "\"5\""] {
-            assert!(toml::from_str::<price::Price>(&format!("input = {bad}")).is_err(), "{bad}");
+            assert!(
+                toml::from_str::<price::Price>(&format!("input = {bad}")).is_err(),
+                "{bad}"
+            );
         }
     }
 }

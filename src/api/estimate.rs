@@ -89,7 +89,8 @@ fn count(json: &[u8]) -> Found {
             }
             b'0'..=b'9' | b'-' => {
                 let rest = &json[at..];
-                let is_number = |byte: &u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
+                let is_number =
+                    |byte: &u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
                 at += rest.iter().take_while(|byte| is_number(byte)).count();
                 found.numbers += 1;
             }

@@ -229,8 +229,11 @@ fn no_answer(last: Option<Failure>, route: &Route) -> NoAnswer {
     // Where the route does not try again, a client's own retries multiply nothing; and what a stage refuses now, it
     // may let pass when the client comes back.
     let is_retried = route.retry.fallback_on.covers(failed.class);
-    failed.error.exhausted =
-        is_retried && !matches!(failed.class, FailureClass::Unsupported | FailureClass::Rejected);
+    failed.error.exhausted = is_retried
+        && !matches!(
+            failed.class,
+            FailureClass::Unsupported | FailureClass::Rejected
+        );
     let outcome = failed.outcome();
     NoAnswer::Error(failed.error, outcome)
 }

@@ -39,7 +39,9 @@ pub(super) fn compile(loaded: &Loaded, providers: &[Compiled<Provider>]) -> Rout
         .config
         .routes
         .iter()
-        .filter_map(|(name, route)| compile_route(loaded, (providers, &prices), name, route).map(Arc::new))
+        .filter_map(|(name, route)| {
+            compile_route(loaded, (providers, &prices), name, route).map(Arc::new)
+        })
         .collect();
     warn_of_shadowed(loaded);
     Routes(routes)

@@ -91,7 +91,8 @@ impl FromStr for Rate {
     fn from_str(text: &str) -> Result<Self, UnitError> {
         let (count, per) = text.split_once('/').ok_or(UnitError::Malformed)?;
         let per = Per::from_name(per.trim()).ok_or(UnitError::Malformed)?;
-        Self::new(whole_count(count)?, per).ok_or(UnitError::TooSmall("a rate must allow at least one"))
+        Self::new(whole_count(count)?, per)
+            .ok_or(UnitError::TooSmall("a rate must allow at least one"))
     }
 }
 
