@@ -3,3 +3,4 @@
 pub mod access;
 pub mod json_lines;
 pub mod logs;
+pub mod writer;

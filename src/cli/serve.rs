@@ -53,9 +53,10 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     if let Some(message) = arguments.listen.and_then(objection) {
         return fail(format!("--listen {message}\n  {}", listeners::REMEDY));
     }
-    if let Err(error) = logs::init(&loaded.config.log) {
-        return fail(error);
-    }
+    let _logging = match logs::init(&loaded.config.log) {
+        Ok(writing) => writing,
+        Err(error) => return fail(error),
+    };
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     if let Some(workers) = loaded.config.server.workers {
         builder.worker_threads(workers.get() as usize);

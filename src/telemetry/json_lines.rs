@@ -1,7 +1,7 @@
 //! Log events as JSON, one line each: `{"timestamp":…,"level":…,FIELDS,"target":…}`.
 //!
 //! Every exchange writes a line, so this is on the hot path: an event is written into a buffer that its thread
-//! keeps, without any step in between, and leaves in one write.
+//! keeps, without any step in between, and left with the thread that writes.
 
 use std::{cell::RefCell, fmt, io::Write, time::SystemTime};
 
@@ -11,10 +11,11 @@ use tracing::{
 };
 use tracing_subscriber::{Layer, layer::Context};
 
+use super::writer::Lines;
 use crate::http::json::write_string;
 
-/// Writes events to standard error.
-pub struct JsonLines;
+/// Writes events as lines.
+pub struct JsonLines(pub Lines);
 
 thread_local! {
     static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -28,8 +29,7 @@ impl<S: Subscriber> Layer<S> for JsonLines {
         BUFFER.with_borrow_mut(|line| {
             line.clear();
             write_line(line, event, SystemTime::now());
-            // There is nowhere to tell that standard error is gone.
-            let _ = std::io::stderr().lock().write_all(line);
+            self.0.leave(line);
             if line.capacity() > KEPT {
                 *line = Vec::new();
             }

@@ -6,25 +6,34 @@ use tracing_subscriber::{
     EnvFilter, Layer, Registry, layer::SubscriberExt, util::SubscriberInitExt,
 };
 
-use super::json_lines::JsonLines;
+use super::{
+    json_lines::JsonLines,
+    writer::{self, Writing},
+};
 use crate::config::{Log, log::Format};
 
-/// Starts logging; the error names the filter that cannot be read.
-pub fn init(log: &Log) -> Result<(), String> {
+/// Starts logging, which goes on until what is returned is dropped; the error names the filter that cannot be read.
+pub fn init(log: &Log) -> Result<Option<Writing>, String> {
     let filter = EnvFilter::try_new(&log.level).map_err(|error| format!("log.level: {error}"))?;
     let pretty = match log.format {
         Format::Pretty => true,
         Format::Json => false,
         Format::Auto => std::io::stderr().is_terminal(),
     };
-    let lines: Box<dyn Layer<Registry> + Send + Sync> = if pretty {
+    let (lines, writing): (Box<dyn Layer<Registry> + Send + Sync>, _) = if pretty {
         let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-        Box::new(lines.compact().with_filter(filter))
+        (Box::new(lines.compact().with_filter(filter)), None)
     } else {
-        Box::new(JsonLines.with_filter(filter))
+        let (lines, writing) = writer::start(std::io::stderr())
+            .map_err(|error| format!("cannot start the thread that writes the log: {error}"))?;
+        (
+            Box::new(JsonLines(lines).with_filter(filter)),
+            Some(writing),
+        )
     };
     tracing_subscriber::registry()
         .with(lines)
         .try_init()
-        .map_err(|error| error.to_string())
+        .map_err(|error| error.to_string())?;
+    Ok(writing)
 }
