@@ -125,8 +125,9 @@ fn string(inside: &[u8]) -> (usize, u64) {
 fn utf8_length(digits: Option<&[u8]>) -> u64 {
     match digits {
         Some([b'0', b'0', b'0'..=b'7', _]) => 1,
-        Some([b'0', b'0'..=b'7', _, _]) => 2,
-        Some([b'd' | b'D', b'8' | b'9' | b'a'..=b'f' | b'A'..=b'F', _, _]) => 2,
+        Some(
+            [b'0', b'0'..=b'7', ..] | [b'd' | b'D', b'8' | b'9' | b'a'..=b'f' | b'A'..=b'F', ..],
+        ) => 2,
         _ => 3,
     }
 }

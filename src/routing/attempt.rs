@@ -208,9 +208,8 @@ impl Attempt {
     /// that are no text it is none.
     #[must_use]
     pub fn output_estimate(&self) -> Option<u64> {
-        let answer = match &self.answer {
-            None => return self.asked.then_some(0),
-            Some(answer) => answer,
+        let Some(answer) = &self.answer else {
+            return self.asked.then_some(0);
         };
         Some(match self.context.request.endpoint {
             Endpoint::Chat | Endpoint::Completions | Endpoint::Responses => answer

@@ -187,19 +187,18 @@ impl RateLimit {
         estimate: &Estimate,
     ) -> Result<(), Refusal> {
         let mut refused = Ok(());
-        let unix = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_secs() as i64);
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
+        let clock = since_1970.map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(0));
         for (index, rule) in self.rules.budgets.iter().enumerate() {
             let subject = Subject::of(rule.per, exchange);
-            let moment = rule.period.at(unix, rule.utc_offset);
+            let moment = rule.period.at(clock, rule.utc_offset);
             let amount = match rule.unit {
                 Unit::Usd => estimate.billionths(exchange, rule.amount),
                 Unit::Tokens => estimate.tokens(rule.amount),
             };
             let tally = || {
-                let (unit, span, kind) = (rule.unit.name(), moment.span, subject.kind);
-                let key = format!("{}/{unit}/{span}/{kind}/{}", self.name, subject.name);
+                let (unit, period, kind) = (rule.unit.name(), moment.span, subject.kind);
+                let key = format!("{}/{unit}/{period}/{kind}/{}", self.name, subject.name);
                 self.host.tally(&key)
             };
             let key = rule.accounts().key(&subject);
@@ -338,6 +337,11 @@ impl RateLimit {
             .map(Duration::from_millis);
         let longest = patience.into_iter().chain(left).min().unwrap_or_default();
         let alarm = self.host.sleep(longest);
+        tracing::debug!(
+            stage = &*self.name,
+            request_id = exchange.request_id(),
+            "waits for a place"
+        );
         Box::pin(async move {
             tokio::select! {
                 () = waiter.told() => {}

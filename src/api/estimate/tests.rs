@@ -16,7 +16,7 @@ fn chat(content: impl Into<Value>) -> Value {
     json!({"model": "gpt-4o", "messages": [{"role": "user", "content": content.into()}]})
 }
 
-/// Sentences whose tokens OpenAI has told for o200k_base, in its announcement of GPT-4o.
+/// Sentences whose tokens OpenAI has told for `o200k_base`, in its announcement of GPT-4o.
 const KNOWN: [(&str, u64); 4] = [
     (
         "Hello, my name is GPT-4o. I'm a new type of language model, it's nice to meet you!",

@@ -13,11 +13,14 @@ const WRITTEN: &[(&str, &str)] = &[
     ("Duration", "duration"),
     ("Listen", "address"),
     ("Milliseconds", "duration"),
+    ("Money", "amount of dollars"),
     ("Patterns", "pattern or list of them"),
     ("ProxyUrl", "URL"),
     ("Rate", "rate"),
     ("Secret", "string"),
     ("Size", "size"),
+    ("TokenAllowance", "amount of tokens"),
+    ("UtcOffset", "hours and minutes"),
 ];
 
 /// The whole reference.

@@ -213,7 +213,7 @@ fn money(text: &str) -> Result<Money, UnitError> {
         .zip(format!("{fraction:0<9}").parse::<u64>().ok());
     let billionths =
         parts.and_then(|(dollars, part)| dollars.checked_mul(1_000_000_000)?.checked_add(part));
-    match billionths.filter(|amount| *amount <= i64::MAX as u64) {
+    match billionths.filter(|amount| i64::try_from(*amount).is_ok()) {
         None => Err(too_large),
         Some(0) => Err(NOTHING),
         Some(billionths) => Ok(Money { billionths, period }),
