@@ -385,10 +385,7 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         let outcome = *self.record.outcome.get_or_insert(Outcome::ClientClosed);
-        if let Some(tried) = self.tried.last().filter(|tried| tried.failure.is_none()) {
-            // Left while it was being answered.
-            self.record.left(&tried.target, &self.request);
-        }
+        self.record.left(self.tried.last(), &self.request);
         let runtime = self.runtime.clone();
         let (states, mut view) = self.view();
         runtime.pipeline.above.on_end(states, &mut view, outcome);

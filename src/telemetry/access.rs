@@ -13,8 +13,7 @@ use crate::{
     pipeline::request::ClientRequest,
     prices::Prices,
     routing::{
-        attempt::Attempt, flight::Tried, retry::FailureClass, scanner::Usage, target::Target,
-        upload::Upload,
+        attempt::Attempt, flight::Tried, retry::FailureClass, scanner::Usage, upload::Upload,
     },
 };
 
@@ -69,9 +68,11 @@ impl Record {
         self.output_estimate = attempt.output_estimate();
     }
 
-    /// The client has left while this target was being asked.
-    pub fn left(&mut self, target: &Target, request: &ClientRequest) {
-        if self.output_estimate.is_none() {
+    /// It is over. Where the attempt that was begun last has neither failed nor committed, the client has left during it.
+    pub fn left(&mut self, last: Option<&Tried>, request: &ClientRequest) {
+        let has_left = self.outcome == Some(Outcome::ClientClosed);
+        let under_way = last.filter(|tried| has_left && tried.failure.is_none());
+        if let Some(Tried { target, .. }) = under_way.filter(|_| self.output_estimate.is_none()) {
             let model = target.model_for(request.endpoint, &request.model);
             self.priced = Some((target.prices.clone(), model.into()));
             self.output_estimate = Some(0);

@@ -1,3 +1,5 @@
+use std::fmt::Write as _;
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -120,7 +122,7 @@ proptest! {
                 escaped.push(char);
             } else {
                 for unit in char.encode_utf16(&mut [0; 2]) {
-                    escaped += &format!("\\u{unit:04x}");
+                    write!(escaped, "\\u{unit:04x}").unwrap();
                 }
             }
         }

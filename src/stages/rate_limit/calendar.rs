@@ -151,8 +151,8 @@ mod tests {
             for (period, longest) in [(Period::Day, DAY), (Period::Month, 31 * DAY)] {
                 let now = period.at(unix, offset);
                 prop_assert!((1..=longest as u64).contains(&now.ends_in));
-                let last = period.at(unix + now.ends_in as i64 - 1, offset);
-                let next = period.at(unix + now.ends_in as i64, offset);
+                let last = period.at(unix + now.ends_in.cast_signed() - 1, offset);
+                let next = period.at(unix + now.ends_in.cast_signed(), offset);
                 prop_assert_eq!(last.span, now.span);
                 prop_assert_eq!(last.ends_in, 1);
                 prop_assert_ne!(next.span, now.span);

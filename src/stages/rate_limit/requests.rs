@@ -164,7 +164,7 @@ mod tests {
         let (requests, clock) = requests(1, Per::Second, None);
         requests.give_back(7);
         assert!(requests.take(7).is_ok());
-        clock.advance(Duration::from_secs(60));
+        clock.advance(Duration::from_mins(1));
         requests.give_back(7);
         assert!(requests.take(7).is_ok());
         assert!(requests.take(7).is_err());

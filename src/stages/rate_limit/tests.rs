@@ -60,7 +60,7 @@ impl Fake {
         self
     }
 
-    fn from_cache(mut self, status: CacheStatus) -> Self {
+    fn with_cache(mut self, status: CacheStatus) -> Self {
         self.numbers.insert(Field::CacheStatus, status as u64);
         self
     }
@@ -102,7 +102,7 @@ fn left(limit: &RateLimit, caller: &str) -> u64 {
 fn what_the_cache_answers_counts_as_a_request_and_costs_no_tokens() {
     let limit = stage(json!({"tokens": "1000/day", "requests": "4/day"}));
     for status in [CacheStatus::Hit, CacheStatus::Collapsed, CacheStatus::Stale] {
-        let mut exchange = chat("a", 100, 100).used(150, 50).from_cache(status);
+        let mut exchange = chat("a", 100, 100).used(150, 50).with_cache(status);
         let mut state = enter(&limit, &mut exchange).unwrap();
         assert_eq!(left(&limit, "a"), 800);
         limit.on_end(&mut state, &mut exchange, Outcome::Ok);
@@ -110,7 +110,7 @@ fn what_the_cache_answers_counts_as_a_request_and_costs_no_tokens() {
     }
     let mut miss = chat("a", 100, 100)
         .used(150, 50)
-        .from_cache(CacheStatus::Miss);
+        .with_cache(CacheStatus::Miss);
     let mut state = enter(&limit, &mut miss).unwrap();
     limit.on_end(&mut state, &mut miss, Outcome::Ok);
     assert_eq!(left(&limit, "a"), 800);
@@ -352,7 +352,7 @@ proptest! {
                 Step::Ends { which, input, output, outcome } if !under_way.is_empty() => {
                     let (mut state, exchange, estimate) = under_way.swap_remove(which.index(under_way.len()));
                     let (mut exchange, outcome, used) = match outcome {
-                        0 => (exchange.used(input, output).from_cache(CacheStatus::Hit), Outcome::Ok, 0),
+                        0 => (exchange.used(input, output).with_cache(CacheStatus::Hit), Outcome::Ok, 0),
                         1 => (exchange, Outcome::Rejected, 0),
                         2 => {
                             let asked = exchange.number(Field::InputEstimate).unwrap();
