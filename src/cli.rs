@@ -1,14 +1,12 @@
 //! The command line: one file for each command.
 //!
 //! Exit codes: 0 all well, 1 a finding or a failure, 2 wrong usage.
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "commands talk to a terminal"
-)]
+#![expect(clippy::print_stderr, reason = "commands talk to a terminal")]
 
 mod ask;
 mod check;
+#[cfg(feature = "sqlite")]
+mod key;
 mod mock;
 mod schema;
 mod serve;
@@ -50,6 +48,9 @@ enum Command {
     Check(check::Arguments),
     /// Send one prompt to a running gateway and print the answer as it comes
     Ask(ask::Arguments),
+    /// Make, list, revoke and rotate callers' keys
+    #[cfg(feature = "sqlite")]
+    Key(key::Arguments),
     /// Run a scripted upstream that speaks OpenAI and Ollama, for tests and rehearsals
     Mock(mock::Arguments),
     /// Print the JSON Schema of the config, or its reference as Markdown
@@ -78,6 +79,8 @@ pub fn run() -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Ask(arguments) => ask::run(&arguments),
+        #[cfg(feature = "sqlite")]
+        Command::Key(arguments) => key::run(arguments),
         Command::Mock(arguments) => mock::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
     }
@@ -94,7 +97,8 @@ fn load(path: &Path, host: &Host) -> (Loaded, Option<Runtime>) {
 fn print_findings(loaded: &Loaded) {
     let renderer = Renderer::default().color(wants_color(&io::stderr()));
     for finding in loaded.findings.sorted() {
-        eprintln!("{}", renderer.render(&finding));
+        // Nobody may be there to read it.
+        let _ = writeln!(io::stderr(), "{}", renderer.render(&finding));
     }
 }
 
@@ -115,6 +119,6 @@ fn print(text: &str) -> ExitCode {
 
 /// A failure that is nobody's config.
 fn fail(message: impl std::fmt::Display) -> ExitCode {
-    eprintln!("error: {message}");
+    let _ = writeln!(io::stderr(), "error: {message}");
     ExitCode::from(1)
 }

@@ -5,10 +5,12 @@
 //! the file, so that whatever is wrong is told with a caret ([`finding`]), all of it at once.
 
 pub mod admin;
+pub mod caller;
 pub mod dotenv;
 pub mod finding;
 pub mod load;
 pub mod log;
+pub mod moment;
 pub mod patterns;
 pub mod placeholder;
 pub mod price;
@@ -28,6 +30,7 @@ pub use millgate_plugin::units::{Duration, Rate, Size};
 use schemars::JsonSchema;
 
 pub use admin::Admin;
+pub use caller::Caller;
 pub use finding::{Finding, Findings, Severity};
 pub use load::{Loaded, load};
 pub use log::Log;
@@ -64,6 +67,9 @@ pub struct Config {
     /// Stages by name, in the order of the file.
     #[schemars(default, with = "BTreeMap<String, Stage>")]
     pub stages: Entries<Stage>,
+    /// Who may call, by id, in the order of the file; those of `[server] callers_file` come after them.
+    #[schemars(default, with = "BTreeMap<String, Caller>")]
+    pub callers: Entries<Caller>,
     /// Rules from requested models to targets, by name, in the order of the file.
     #[schemars(default, with = "BTreeMap<String, Route>")]
     pub routes: Entries<Route>,
@@ -80,6 +86,7 @@ pub const KEYS: &[&str] = &[
     "log",
     "providers",
     "stages",
+    "callers",
     "routes",
     "prices",
     "environment",
@@ -98,6 +105,7 @@ impl Default for Config {
             log: Log::default(),
             providers: Entries::default(),
             stages: Entries::default(),
+            callers: Entries::default(),
             routes: Entries::default(),
             prices: Entries::default(),
         }

@@ -24,6 +24,7 @@
 
 pub mod admin;
 pub mod api;
+pub mod calendar;
 pub mod callers;
 pub mod cli;
 pub mod config;
@@ -37,4 +38,5 @@ pub mod routing;
 pub mod runtime;
 pub mod server;
 pub mod stages;
+pub mod store;
 pub mod telemetry;

@@ -35,6 +35,15 @@ pub struct Pipeline {
     pub below: Phases,
 }
 
+impl Pipeline {
+    /// Whether a stage works with what outlives a restart.
+    #[must_use]
+    pub fn needs_store(&self) -> bool {
+        let mut stages = self.above.stages.iter().chain(&self.below.stages);
+        stages.any(|mounted| mounted.stage.needs_store())
+    }
+}
+
 /// What to do when a stage fails (a refusal is not a failure).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnError {

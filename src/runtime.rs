@@ -7,7 +7,8 @@ pub mod host;
 use std::sync::Arc;
 
 use crate::{
-    api::{models::ModelLists, read::Limits},
+    api::{budget::Budget, models::ModelLists, read::Limits},
+    callers::Callers,
     config::tree::Node,
     http::guard::Guard,
     pipeline::Pipeline,
@@ -30,8 +31,12 @@ pub struct Runtime {
     pub providers: Vec<Compiled<Provider>>,
     /// Who may connect.
     pub guard: Guard,
+    /// Who may call.
+    pub callers: Callers,
     /// What clients may send.
     pub limits: Limits,
+    /// What all collected bodies together take, whichever runtime their exchange began with.
+    pub budget: Arc<Budget>,
     /// Whether replies tell of providers and attempts.
     pub expose: Expose,
     /// What the providers have listed.

@@ -2,7 +2,11 @@
 
 #![allow(clippy::too_many_lines, reason = "tables of cases")]
 
+#[path = "logs/pretty.rs"]
+mod pretty;
 mod support;
+#[path = "logs/tokens.rs"]
+mod tokens;
 
 use http::Method;
 use millgate::mock::{Fault, Mock, Script};

@@ -15,7 +15,7 @@ pub enum Call<'a> {
     /// Leaves something behind at the upstream, where one key serves many callers: passed on only
     /// where a route names the path and says `shared_state = true`.
     Stateful,
-    /// The path exists, with another method.
+    /// The path exists, with these other methods, as `Allow` lists them.
     WrongMethod(&'static str),
     /// No such path.
     Unknown,
@@ -83,6 +83,7 @@ pub fn classify<'a>(method: &Method, path: &'a str) -> Call<'a> {
             Method::POST => Call::Understood(endpoint),
             // Stored chat completions are listed with GET on the same path.
             Method::GET if endpoint == Endpoint::Chat => Call::Stateful,
+            _ if endpoint == Endpoint::Chat => Call::WrongMethod("GET, POST"),
             _ => Call::WrongMethod("POST"),
         };
     }
@@ -91,6 +92,7 @@ pub fn classify<'a>(method: &Method, path: &'a str) -> Call<'a> {
         return match *method {
             Method::GET => Call::Models(name),
             Method::DELETE if name.is_some() => Call::Stateful,
+            _ if name.is_some() => Call::WrongMethod("GET, DELETE"),
             _ => Call::WrongMethod("GET"),
         };
     }
@@ -102,7 +104,7 @@ pub fn classify<'a>(method: &Method, path: &'a str) -> Call<'a> {
     if PASSED_ON.contains(method) {
         call
     } else {
-        Call::WrongMethod("GET or POST")
+        Call::WrongMethod("GET, HEAD, POST, PUT, PATCH, DELETE")
     }
 }
 

@@ -16,6 +16,8 @@ pub trait ErasedStage: Any + Send + Sync {
     fn place(&self) -> Place;
     /// See [`Stage::hooks`].
     fn hooks(&self) -> Hooks;
+    /// See [`Stage::needs_store`].
+    fn needs_store(&self) -> bool;
     /// See [`Stage::begin`].
     fn begin(&self) -> Box<State>;
     /// See [`Stage::on_request`].
@@ -65,6 +67,10 @@ impl<S: Stage> ErasedStage for Native<S> {
 
     fn hooks(&self) -> Hooks {
         self.0.hooks()
+    }
+
+    fn needs_store(&self) -> bool {
+        self.0.needs_store()
     }
 
     fn begin(&self) -> Box<State> {

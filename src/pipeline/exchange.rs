@@ -2,6 +2,8 @@
 //!
 //! [`serve`] is the way of a request, top to bottom.
 
+mod answer;
+
 use std::{
     net::SocketAddr,
     sync::Arc,
@@ -12,19 +14,22 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use http_body::Body as _;
 use hyper::body::Incoming;
-use millgate_plugin::{Endpoint, Outcome, Reply};
+use millgate_plugin::{Endpoint, Outcome};
+
+use answer::{Answer, preflight};
 
 use super::{
     States, Stop,
     reply::{Content, ReplyBody},
-    request::{Caller, ClientRequest, Vars, WorkedOut},
+    request::{Caller, ClientRequest, Marks, Vars},
     view::{ExchangeView, ReplyHead},
 };
 use crate::{
     api::{
+        budget::Share,
         endpoint::{self, Call},
-        error::ApiError,
-        models, read,
+        error::{ApiError, model_not_allowed},
+        models, read, stored,
     },
     http::guard::Unwelcome,
     routing::{
@@ -45,6 +50,10 @@ pub struct Ends {
     /// Ours.
     pub local: SocketAddr,
 }
+
+/// Marks a request of which servers may disagree where it ends, among its extensions.
+#[derive(Clone, Copy, Debug)]
+pub struct Misframed;
 
 /// Answers one request. Dropping the future, or later the body, is the client leaving.
 pub async fn serve(
@@ -72,15 +81,11 @@ pub struct Exchange {
     origin: Option<HeaderValue>,
     /// What the access log will say.
     record: access::Record,
+    /// Counts the request's body for as long as it is held.
+    share: Share,
 }
 
 const REQUEST_ID: http::HeaderName = http::HeaderName::from_static("x-request-id");
-
-/// What an exchange answers with.
-struct Answer {
-    head: ReplyHead,
-    content: Content,
-}
 
 impl Exchange {
     fn open(runtime: Arc<Runtime>, ends: Ends, parts: &Parts) -> Self {
@@ -103,9 +108,10 @@ impl Exchange {
             members: crate::http::json::Members::default(),
             upload: None,
             caller: Caller::default(),
-            worked_out: WorkedOut::default(),
+            marks: Marks::default(),
         };
         Self {
+            share: runtime.budget.share(runtime.limits.max_buffered),
             runtime,
             request: Arc::new(request),
             route: None,
@@ -128,6 +134,9 @@ impl Exchange {
         parts: Parts,
         body: Incoming,
     ) -> Result<Answer, ApiError> {
+        if parts.extensions.get::<Misframed>().is_some() {
+            return Err(misframed());
+        }
         self.admit(ends, &parts)?;
         if parts.method == Method::OPTIONS && self.origin.is_some() {
             return Ok(preflight());
@@ -135,7 +144,6 @@ impl Exchange {
         let call = endpoint::classify(&parts.method, parts.uri.path());
         self.read(parts.headers, call, body).await?;
         self.find_route(call);
-
         let runtime = self.runtime.clone();
         let (states, mut view) = self.view();
         match runtime.pipeline.above.on_request(states, &mut view).await {
@@ -143,8 +151,12 @@ impl Exchange {
             Err(Stop::Reply(reply)) => return Ok(reply.into()),
             Err(stop) => return Err(self.stopped(stop)),
         }
-        // A stage may have changed the model.
-        self.find_route(call);
+        if self.request.marks.model_changed {
+            if !self.request.is_model_allowed() {
+                return Err(model_not_allowed().into());
+            }
+            self.find_route(call);
+        }
 
         match call {
             Call::Models(name) => self.models(name).await,
@@ -188,7 +200,7 @@ impl Exchange {
             return Err(ApiError::internal("The request is in use."));
         };
         request.headers = headers;
-        read::read(request, call, &limits, body).await
+        read::read(request, call, &limits, &mut self.share, body).await
     }
 
     fn find_route(&mut self, call: Call<'_>) {
@@ -205,6 +217,9 @@ impl Exchange {
         let Some(route) = &self.route else {
             return Err(models::no_route(&self.runtime, &self.request));
         };
+        if !route.shared_state {
+            stored::refuse(&self.request)?;
+        }
         let context = Context {
             pipeline: self.runtime.pipeline.clone(),
             request: self.request.clone(),
@@ -321,6 +336,7 @@ impl Exchange {
         let view = ExchangeView {
             request: &mut self.request,
             route: self.route.as_deref(),
+            callers: &self.runtime.callers,
             vars: &mut self.vars,
             reply: Some(&mut self.head),
             record: &self.record,
@@ -339,6 +355,7 @@ impl Exchange {
     fn error_answer(&mut self, error: ApiError) -> Answer {
         let outcome = match () {
             () if error.is_cut_short() => Outcome::ClientClosed,
+            () if error.code == ApiError::NO_ROOM => Outcome::Rejected,
             () if error.status.is_server_error() => Outcome::InternalError,
             () => Outcome::ClientError,
         };
@@ -391,38 +408,8 @@ impl Drop for Exchange {
         runtime.pipeline.above.on_end(states, &mut view, outcome);
         let route = self.route.as_deref().map(|route| &*route.name);
         access::line(&self.request, route, &self.tried, &self.record);
-    }
-}
-
-impl From<Reply> for Answer {
-    fn from(reply: Reply) -> Self {
-        let mut headers = HeaderMap::with_capacity(reply.headers.len() + 8);
-        for (name, value) in &reply.headers {
-            if let (Ok(name), Ok(value)) = (
-                http::HeaderName::from_bytes(name.as_bytes()),
-                HeaderValue::from_str(value),
-            ) {
-                headers.append(name, value);
-            }
-        }
-        let status =
-            StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Self {
-            head: ReplyHead { status, headers },
-            content: Content::Full(Some(reply.body)),
-        }
-    }
-}
-
-impl From<ApiError> for Answer {
-    fn from(error: ApiError) -> Self {
-        let head = ReplyHead {
-            status: error.status,
-            headers: error.headers(),
-        };
-        Self {
-            head,
-            content: Content::Full(Some(error.to_json())),
+        if let Some(upload) = &self.request.upload {
+            upload.abandon();
         }
     }
 }
@@ -435,6 +422,11 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
         .unwrap_or_default();
     let name = b"text/event-stream";
     media.len() >= name.len() && media[..name.len()].eq_ignore_ascii_case(name)
+}
+
+fn misframed() -> ApiError {
+    let message = "The request has both Content-Length and Transfer-Encoding, or follows one whose end cannot be told, so that servers may disagree about where it ends. Send one of the two.";
+    ApiError::invalid("conflicting_framing", message).close()
 }
 
 fn stop_error(stop: Stop) -> ApiError {
@@ -450,30 +442,6 @@ fn fitting_length(mut response: Response<ReplyBody>) -> Response<ReplyBody> {
         response.headers_mut().remove(header::CONTENT_LENGTH);
     }
     response
-}
-
-/// The answer to a web page that asks whether it may call.
-fn preflight() -> Answer {
-    let mut headers = HeaderMap::with_capacity(8);
-    headers.insert(
-        header::ACCESS_CONTROL_ALLOW_METHODS,
-        HeaderValue::from_static("GET, POST, DELETE"),
-    );
-    headers.insert(
-        header::ACCESS_CONTROL_ALLOW_HEADERS,
-        HeaderValue::from_static("*, authorization"),
-    );
-    headers.insert(
-        header::ACCESS_CONTROL_MAX_AGE,
-        HeaderValue::from_static("600"),
-    );
-    Answer {
-        head: ReplyHead {
-            status: StatusCode::NO_CONTENT,
-            headers,
-        },
-        content: Content::Full(None),
-    }
 }
 
 /// The client's own `x-request-id` if it is short and plain, else a fresh one, ordered by time.

@@ -1,3 +1,4 @@
+mod replaced;
 mod script;
 
 use std::{

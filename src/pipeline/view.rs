@@ -7,6 +7,7 @@ use millgate_plugin::{Exchange, Field, SetError};
 
 use super::request::{ClientRequest, Vars, each_header, set_header};
 use crate::{
+    callers::Callers,
     prices::Price,
     routing::{route::Route, scanner::Usage, target::Target},
     telemetry::access::Record,
@@ -27,6 +28,8 @@ pub struct ExchangeView<'a> {
     pub request: &'a mut Arc<ClientRequest>,
     /// The route that matches.
     pub route: Option<&'a Route>,
+    /// Who may call.
+    pub callers: &'a Callers,
     /// Notes of the stages.
     pub vars: &'a mut Vars,
     /// The reply, once there is one.
@@ -64,9 +67,13 @@ impl Exchange for ExchangeView<'_> {
         match field {
             Field::Var => self.vars.set(key, value),
             Field::ReplyHeader => set_reply_header(self.reply.as_deref_mut(), key, value)?,
-            _ => Arc::get_mut(self.request)
-                .ok_or(SetError::ReadOnly)?
-                .set(field, key, value)?,
+            _ => {
+                let request = Arc::get_mut(self.request).ok_or(SetError::ReadOnly)?;
+                match field {
+                    Field::CallerKey => request.identify(self.callers, value)?,
+                    _ => request.set(field, key, value)?,
+                }
+            }
         }
         Ok(())
     }

@@ -1,12 +1,15 @@
 //! From a route to an answer: target after target, try after try, until one commits or the chain is exhausted.
 
 use std::{
+    future::Future,
+    pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use millgate_plugin::{Outcome, Reply};
 use smallvec::SmallVec;
+use tokio::time::error::Elapsed;
 
 use super::{
     attempt::{Attempt, Context, NotCommitted},
@@ -63,8 +66,7 @@ pub async fn answer(
             // Something real is there, and failed: a rehearsed answer would hide that.
             break;
         }
-        if !target.provider.codec.serves(context.request.endpoint) {
-            let skipped = Failure::unsupported(&target.provider.name, context.request.endpoint);
+        if let Some(skipped) = passed_over(target, &context.request) {
             last = Some(worse(last, skipped));
             something_answered = true;
             is_retry = false;
@@ -87,7 +89,7 @@ pub async fn answer(
             vars.clone(),
         );
         let until = deadline.min(begun + route.attempt_timeout);
-        let run = tokio::time::timeout_at(until.into(), attempt.run()).await;
+        let run = bounded(attempt.run(), until, context.request.upload.as_ref()).await;
         let failed = match run {
             Ok(Ok(())) => {
                 settle(tried, begun, None);
@@ -145,6 +147,43 @@ pub async fn answer(
         }
     }
     Err(no_answer(last, route))
+}
+
+/// Why a target is not even asked; `None` where it is.
+fn passed_over(target: &Target, request: &ClientRequest) -> Option<Failure> {
+    let provider = &target.provider;
+    if !provider.codec.serves(request.endpoint) {
+        return Some(Failure::unsupported(&provider.name, request.endpoint));
+    }
+    (!provider.takes_credential_of(request)).then(|| Failure::takes_no_credential(&provider.name))
+}
+
+/// How often it is looked whether a client that is being waited for has gone on.
+const GLANCE: Duration = Duration::from_millis(100);
+
+/// Runs an attempt until then. The clock stands still while more of an upload is waited for: how slow a client is says
+/// nothing about its provider, and has a limit of its own.
+async fn bounded<T>(
+    attempt: impl Future<Output = T>,
+    until: Instant,
+    upload: Option<&Upload>,
+) -> Result<T, Elapsed> {
+    let mut attempt = pin!(attempt);
+    let mut alarm = until;
+    loop {
+        let run = tokio::time::timeout_at(alarm.into(), attempt.as_mut()).await;
+        let (elapsed, upload) = match (run, upload) {
+            (Ok(done), _) => return Ok(done),
+            (Err(elapsed), None) => return Err(elapsed),
+            (Err(elapsed), Some(upload)) => (elapsed, upload),
+        };
+        let now = Instant::now();
+        let extended = until + upload.waited();
+        if extended <= now {
+            return Err(elapsed);
+        }
+        alarm = extended.max(now + GLANCE);
+    }
 }
 
 /// Whether the request can be sent once more. What may have left something behind is not: only after a failure

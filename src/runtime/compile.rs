@@ -2,6 +2,8 @@
 //! out cannot fail to be put in force.
 
 mod advice;
+mod auth;
+mod callers;
 mod kinds;
 pub mod listeners;
 mod pipeline;
@@ -16,7 +18,7 @@ use millgate_plugin::Host;
 use super::Runtime;
 use crate::{
     api::{models::ModelLists, read::Limits},
-    config::Loaded,
+    config::{Loaded, Severity},
     http::guard::Guard,
 };
 
@@ -27,7 +29,12 @@ pub fn compile(loaded: &Loaded, previous: Option<&Runtime>, host: &Host) -> Opti
     let providers = providers::compile(loaded, previous);
     let routes = routes::compile(loaded, &providers);
     let pipeline = pipeline::compile(loaded, previous, host);
+    let stored = previous.map(|previous| previous.callers.stored().clone());
+    let are_asked = !auth::asked(loaded).is_empty();
+    let callers = callers::compile(loaded, stored.unwrap_or_default(), are_asked);
+    auth::check(loaded, &callers);
     listeners::check(loaded);
+    check_buffers(loaded);
     usage::check(loaded);
     advice::check(loaded);
     if loaded.findings.has_errors() {
@@ -41,12 +48,29 @@ pub fn compile(loaded: &Loaded, previous: Option<&Runtime>, host: &Host) -> Opti
         routes,
         providers,
         guard: Guard::new(&server.hosts, &server.cors_origins),
+        callers,
         limits: Limits {
             max_body: server.max_body_size.bytes(),
+            max_buffered: server.max_buffered.bytes(),
             max_upload: server.max_upload_size.bytes(),
             body_timeout: server.body_timeout.get(),
+            upload_timeout: server.upload_timeout.get(),
         },
+        budget: previous.map_or_else(Arc::default, |previous| previous.budget.clone()),
         expose: server.expose,
         models: ModelLists::default(),
     })
+}
+
+/// A single body has to fit among all of them, else it would be told to come back for ever.
+fn check_buffers(loaded: &Loaded) {
+    let server = &loaded.config.server;
+    if server.max_buffered.bytes() < server.max_body_size.bytes() {
+        loaded.report(
+            &["server", "max_buffered"],
+            Severity::Error,
+            "a body of `max_body_size` would never fit into `max_buffered`, which is for all bodies together",
+            Some("make max_buffered larger, or max_body_size smaller".to_owned()),
+        );
+    }
 }

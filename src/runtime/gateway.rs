@@ -1,6 +1,7 @@
 //! The runtime in force, and its exchange for the next one.
 
 use std::{
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
@@ -11,7 +12,10 @@ use std::{
 use arc_swap::ArcSwap;
 use millgate_plugin::Host;
 
-use super::{Runtime, compile::compile};
+use super::{
+    Runtime,
+    compile::{compile, listeners},
+};
 use crate::config::{self, Loaded};
 
 /// What a server serves from.
@@ -19,18 +23,22 @@ pub struct Gateway {
     current: ArcSwap<Runtime>,
     host: Host,
     path: PathBuf,
+    /// Where clients connect, whatever a config says that is read later.
+    clients: SocketAddr,
     draining: AtomicBool,
     reloading: Mutex<()>,
 }
 
 impl Gateway {
-    /// A gateway that serves `runtime`, read from the config at `path` and made with `host`.
+    /// A gateway that serves `runtime`, made with `host` and read from the config at `path`, to clients that connect to this
+    /// address.
     #[must_use]
-    pub fn new(runtime: Runtime, path: &Path, host: Host) -> Self {
+    pub fn new(runtime: Runtime, path: &Path, clients: SocketAddr, host: Host) -> Self {
         Self {
             current: ArcSwap::from_pointee(runtime),
             host,
             path: path.to_owned(),
+            clients,
             draining: AtomicBool::new(false),
             reloading: Mutex::new(()),
         }
@@ -50,6 +58,7 @@ impl Gateway {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let loaded = config::load(&self.path, &process_environment);
+        listeners::check_bound(&loaded, self.clients);
         let previous = self.runtime();
         match compile(&loaded, Some(&previous), &self.host) {
             Some(next) => {

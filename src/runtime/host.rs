@@ -1,19 +1,10 @@
 //! What stages may call on: [`millgate_plugin::Host`] as this process offers it.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicI64, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use http_body_util::{BodyExt, Limited};
-use millgate_plugin::{
-    BoxFuture, CallError, Count, Done, Host, HttpAnswer, HttpCall, Services, Tally,
-};
+use millgate_plugin::{BoxFuture, CallError, Done, Host, HttpAnswer, HttpCall, Services, Tally};
 
 use crate::{
     routing::{
@@ -21,12 +12,13 @@ use crate::{
         upload::UpstreamBody,
     },
     server::tasks,
+    store::Store,
 };
 
 /// The services of this process.
 #[derive(Default)]
 pub struct Hosting {
-    tallies: Mutex<HashMap<Box<str>, Arc<Sum>>>,
+    store: Arc<Store>,
 }
 
 impl Hosting {
@@ -34,6 +26,12 @@ impl Hosting {
     #[must_use]
     pub fn host() -> Host {
         Host::new(Self::default())
+    }
+
+    /// A host whose tallies are those of `store`.
+    #[must_use]
+    pub fn with(store: Arc<Store>) -> Host {
+        Host::new(Self { store })
     }
 }
 
@@ -50,23 +48,7 @@ impl Services for Hosting {
     }
 
     fn tally(&self, key: &str) -> Tally {
-        let mut tallies = self.tallies.lock().unwrap_or_else(PoisonError::into_inner);
-        let sum = tallies.entry(key.into()).or_default();
-        Tally::new(sum.clone())
-    }
-}
-
-/// A sum in memory.
-#[derive(Default)]
-struct Sum(AtomicI64);
-
-impl Count for Sum {
-    fn total(&self) -> i64 {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    fn add(&self, amount: i64) {
-        self.0.fetch_add(amount, Ordering::Relaxed);
+        self.store.tally(key)
     }
 }
 

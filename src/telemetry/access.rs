@@ -165,7 +165,7 @@ pub fn line(request: &ClientRequest, route: Option<&str>, tried: &[Tried], recor
         target: "millgate::access",
         request_id = request.id(),
         peer = %request.peer,
-        caller = request.caller.id.as_deref(),
+        caller = request.caller.id(),
         method = request.method.as_str(),
         path = &*request.path,
         endpoint = request.endpoint.name(),

@@ -11,6 +11,7 @@
     reason = "a test's own module: each test uses a part of it"
 )]
 
+pub mod issuer;
 pub mod raw;
 pub mod wire;
 

@@ -203,6 +203,11 @@ pub trait Stage: Send + Sync + Sized + 'static {
     /// The hooks to call.
     fn hooks(&self) -> Hooks;
 
+    /// Whether it works with what outlives a restart, such as tallies: that is then read before the first exchange comes.
+    fn needs_store(&self) -> bool {
+        false
+    }
+
     /// The state of an exchange or attempt that is being entered.
     fn begin(&self) -> Self::State;
 

@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     config::{
-        Config, Duration, Entries, KEYS,
+        Caller, Config, Duration, Entries, KEYS,
         finding::{Finding, Findings},
         price::Price,
         provider,
@@ -29,6 +29,7 @@ pub(super) fn read(tree: &Node, findings: &Findings) -> Config {
         log: tables.one("log").unwrap_or_default(),
         providers: tables.many("providers", provider::KEYS),
         stages: tables.many("stages", stage::KEYS),
+        callers: tables.callers(),
         routes: tables.routes(),
         prices: tables.prices(),
     };
@@ -99,6 +100,15 @@ impl<'a> Tables<'a> {
             (name.to_owned(), entry.unwrap_or_default())
         };
         self.named(sort).map(read).collect()
+    }
+
+    /// All callers. Whether anybody asks for their keys, only the compiled whole can tell.
+    fn callers(&self) -> Entries<Caller> {
+        let read = |(id, node): (&str, &Node)| {
+            let caller = read_node(node, Strictness::Lenient, &[], self.findings).value;
+            (id.to_owned(), caller.unwrap_or_default())
+        };
+        self.named("callers").map(read).collect()
     }
 
     /// All routes; every one of them is in use.

@@ -18,6 +18,7 @@ pub fn json_schema(kinds: &Kinds) -> Value {
         &mut tables.server,
         &mut tables.admin,
         &mut tables.log,
+        &mut tables.caller,
         &mut tables.route,
         &mut tables.price,
     ] {
@@ -31,6 +32,7 @@ pub fn json_schema(kinds: &Kinds) -> Value {
         ("server", &tables.server),
         ("admin", &tables.admin),
         ("log", &tables.log),
+        ("caller", &tables.caller),
         ("route", &tables.route),
         ("price", &tables.price),
     ] {
@@ -66,15 +68,18 @@ pub fn json_schema(kinds: &Kinds) -> Value {
             named(&of(key), &reference(entry), kinded.by_name(entry)),
         );
     }
-    let routes = named(&of("routes"), &reference("route"), Map::new());
-    let mut prices = named(&of("prices"), &reference("price"), Map::new());
-    if let Some(prices) = prices.as_object_mut() {
-        // Names of models are patterns.
-        prices.remove("propertyNames");
-    }
-    for tables in [&mut overlay, &mut top] {
-        tables.insert("routes".to_owned(), routes.clone());
-        tables.insert("prices".to_owned(), prices.clone());
+    for (key, entry) in [
+        ("callers", "caller"),
+        ("routes", "route"),
+        ("prices", "price"),
+    ] {
+        let mut tables = named(&of(key), &reference(entry), Map::new());
+        if key == "prices" {
+            // Names of models are patterns.
+            tables["propertyNames"] = true.into();
+        }
+        overlay.insert(key.to_owned(), tables.clone());
+        top.insert(key.to_owned(), tables);
     }
     let environment = json!({
         "description": "Laid over the rest where ENVIRONMENT has this name: tables merge, arrays replace.",

@@ -11,8 +11,10 @@ const WRITTEN: &[(&str, &str)] = &[
     ("BaseUrl", "URL"),
     ("Dollars", "US dollars"),
     ("Duration", "duration"),
+    ("KeySha256", "string"),
     ("Listen", "address"),
     ("Milliseconds", "duration"),
+    ("Moment", "date and time"),
     ("Money", "amount of dollars"),
     ("Patterns", "pattern or list of them"),
     ("ProxyUrl", "URL"),
@@ -42,6 +44,7 @@ pub fn markdown(kinds: &Kinds) -> String {
     }
     page.kinded("providers", &tables.provider);
     page.kinded("stages", &tables.stage);
+    page.section(2, "[callers.ID]", &tables.caller);
     page.section(2, "[routes.NAME]", &tables.route);
     page.section(2, "[prices.\"MODEL\"]", &tables.price);
     page.line("\n## [environment.NAME]\n");

@@ -47,17 +47,20 @@ pub(super) enum ChunkAct {
     Panic,
 }
 
-type Journal = Arc<Mutex<Vec<String>>>;
+/// What stages write down, one after the other.
+pub(super) type Journal = Arc<Mutex<Vec<String>>>;
 
 /// A stage that does as it is told, and writes down what it was asked.
 pub(super) struct Scripted {
-    name: &'static str,
+    pub(super) name: &'static str,
     journal: Journal,
     pub(super) hooks: Hooks,
     pub(super) request: Act,
     pub(super) response: Act,
     pub(super) chunk: ChunkAct,
     pub(super) end_panics: bool,
+    /// The model that it asks for instead.
+    pub(super) model: Option<&'static str>,
 }
 
 impl Scripted {
@@ -106,8 +109,25 @@ impl Stage for Scripted {
         [0; 2]
     }
 
-    fn on_request(&self, state: &mut [u32; 2], _: &mut dyn Exchange) -> Result<Flow, StageError> {
+    fn on_request(
+        &self,
+        state: &mut [u32; 2],
+        exchange: &mut dyn Exchange,
+    ) -> Result<Flow, StageError> {
         self.note("request");
+        let mut known = Vec::new();
+        exchange.each(Field::Var, &mut |name, _| {
+            known.push(name.to_owned());
+            true
+        });
+        if !known.is_empty() {
+            self.note(format_args!("knows {}", known.join(" ")));
+        }
+        if let Some(model) = self.model {
+            exchange.set(Field::Model, "", Some(model.as_bytes()))?;
+        }
+        // Only whole exchanges take notes.
+        let _ = exchange.set(Field::Var, self.name, Some(b"was here"));
         Self::act(self.request, &mut state[0])
     }
 
@@ -191,39 +211,53 @@ pub(super) struct Run {
 
 pub(super) fn run_with(change: impl Fn(&mut Scripted), mount: impl Fn(&mut Mounted)) -> Run {
     let journal = Journal::default();
-    let mounted = ["a", "b", "c"].map(|name| {
-        let mut stage = Scripted {
-            name,
-            journal: journal.clone(),
-            hooks: Hooks::REQUEST | Hooks::RESPONSE | Hooks::CHUNK | Hooks::END,
-            request: Act::Next,
-            response: Act::Next,
-            chunk: ChunkAct::Keep,
-            end_panics: false,
+    let stages = ["a", "b", "c"].map(|name| {
+        let is_changed = name == "b";
+        let change = |stage: &mut Scripted| {
+            if is_changed {
+                change(stage);
+            }
         };
-        if name == "b" {
-            change(&mut stage);
-        }
-        let mut mounted = Mounted {
-            name: name.into(),
-            kind: Scripted::KIND,
-            table: no_table(),
-            when: When::default(),
-            on_error: OnError::Fail,
-            mode: Mode::Enforce,
-            hooks: stage.hooks,
-            stage: Arc::new(Native(stage)),
-        };
-        if name == "b" {
+        let mut mounted = mounted(name, &journal, change);
+        if is_changed {
             mount(&mut mounted);
         }
         mounted
     });
     Run {
-        phases: Phases::new(mounted.into()),
+        phases: Phases::new(stages.into()),
         states: States::default(),
         board: Board { status: 200 },
         journal,
+    }
+}
+
+/// A stage of this name in its place, changed, that writes into `journal`.
+pub(super) fn mounted(
+    name: &'static str,
+    journal: &Journal,
+    change: impl FnOnce(&mut Scripted),
+) -> Mounted {
+    let mut stage = Scripted {
+        name,
+        journal: journal.clone(),
+        hooks: Hooks::REQUEST | Hooks::RESPONSE | Hooks::CHUNK | Hooks::END,
+        request: Act::Next,
+        response: Act::Next,
+        chunk: ChunkAct::Keep,
+        end_panics: false,
+        model: None,
+    };
+    change(&mut stage);
+    Mounted {
+        name: name.into(),
+        kind: Scripted::KIND,
+        table: no_table(),
+        when: When::default(),
+        on_error: OnError::Fail,
+        mode: Mode::Enforce,
+        hooks: stage.hooks,
+        stage: Arc::new(Native(stage)),
     }
 }
 

@@ -22,7 +22,7 @@ use crate::{
         retry::FailureClass,
         scanner,
         transport::SendError,
-        upload::{Upload, UpstreamBody},
+        upload::{ClientFault, Upload, UpstreamBody},
     },
 };
 
@@ -201,17 +201,24 @@ impl Attempt {
 
 /// What the client did wrong with its upload, whatever has become of the request.
 fn failed_upload(upload: &Upload) -> Option<Failure> {
-    let (error, detail) = if upload.is_too_large() {
-        let error = ApiError::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "body_too_large",
-            "The upload is larger than the gateway allows.",
-        );
-        (error.close(), "upload too large")
-    } else if upload.is_cut_short() {
-        (ApiError::body_cut_short(), "upload cut short")
-    } else {
-        return None;
+    let (error, detail) = match upload.fault()? {
+        ClientFault::TooLarge => {
+            let error = ApiError::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "body_too_large",
+                "The upload is larger than the gateway allows.",
+            );
+            (error.close(), "upload too large")
+        }
+        ClientFault::CutShort => (ApiError::body_cut_short(), "upload cut short"),
+        ClientFault::Stalled => {
+            let error = ApiError::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "request_timeout",
+                "Nothing more of the upload arrived for too long. Operators: see [server] upload_timeout.",
+            );
+            (error.close(), "upload stalled")
+        }
     };
     Some(Failure::new(FailureClass::Client, error, detail))
 }

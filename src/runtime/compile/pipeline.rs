@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// The element of the list at which targets are asked.
-const ROUTE: &str = "route";
+pub(super) const ROUTE: &str = "route";
 
 /// The stages of the list.
 pub(super) fn compile(loaded: &Loaded, previous: Option<&Runtime>, host: &Host) -> Pipeline {

@@ -1,8 +1,4 @@
-"""Errors: each arrives as the SDK's own exception, and the SDK does not multiply the gateway's retries.
-
-There is no test of AuthenticationError: an upstream's 401 is about the gateway's key and becomes a 502, and
-no stage of the gateway checks the callers' keys yet.
-"""
+"""Errors: each arrives as the SDK's own exception, and the SDK does not multiply the gateway's retries."""
 
 import openai
 from gateway import DEAD_URL, MOCK_URL, QUESTION, GatewayTest, on_backends, requests, script
@@ -41,6 +37,22 @@ class Errors(GatewayTest):
             script(status=status)
             error = self.fails(openai.InternalServerError)
             self.assertEqual((error.status_code, error.code), (502, "upstream_auth"))
+
+    def test_a_wrong_key_is_an_authentication_error(self):
+        for stream in (False, True):
+            error = self.fails(openai.AuthenticationError, using=self.new_client(api_key="wrong"), stream=stream)
+            self.assertEqual((error.status_code, error.code), (401, "invalid_api_key"))
+            self.assertTrue(error.message and error.request_id)
+        with self.assertRaises(openai.AuthenticationError):
+            self.new_client(api_key="wrong").models.list()
+        self.assertEqual(requests(), [])
+
+    def test_a_model_that_the_caller_may_not_use_is_not_permitted(self):
+        limited = self.new_client(api_key="limited-application-key")
+        error = self.fails(openai.PermissionDeniedError, "rehearsal", using=limited)
+        self.assertEqual((error.code, error.param), ("model_not_allowed", "model"))
+        self.assertTrue(all(model.id.startswith("mock-") for model in limited.models.list()))
+        limited.chat.completions.create(model="mock-model", messages=QUESTION)
 
     def test_an_unknown_host_is_not_permitted(self):
         stranger = self.new_client(default_headers={"Host": "evil.example"})
