@@ -4,6 +4,7 @@ pub mod assemble;
 pub mod budget;
 pub mod endpoint;
 pub mod error;
+pub mod estimate;
 pub mod models;
 pub mod read;
 pub mod stored;

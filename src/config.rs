@@ -13,6 +13,7 @@ pub mod log;
 pub mod moment;
 pub mod patterns;
 pub mod placeholder;
+pub mod price;
 pub mod provider;
 pub mod read;
 pub mod route;
@@ -34,6 +35,7 @@ pub use finding::{Finding, Findings, Severity};
 pub use load::{Loaded, load};
 pub use log::Log;
 pub use patterns::Patterns;
+pub use price::Price;
 pub use provider::Provider;
 pub use read::Section;
 pub use route::Route;
@@ -71,6 +73,9 @@ pub struct Config {
     /// Rules from requested models to targets, by name, in the order of the file.
     #[schemars(default, with = "BTreeMap<String, Route>")]
     pub routes: Entries<Route>,
+    /// Prices by model, over the gateway's own list.
+    #[schemars(default, with = "BTreeMap<String, Price>")]
+    pub prices: Entries<Price>,
 }
 
 /// The keys of the file's top level, `environment` among them.
@@ -83,6 +88,7 @@ pub const KEYS: &[&str] = &[
     "stages",
     "callers",
     "routes",
+    "prices",
     "environment",
 ];
 
@@ -101,6 +107,7 @@ impl Default for Config {
             stages: Entries::default(),
             callers: Entries::default(),
             routes: Entries::default(),
+            prices: Entries::default(),
         }
     }
 }

@@ -32,6 +32,7 @@ pub mod http;
 pub mod mock;
 pub mod nearest;
 pub mod pipeline;
+pub mod prices;
 pub mod providers;
 pub mod redact;
 pub mod routing;

@@ -28,6 +28,8 @@ pub struct ApiError {
     pub status: StatusCode,
     /// `error.code`
     pub code: Cow<'static, str>,
+    /// `error.type`, where it does not follow from the status.
+    pub error_type: Option<Cow<'static, str>>,
     /// `error.message`
     pub message: Cow<'static, str>,
     /// `error.param`
@@ -57,6 +59,7 @@ impl ApiError {
         Self {
             status,
             code: code.into(),
+            error_type: None,
             message: message.into(),
             param: None,
             retry_after: None,
@@ -107,9 +110,12 @@ impl ApiError {
         self
     }
 
-    /// `error.type`, which follows from the status.
+    /// `error.type`, which mostly follows from the status.
     #[must_use]
-    pub fn kind(&self) -> &'static str {
+    pub fn kind(&self) -> &str {
+        if let Some(kind) = &self.error_type {
+            return kind;
+        }
         match self.status.as_u16() {
             403 => "permission_error",
             429 if self.code == "insufficient_quota" => "insufficient_quota",
@@ -195,6 +201,7 @@ impl From<Refusal> for ApiError {
             _ => "invalid_request",
         }));
         Self {
+            error_type: refusal.error_type,
             param: refusal.param,
             retry_after: refusal.retry_after,
             ..Self::new(

@@ -10,7 +10,7 @@ mod tests;
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value};
 
-use super::{Admin, Caller, Config, Log, Provider, Route, Server, Stage};
+use super::{Admin, Caller, Config, Log, Price, Provider, Route, Server, Stage};
 
 pub use compose::json_schema;
 pub use reference::markdown;
@@ -39,6 +39,7 @@ struct Tables {
     log: Value,
     caller: Value,
     route: Value,
+    price: Value,
     provider: Kinded,
     stage: Kinded,
     /// What the schemas refer to; empty where nothing does.
@@ -64,6 +65,7 @@ impl Tables {
         let log = table::<Log>(&mut generator);
         let caller = table::<Caller>(&mut generator);
         let route = table::<Route>(&mut generator);
+        let price = table::<Price>(&mut generator);
         let provider = Kinded::new::<Provider>(&mut generator, &kinds.providers);
         let stage = Kinded::new::<Stage>(&mut generator, &kinds.stages);
         Self {
@@ -73,6 +75,7 @@ impl Tables {
             log,
             caller,
             route,
+            price,
             provider,
             stage,
             definitions: generator.take_definitions(true),

@@ -3,7 +3,7 @@
 use std::any::Any;
 
 use bytes::Bytes;
-use millgate_plugin::{ChunkFlow, Exchange, Flow, Hooks, Outcome, Stage, StageError};
+use millgate_plugin::{ChunkFlow, Exchange, Flow, Hooks, Outcome, Place, Stage, StageError};
 
 /// What an exchange's stage remembers.
 pub type State = dyn Any + Send;
@@ -12,6 +12,8 @@ pub type State = dyn Any + Send;
 pub trait ErasedStage: Any + Send + Sync {
     /// See [`Stage::adopt`]; nothing where `old` is of another type.
     fn adopt(&self, old: &dyn ErasedStage);
+    /// See [`Stage::place`].
+    fn place(&self) -> Place;
     /// See [`Stage::hooks`].
     fn hooks(&self) -> Hooks;
     /// See [`Stage::needs_store`].
@@ -57,6 +59,10 @@ impl<S: Stage> ErasedStage for Native<S> {
         if let Some(Self(old)) = (old as &dyn Any).downcast_ref() {
             self.0.adopt(old);
         }
+    }
+
+    fn place(&self) -> Place {
+        self.0.place()
     }
 
     fn hooks(&self) -> Hooks {

@@ -335,11 +335,11 @@ impl Exchange {
     fn view(&mut self) -> (&mut States, ExchangeView<'_>) {
         let view = ExchangeView {
             request: &mut self.request,
-            route: self.route.as_deref().map(|route| &*route.name),
+            route: self.route.as_deref(),
             callers: &self.runtime.callers,
             vars: &mut self.vars,
             reply: Some(&mut self.head),
-            usage: self.record.usage,
+            record: &self.record,
         };
         (&mut self.states, view)
     }
@@ -402,6 +402,7 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         let outcome = *self.record.outcome.get_or_insert(Outcome::ClientClosed);
+        self.record.left(self.tried.last(), &self.request);
         let runtime = self.runtime.clone();
         let (states, mut view) = self.view();
         runtime.pipeline.above.on_end(states, &mut view, outcome);

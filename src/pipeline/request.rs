@@ -11,7 +11,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use millgate_plugin::{Endpoint, Field, SetError};
 
 use crate::{
-    api::endpoint::{Call, classify},
+    api::{
+        endpoint::{Call, classify},
+        estimate,
+    },
     callers::{self, Callers, KeyHash, Models, NotFound},
     http::json::{self, Members},
     routing::upload::Upload,
@@ -143,6 +146,8 @@ pub struct Marks {
     pub model_changed: bool,
     /// `peer` as text, once somebody has asked for it.
     peer: OnceLock<Box<str>>,
+    /// Tokens of the prompt, once somebody has asked for them.
+    input_estimate: OnceLock<u64>,
 }
 
 impl ClientRequest {
@@ -203,6 +208,7 @@ impl ClientRequest {
         match field {
             Field::Endpoint => Some(self.endpoint as u64),
             Field::Stream => Some(u64::from(self.stream)),
+            Field::InputEstimate => Some(self.input_estimate()),
             Field::ModelAllowed => Some(u64::from(self.is_model_allowed())),
             _ => None,
         }
@@ -268,6 +274,13 @@ impl ClientRequest {
     #[must_use]
     pub fn is_model_allowed(&self) -> bool {
         self.endpoint == Endpoint::Models || self.caller.may_ask_for(&self.model)
+    }
+
+    /// Tokens of the prompt, as far as its length tells.
+    #[must_use]
+    pub fn input_estimate(&self) -> u64 {
+        let estimate = || estimate::prompt(&self.body, &self.members);
+        *self.marks.input_estimate.get_or_init(estimate)
     }
 
     fn peer_text(&self) -> &str {

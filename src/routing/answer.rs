@@ -205,12 +205,12 @@ impl Answer {
         self.usage
     }
 
-    /// Events with content that have passed, about one for each token.
+    /// Events with content that have passed, about one for each token; `None` where it is no event stream.
     #[must_use]
-    pub fn content_events(&self) -> u64 {
+    pub fn content_events(&self) -> Option<u64> {
         match &self.shape {
-            Shape::Events { scanner, .. } => scanner.content_events(),
-            _ => 0,
+            Shape::Events { scanner, .. } => Some(scanner.content_events()),
+            _ => None,
         }
     }
 

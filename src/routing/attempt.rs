@@ -10,6 +10,7 @@ use std::{
     future::poll_fn,
     sync::Arc,
     task::{Poll, ready},
+    time::Instant,
 };
 
 use bytes::Bytes;
@@ -26,6 +27,7 @@ use super::{
     target::Target,
 };
 use crate::{
+    api::estimate,
     http::headers,
     pipeline::{
         Pipeline, States,
@@ -64,6 +66,10 @@ pub struct Attempt {
     answer: Option<Answer>,
     /// Pieces that came before the commit.
     held: VecDeque<Piece>,
+    /// Whether the provider is being, or has been, asked.
+    asked: bool,
+    /// When it has to have an answer.
+    until: Instant,
     ended: bool,
     _busy: InFlightGuard,
 }
@@ -72,6 +78,8 @@ impl Attempt {
     /// The `number`th attempt of an exchange; `vars` are the notes of the stages above `route`.
     #[must_use]
     pub fn new(context: Context, target: Arc<Target>, number: u32, vars: Vars) -> Self {
+        let deadline = context.request.started + context.route.deadline;
+        let until = deadline.min(Instant::now() + context.route.attempt_timeout);
         let model = target
             .model_for(context.request.endpoint, &context.request.model)
             .into();
@@ -90,6 +98,8 @@ impl Attempt {
             },
             answer: None,
             held: VecDeque::new(),
+            asked: false,
+            until,
             ended: false,
         }
     }
@@ -110,6 +120,7 @@ impl Attempt {
             &self.target,
             &self.model,
         );
+        self.asked = true;
         let codec = &self.target.provider.codec;
         let answer = if codec.answers() {
             let answers = answering::start(codec.clone(), &self.context.request, &self.model, body);
@@ -193,6 +204,21 @@ impl Attempt {
         self.answer.as_ref()
     }
 
+    /// Tokens of the answer so far, as estimated from what has passed; `None` until the provider is asked. Of answers
+    /// that are no text it is none.
+    #[must_use]
+    pub fn output_estimate(&self) -> Option<u64> {
+        let Some(answer) = &self.answer else {
+            return self.asked.then_some(0);
+        };
+        Some(match self.context.request.endpoint {
+            Endpoint::Chat | Endpoint::Completions | Endpoint::Responses => answer
+                .content_events()
+                .unwrap_or_else(|| estimate::text(answer.received())),
+            _ => 0,
+        })
+    }
+
     /// The exact length of the body still to come, where it is known.
     #[must_use]
     pub fn exact_size(&self) -> Option<u64> {
@@ -231,6 +257,7 @@ impl Attempt {
     /// What the attempt's stages work on.
     fn view(&mut self) -> (&mut States, AttemptView<'_>) {
         let usage = self.answer.as_ref().and_then(Answer::usage);
+        let output_estimate = self.output_estimate();
         let view = AttemptView {
             request: &self.context.request,
             route: &self.context.route.name,
@@ -240,7 +267,9 @@ impl Attempt {
             vars: &mut self.vars,
             edits: &mut self.edits,
             reply: Some(&mut self.head),
+            until: self.until,
             usage,
+            output_estimate,
         };
         (&mut self.states, view)
     }

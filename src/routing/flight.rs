@@ -234,8 +234,23 @@ fn worse(earlier: Option<Failure>, failed: Failure) -> Failure {
     };
     match earlier {
         Some(earlier) if telling(&earlier) > telling(&failed) => earlier,
+        // Where stages refuse every target, the client may come back as soon as the first of them lets it pass.
+        Some(earlier) if both_refused(&earlier, &failed) && comes_sooner(&earlier, &failed) => {
+            earlier
+        }
         _ => failed,
     }
+}
+
+fn both_refused(one: &Failure, other: &Failure) -> bool {
+    let refused = FailureClass::Rejected;
+    (one.class, other.class) == (refused, refused)
+}
+
+/// Whether `earlier` may be asked again sooner than `failed`; what names no time never may.
+fn comes_sooner(earlier: &Failure, failed: &Failure) -> bool {
+    let after = |failure: &Failure| failure.retry_after.unwrap_or(Duration::MAX);
+    after(earlier) < after(failed)
 }
 
 fn no_answer(last: Option<Failure>, route: &Route) -> NoAnswer {
@@ -250,9 +265,14 @@ fn no_answer(last: Option<Failure>, route: &Route) -> NoAnswer {
         );
         return NoAnswer::Error(error, Outcome::UpstreamError);
     };
-    // Where the route does not try again, a client's own retries multiply nothing.
-    failed.error.exhausted =
-        failed.class != FailureClass::Unsupported && route.retry.fallback_on.covers(failed.class);
+    // Where the route does not try again, a client's own retries multiply nothing; and what a stage refuses now, it
+    // may let pass when the client comes back.
+    let is_retried = route.retry.fallback_on.covers(failed.class);
+    failed.error.exhausted = is_retried
+        && !matches!(
+            failed.class,
+            FailureClass::Unsupported | FailureClass::Rejected
+        );
     let outcome = failed.outcome();
     NoAnswer::Error(failed.error, outcome)
 }

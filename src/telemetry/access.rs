@@ -11,6 +11,7 @@ use percent_encoding::{CONTROLS, utf8_percent_encode};
 
 use crate::{
     pipeline::request::ClientRequest,
+    prices::Prices,
     routing::{
         attempt::Attempt, flight::Tried, retry::FailureClass, scanner::Usage, upload::Upload,
     },
@@ -34,8 +35,11 @@ pub struct Record {
     /// The model that it was asked for.
     model: Option<Box<str>>,
     first_byte: Option<Instant>,
-    /// Tokens of the answer, as estimated where nobody counted.
-    estimated_output: Option<u64>,
+    /// Tokens of the answer, as estimated from what has passed; `None` where no upstream has been asked, or none has
+    /// answered.
+    pub output_estimate: Option<u64>,
+    /// What the models of the target that was asked last cost, and which of them it was.
+    priced: Option<(std::sync::Arc<Prices>, Box<str>)>,
 }
 
 impl Record {
@@ -43,6 +47,8 @@ impl Record {
     pub fn serve(&mut self, attempt: &Attempt) {
         self.provider = Some(attempt.target.provider.name.clone());
         self.model = Some(attempt.model.clone());
+        self.priced = Some((attempt.target.prices.clone(), attempt.model.clone()));
+        self.output_estimate = attempt.output_estimate();
         self.usage = attempt
             .answer()
             .and_then(crate::routing::answer::Answer::usage);
@@ -59,9 +65,31 @@ impl Record {
             return;
         };
         self.usage = answer.usage().or(self.usage);
-        if self.usage.is_none() && answer.content_events() > 0 {
-            self.estimated_output = Some(answer.content_events());
+        self.output_estimate = attempt.output_estimate();
+    }
+
+    /// It is over. Where the attempt that was begun last has neither failed nor committed, the client has left during it.
+    pub fn left(&mut self, last: Option<&Tried>, request: &ClientRequest) {
+        let has_left = self.outcome == Some(Outcome::ClientClosed);
+        let under_way = last.filter(|tried| has_left && tried.failure.is_none());
+        if let Some(Tried { target, .. }) = under_way.filter(|_| self.output_estimate.is_none()) {
+            let model = target.model_for(request.endpoint, &request.model);
+            self.priced = Some((target.prices.clone(), model.into()));
+            self.output_estimate = Some(0);
         }
+    }
+
+    /// What the answer costs, in billionths of a US dollar; `None` where there is none, or no price of its model. By the
+    /// estimates where nobody counted.
+    #[must_use]
+    pub fn cost(&self, request: &ClientRequest) -> Option<u64> {
+        let (prices, model) = self.priced.as_ref()?;
+        let price = prices.of(model)?;
+        let used = self.usage.or_else(|| {
+            let output = self.output_estimate?;
+            Some(Usage::estimated(request.input_estimate(), output))
+        })?;
+        Some(price.of(&used))
     }
 
     /// The telling headers of a reply. Times end with its head.
@@ -155,7 +183,7 @@ pub fn line(request: &ClientRequest, route: Option<&str>, tried: &[Tried], recor
         first_ms = record.first_byte.map(since),
         input_tokens = record.usage.map(|usage| usage.input),
         output_tokens = record.usage.map(|usage| usage.output),
-        estimated_tokens = record.estimated_output,
+        estimated_tokens = record.output_estimate.filter(|tokens| *tokens > 0 && record.usage.is_none()),
         request_bytes = request.upload.as_ref().map_or(request.body.len() as u64, Upload::passed),
         bytes = record.bytes,
     );

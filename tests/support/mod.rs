@@ -403,6 +403,16 @@ impl Client {
         }
     }
 
+    /// A client of the same gateway that calls from another address of this machine: `127.0.0.2`.
+    pub fn from_address(gateway: &Gateway, address: &str) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_local_address(Some(address.parse().unwrap()));
+        Self {
+            base: gateway.url(),
+            client: HyperClient::builder(TokioExecutor::new()).build(connector),
+        }
+    }
+
     pub async fn send(
         &self,
         method: Method,

@@ -6,11 +6,12 @@ use crate::{
     config::{
         Caller, Config, Duration, Entries, KEYS,
         finding::{Finding, Findings},
+        price::Price,
         provider,
         read::{Section, Strictness, read_node},
         route::Route,
         stage,
-        tree::{Node, Table, Value},
+        tree::{Key, Node, Table, Value},
     },
     nearest::nearest,
 };
@@ -30,6 +31,7 @@ pub(super) fn read(tree: &Node, findings: &Findings) -> Config {
         stages: tables.many("stages", stage::KEYS),
         callers: tables.callers(),
         routes: tables.routes(),
+        prices: tables.prices(),
     };
     tables.positive(&["server", "header_timeout"], config.server.header_timeout);
     tables.positive(&["server", "body_timeout"], config.server.body_timeout);
@@ -116,6 +118,22 @@ impl<'a> Tables<'a> {
             (name.to_owned(), route.unwrap_or_default())
         };
         self.named("routes").map(read).collect()
+    }
+
+    /// All prices, by the names of models, in which a pattern's characters are welcome.
+    fn prices(&self) -> Entries<Price> {
+        let Some(node) = self.tree.child("prices") else {
+            return Entries::default();
+        };
+        let Some(table) = node.as_table() else {
+            self.expect_table(node, "prices.\"MODEL\"");
+            return Entries::default();
+        };
+        let read = |(key, node): (&Key, &Node)| {
+            let price = read_node(node, Strictness::Strict, &[], self.findings).value;
+            (key.name.clone(), price.unwrap_or_default())
+        };
+        table.iter().map(read).collect()
     }
 
     /// The tables of one sort by name. What is no table, and what has no proper name, becomes a finding.

@@ -20,6 +20,7 @@ pub fn json_schema(kinds: &Kinds) -> Value {
         &mut tables.log,
         &mut tables.caller,
         &mut tables.route,
+        &mut tables.price,
     ] {
         placeholders::for_file(table);
     }
@@ -33,6 +34,7 @@ pub fn json_schema(kinds: &Kinds) -> Value {
         ("log", &tables.log),
         ("caller", &tables.caller),
         ("route", &tables.route),
+        ("price", &tables.price),
     ] {
         definitions.insert(name.to_owned(), table.clone());
     }
@@ -66,8 +68,16 @@ pub fn json_schema(kinds: &Kinds) -> Value {
             named(&of(key), &reference(entry), kinded.by_name(entry)),
         );
     }
-    for (key, entry) in [("callers", "caller"), ("routes", "route")] {
-        let tables = named(&of(key), &reference(entry), Map::new());
+    for (key, entry) in [
+        ("callers", "caller"),
+        ("routes", "route"),
+        ("prices", "price"),
+    ] {
+        let mut tables = named(&of(key), &reference(entry), Map::new());
+        if key == "prices" {
+            // Names of models are patterns.
+            tables["propertyNames"] = true.into();
+        }
         overlay.insert(key.to_owned(), tables.clone());
         top.insert(key.to_owned(), tables);
     }

@@ -16,6 +16,17 @@ pub struct Usage {
 }
 
 impl Usage {
+    /// What an answer used as far as lengths tell.
+    #[must_use]
+    pub const fn estimated(input: u64, output: u64) -> Self {
+        Self {
+            input,
+            output,
+            cached: None,
+            reasoning: None,
+        }
+    }
+
     /// Reads the raw value of a `usage` member: `prompt_tokens` and `completion_tokens` (chat, completions,
     /// embeddings) or `input_tokens` and `output_tokens` (responses), with their `…_details`.
     /// `None` where it counts neither.

@@ -95,7 +95,7 @@ impl Mounting<'_> {
             return None;
         };
         let kind = kind_of(loaded, name, common)?;
-        self.check_place(name, index, kind, is_above);
+        let stands = self.check_place(name, index, kind.place, is_above);
         if is_above && common.when.provider.is_some() {
             let message = "above \"route\" no provider has been chosen yet";
             let place = ["stages", name, "when", "provider"];
@@ -113,6 +113,9 @@ impl Mounting<'_> {
         let section = loaded.section(&["stages", name])?;
         let table = section.node().clone();
         let stage = self.kept_or_made(name, kind, section)?;
+        if stands {
+            self.check_place(name, index, stage.place(), is_above);
+        }
         Some(Mounted {
             name: name.into(),
             kind: kind.kind,
@@ -149,8 +152,9 @@ impl Mounting<'_> {
             return Some(old.stage.clone());
         }
         let (common, own) = section.split(KEYS);
-        let _ = common.read::<config::Stage>()?;
-        let stage = (kind.make)(name, &own, self.host)?;
+        let mode = common.read::<config::Stage>()?.mode;
+        let host = self.host.with_shadow(mode == config::stage::Mode::Shadow);
+        let stage = (kind.make)(name, &own, &host)?;
         if let Some(old) = old {
             stage.adopt(&*old.stage);
         }
@@ -169,16 +173,18 @@ impl Mounting<'_> {
             .report(&place, Severity::Error, message, Some(help));
     }
 
-    fn check_place(&self, name: &str, index: usize, kind: &StageKind, is_above: bool) {
-        let message = match (kind.place, is_above) {
+    /// Whether a stage may stand where it does.
+    fn check_place(&self, name: &str, index: usize, place: Place, is_above: bool) -> bool {
+        let message = match (place, is_above) {
             (Place::AboveRoute, false) => format!("`{name}` must stand above \"route\""),
             (Place::BelowRoute, true) => {
                 format!("`{name}` must stand after \"route\": it acts on every attempt")
             }
-            _ => return,
+            _ => return true,
         };
         let place = ["pipeline", &index.to_string()];
         self.loaded.report(&place, Severity::Error, message, None);
+        false
     }
 }
 
