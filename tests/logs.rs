@@ -13,7 +13,7 @@ mod tokens;
 use http::Method;
 use millgate::mock::{Fault, Mock, Script};
 use serde_json::{Value, json};
-use support::{Client, Gateway, PATIENCE, Reply, chat_body, config, nobody};
+use support::{Client, Gateway, PATIENCE, Reply, chat_body, config};
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 async fn alone(script: Script, route: &str) -> (Mock, Gateway, Client) {
