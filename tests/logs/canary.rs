@@ -41,7 +41,7 @@ const EVERY_STAGE: &str = r#"
         [stages.limit]
         kind = "rate_limit"
         requests = "100k/min"
-        limits = [{ per = "team", tokens = "100M/min" }, { concurrent = 100, queue = {} }, { budget = { usd = "1M/day" } }]
+        limits = [{ per = "team", tokens = "100M/min" }, { concurrent = 100, queue = {} }, { budget = { usd = "1000000/day" } }]
         [stages.cache]
         cacheable = "always"
         [stages.provider_limit]
