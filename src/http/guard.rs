@@ -168,6 +168,29 @@ mod tests {
             .map(|origin| origin.is_some())
     }
 
+    /// Beyond loopback the address that a client writes is often not the one that arrives here: of a container's host, of
+    /// a port that is passed on. A page cannot make its name an address, so that any is known; names are not.
+    #[test]
+    fn beyond_loopback_any_address_is_known_but_no_unknown_name() {
+        let guard = Guard::default();
+        let admit_at = |local: &str, host: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, host.parse().unwrap());
+            let local = local.parse().unwrap();
+            guard
+                .admit(&Uri::from_static("/v1/models"), &headers, local)
+                .is_ok()
+        };
+        for host in ["10.0.0.5:8080", "192.0.2.7", "[2001:db8::1]:443"] {
+            assert!(admit_at("10.0.0.5:8080", host), "{host}");
+            assert!(!admit_at("127.0.0.1:8080", host), "{host}");
+        }
+        assert!(admit_at("127.0.0.1:8080", "127.0.0.2"));
+        for host in ["evil.example", "10.0.0.5.evil.example"] {
+            assert!(!admit_at("10.0.0.5:8080", host), "{host}");
+        }
+    }
+
     #[test]
     fn loopback_names_are_known() {
         let guard = Guard::default();
