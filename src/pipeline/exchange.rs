@@ -97,7 +97,7 @@ impl Exchange {
                 .map_or(0, |since| since.as_secs()),
             peer: ends.peer.ip().to_canonical(),
             method: parts.method.clone(),
-            path: parts.uri.path().into(),
+            path: without_last_slash(parts.uri.path()).into(),
             query: parts.uri.query().map(Into::into),
             headers: HeaderMap::new(),
             endpoint: Endpoint::Forward,
@@ -141,7 +141,7 @@ impl Exchange {
         if parts.method == Method::OPTIONS && self.origin.is_some() {
             return Ok(preflight());
         }
-        let call = endpoint::classify(&parts.method, parts.uri.path());
+        let call = endpoint::classify(&parts.method, without_last_slash(parts.uri.path()));
         self.read(parts.headers, call, body).await?;
         self.find_route(call);
         let runtime = self.runtime.clone();
@@ -425,7 +425,7 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
 }
 
 fn misframed() -> ApiError {
-    let message = "The request has both Content-Length and Transfer-Encoding, or follows one whose end cannot be told, so that servers may disagree about where it ends. Send one of the two.";
+    let message = "The request has both Content-Length and Transfer-Encoding, or another Transfer-Encoding than `chunked`, or follows one whose end cannot be told, so that servers may disagree about where it ends. Send Content-Length, or `chunked` alone.";
     ApiError::invalid("conflicting_framing", message).close()
 }
 
@@ -442,6 +442,14 @@ fn fitting_length(mut response: Response<ReplyBody>) -> Response<ReplyBody> {
         response.headers_mut().remove(header::CONTENT_LENGTH);
     }
     response
+}
+
+/// A path with a slash behind it is the same call, and must be the same for routes and for the `when` of stages.
+fn without_last_slash(path: &str) -> &str {
+    match path.trim_end_matches('/') {
+        "" => "/",
+        path => path,
+    }
 }
 
 /// The client's own `x-request-id` if it is short and plain, else a fresh one, ordered by time.
