@@ -1,4 +1,6 @@
-//! The listener for operators: whether the process lives, and whether it should be sent requests.
+//! The listener for operators: whether the process lives, whether it should be sent requests, and its cache.
+
+mod cache;
 
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -43,15 +45,18 @@ pub async fn serve(
         let (gateway, guard) = (gateway.clone(), guard.clone());
         server::spawn_connection(async move {
             let service = hyper::service::service_fn(|request| {
-                let response = match admit(&guard, &request, peer, local) {
-                    Ok(()) => answer(&gateway, &request),
-                    Err(_) => error(&ApiError::new(
-                        StatusCode::FORBIDDEN,
-                        "forbidden",
-                        "Not from there. Operators: see [admin] hosts.",
-                    )),
-                };
-                async move { Ok::<_, Infallible>(response) }
+                let (gateway, guard) = (gateway.clone(), guard.clone());
+                async move {
+                    let response = match admit(&guard, &request, peer, local) {
+                        Ok(()) => answer(&gateway, request).await,
+                        Err(_) => error(&ApiError::new(
+                            StatusCode::FORBIDDEN,
+                            "forbidden",
+                            "Not from there. Operators: see [admin] hosts.",
+                        )),
+                    };
+                    Ok::<_, Infallible>(response)
+                }
             });
             let connection = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
@@ -85,17 +90,19 @@ fn admit(
     admitted.map(drop)
 }
 
-fn answer(gateway: &Gateway, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-    let reply = match request.uri().path() {
+async fn answer(gateway: &Gateway, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    match request.uri().path() {
+        "/api/cache/purge" if request.method() == Method::POST => {
+            cache::purge(gateway, request).await
+        }
+        "/api/cache/purge" => wrong_method("POST"),
+        "/healthz" | "/readyz" | "/api/cache" if !is_read => wrong_method("GET, HEAD"),
         "/healthz" => status(StatusCode::OK, r#"{"status":"ok"}"#),
         "/readyz" if gateway.is_ready() => status(StatusCode::OK, r#"{"status":"ready"}"#),
         "/readyz" => status(StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"draining"}"#),
-        _ => return unknown_path(),
-    };
-    if matches!(*request.method(), Method::GET | Method::HEAD) {
-        reply
-    } else {
-        wrong_method()
+        "/api/cache" => cache::stats(gateway),
+        _ => unknown_path(),
     }
 }
 
@@ -103,17 +110,17 @@ fn unknown_path() -> Response<Full<Bytes>> {
     error(&ApiError::new(
         StatusCode::NOT_FOUND,
         "unknown_path",
-        "There are /healthz and /readyz.",
+        "There are /healthz, /readyz, /api/cache and /api/cache/purge.",
     ))
 }
 
-fn wrong_method() -> Response<Full<Bytes>> {
+fn wrong_method(allowed: &'static str) -> Response<Full<Bytes>> {
     let mut response = error(&ApiError::new(
         StatusCode::METHOD_NOT_ALLOWED,
         "method_not_allowed",
-        "Use GET.",
+        format!("Use {allowed}."),
     ));
-    let allowed = HeaderValue::from_static("GET, HEAD");
+    let allowed = HeaderValue::from_static(allowed);
     response.headers_mut().insert(header::ALLOW, allowed);
     response
 }

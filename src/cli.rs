@@ -4,6 +4,7 @@
 #![expect(clippy::print_stderr, reason = "commands talk to a terminal")]
 
 mod ask;
+mod cache;
 mod check;
 #[cfg(feature = "sqlite")]
 mod key;
@@ -48,6 +49,8 @@ enum Command {
     Check(check::Arguments),
     /// Send one prompt to a running gateway and print the answer as it comes
     Ask(ask::Arguments),
+    /// Tell how the cache of a running gateway does, or forget what it keeps
+    Cache(cache::Arguments),
     /// Make, list, revoke and rotate callers' keys
     #[cfg(feature = "sqlite")]
     Key(key::Arguments),
@@ -81,6 +84,7 @@ pub fn run() -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Ask(arguments) => ask::run(&arguments),
+        Command::Cache(arguments) => cache::run(&arguments),
         #[cfg(feature = "sqlite")]
         Command::Key(arguments) => key::run(arguments),
         Command::Mock(arguments) => mock::run(&arguments),

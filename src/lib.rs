@@ -24,6 +24,7 @@
 
 pub mod admin;
 pub mod api;
+pub mod cache;
 pub mod calendar;
 pub mod callers;
 pub mod cli;

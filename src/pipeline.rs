@@ -2,6 +2,7 @@
 //!
 //! `LIFECYCLE.md` beside this file tells in which order hooks run and what ends what.
 
+pub mod content;
 pub mod erased;
 pub mod exchange;
 pub mod registry;
@@ -24,15 +25,19 @@ use millgate_plugin::{ChunkFlow, Exchange, Flow, Hooks, Outcome, Refusal, Reply,
 use smallvec::SmallVec;
 
 use self::{erased::ErasedStage, when::When};
-use crate::config::tree::Node;
+use crate::{cache::Cache, config::tree::Node};
 
 /// The one list of the config, cut at `route`.
 #[derive(Default)]
 pub struct Pipeline {
     /// What sees an exchange once.
     pub above: Phases,
+    /// What stands right above `route`, where there is one.
+    pub cache: Option<Arc<Cache>>,
     /// What sees every attempt, with its target chosen.
     pub below: Phases,
+    /// A hash of what `below` is made of: it may decide what is answered.
+    pub fingerprint: [u8; 32],
 }
 
 impl Pipeline {

@@ -108,7 +108,8 @@ pub async fn serve(
                     drop(permit);
                     return;
                 }
-                _ = stop.wait_for(|stop| *stop) => limits.drain_timeout,
+                // Who stops knows how long it waits: a connection that gave up by itself would count as drained.
+                _ = stop.wait_for(|stop| *stop) => Duration::MAX,
                 () = idle => limits.write_timeout,
             };
             connection.as_mut().graceful_shutdown();

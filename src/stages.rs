@@ -11,6 +11,7 @@ use crate::pipeline::registry::StageKind;
 pub const KINDS: &[StageKind] = &[
     StageKind::native::<auth::Auth>(),
     StageKind::native::<rate_limit::RateLimit>(),
+    StageKind::cache(),
     StageKind::native::<auth_header::AuthHeader>(),
     StageKind::native::<redact::Redact>(),
 ];

@@ -66,6 +66,7 @@ listeners
 pipeline
   once for each request:
     redact           redact, for all that is logged
+    cache            cache
   route
   once for each attempt:
     company_headers  auth_header, when provider is internal, on_error fail, mode enforce
@@ -293,11 +294,15 @@ fn programs_get_json() {
     assert_eq!(report["listeners"]["clients"], "http://127.0.0.1:8080/v1");
     assert_eq!(
         report["pipeline"][1],
-        json!({"name": "route", "place": "route"})
+        json!({"name": "cache", "place": "above_route", "kind": "cache", "when": {}, "not_reached": null})
     );
     assert_eq!(report["pipeline"][0]["name"], "redact");
     assert_eq!(
         report["pipeline"][2],
+        json!({"name": "route", "place": "route"})
+    );
+    assert_eq!(
+        report["pipeline"][3],
         json!({
             "name": "company_headers",
             "place": "below_route",

@@ -199,6 +199,7 @@ async fn shadow_mode_withholds_nothing_and_tells_the_log() {
     for reply in asked {
         let reply = reply.await.unwrap();
         assert!(reply.status == 200 && reply.complete);
+        bench.ended(&reply).await;
         let is_limit = |name: &&http::HeaderName| name.as_str().starts_with("x-ratelimit");
         assert_eq!(reply.headers.keys().filter(is_limit).count(), 0);
     }

@@ -259,6 +259,7 @@ fn the_reference_tells_of_every_key() {
             "stages",
             "callers",
             "routes",
+            "prices",
             "server",
             "admin",
             "log",

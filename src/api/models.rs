@@ -264,6 +264,7 @@ async fn ask(
         pipeline: runtime.pipeline.clone(),
         request: Arc::new(listing),
         route: route.clone(),
+        deadline: request.started + route.deadline,
     };
     let mut attempt = Attempt::new(context, target.clone(), 1, Vars::default());
     if attempt.run().await.is_err() {

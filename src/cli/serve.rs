@@ -237,6 +237,13 @@ pub(super) fn pipeline_line(runtime: &Runtime) -> String {
             .collect::<Vec<_>>()
     };
     let mut all = names(&runtime.pipeline.above);
+    all.extend(
+        runtime
+            .pipeline
+            .cache
+            .iter()
+            .map(|cache| cache.name.to_string()),
+    );
     all.push("route".to_owned());
     all.extend(names(&runtime.pipeline.below));
     all.join(" → ")

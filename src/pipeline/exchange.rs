@@ -3,6 +3,7 @@
 //! [`serve`] is the way of a request, top to bottom.
 
 mod answer;
+mod cached;
 
 use std::{
     net::SocketAddr,
@@ -31,6 +32,7 @@ use crate::{
         error::{ApiError, model_not_allowed},
         models, read, stored,
     },
+    cache::{Lead, control::Status},
     http::guard::Unwelcome,
     routing::{
         attempt::{Broken, Context},
@@ -83,8 +85,13 @@ pub struct Exchange {
     record: access::Record,
     /// Counts the request's body for as long as it is held.
     share: Share,
+    /// What became of it in the cache.
+    cached: Option<Status>,
+    /// The flight that it has begun: what that costs is this exchange's, even if its client has left by then.
+    lead: Option<Lead>,
 }
 
+const CACHE_STATUS: http::HeaderName = http::HeaderName::from_static("cache-status");
 const REQUEST_ID: http::HeaderName = http::HeaderName::from_static("x-request-id");
 
 impl Exchange {
@@ -117,13 +124,12 @@ impl Exchange {
             route: None,
             states: States::default(),
             vars: Vars::default(),
-            head: ReplyHead {
-                status: StatusCode::OK,
-                headers: HeaderMap::new(),
-            },
+            head: ReplyHead::default(),
             tried: Vec::new(),
             origin: None,
             record: access::Record::default(),
+            cached: None,
+            lead: None,
         }
     }
 
@@ -224,12 +230,20 @@ impl Exchange {
             pipeline: self.runtime.pipeline.clone(),
             request: self.request.clone(),
             route: route.clone(),
+            deadline: self.request.started + route.deadline,
         };
+        if let Some(answer) = self.ask_cache(&context).await {
+            return answer;
+        }
         match flight::answer(&context, &self.vars, &mut self.tried).await {
-            Ok(attempt) => Ok(Answer {
-                head: attempt.head.clone(),
-                content: Content::Attempt(Box::new(attempt)),
-            }),
+            Ok(attempt) => {
+                self.record
+                    .serve(&attempt.target, &attempt.model, attempt.seen());
+                Ok(Answer {
+                    head: attempt.head.clone(),
+                    content: Content::Attempt(Box::new(attempt)),
+                })
+            }
             Err(NoAnswer::Reply(reply)) => Ok(reply.into()),
             Err(NoAnswer::Error(error, outcome)) => {
                 self.record.outcome = Some(outcome);
@@ -260,9 +274,7 @@ impl Exchange {
     async fn respond(mut self: Box<Self>, answer: Result<Answer, ApiError>) -> Response<ReplyBody> {
         let Answer { head, mut content } = answer.unwrap_or_else(|error| self.error_answer(error));
         self.head = head;
-        if let Content::Attempt(attempt) = &content {
-            self.record.serve(attempt);
-        }
+        self.record.cache = self.cache_status();
         let runtime = self.runtime.clone();
         let mut replaced = None;
         let mut stopped = None;
@@ -326,6 +338,9 @@ impl Exchange {
             headers.append(header::VARY, HeaderValue::from_static("origin"));
         }
         if self.runtime.expose == Expose::Full {
+            if let Some(status) = self.cached.and_then(Status::header) {
+                headers.insert(CACHE_STATUS, status);
+            }
             let stages = self.runtime.pipeline.above.took(&self.states);
             self.record
                 .expose(headers, stages, &self.tried, self.request.started);
@@ -393,14 +408,7 @@ impl Exchange {
         &self.request
     }
 
-    /// What the access log will say.
-    pub(super) fn record(&mut self) -> &mut access::Record {
-        &mut self.record
-    }
-}
-
-impl Drop for Exchange {
-    fn drop(&mut self) {
+    fn end(&mut self) {
         let outcome = *self.record.outcome.get_or_insert(Outcome::ClientClosed);
         self.record.left(self.tried.last(), &self.request);
         let runtime = self.runtime.clone();
@@ -410,6 +418,21 @@ impl Drop for Exchange {
         access::line(&self.request, route, &self.tried, &self.record);
         if let Some(upload) = &self.request.upload {
             upload.abandon();
+        }
+    }
+
+    /// What the access log will say.
+    pub(super) fn record(&mut self) -> &mut access::Record {
+        &mut self.record
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.record.cache = self.cache_status();
+        match self.lead.take() {
+            Some(lead) => self.end_with(lead),
+            None => self.end(),
         }
     }
 }

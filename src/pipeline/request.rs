@@ -72,6 +72,12 @@ impl Caller {
         self.0.as_deref()?.team.as_deref()
     }
 
+    /// What the caller is marked with, for reports.
+    #[must_use]
+    pub fn tags(&self) -> &[Box<str>] {
+        self.0.as_deref().map_or(&[], |caller| &caller.tags)
+    }
+
     /// What else is known: a department ticket, a user name.
     #[must_use]
     pub fn meta(&self, key: &str) -> Option<&[u8]> {

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Status and headers of a reply on its way out.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct ReplyHead {
     /// HTTP status.
     pub status: StatusCode,
@@ -50,6 +50,7 @@ impl Exchange for ExchangeView<'_> {
 
     fn number(&self, field: Field) -> Option<u64> {
         match field {
+            Field::CacheStatus => self.record.cache.map(|status| status as u64),
             Field::DeadlineLeft => Some(millis_until(self.request.started + self.route?.deadline)),
             Field::OutputEstimate => self.record.output_estimate,
             Field::Cost => self.record.cost(self.request),

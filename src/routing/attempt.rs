@@ -18,7 +18,7 @@ use http::{HeaderMap, StatusCode, header};
 use millgate_plugin::{Endpoint, Outcome};
 
 use super::{
-    answer::{Answer, Fault, Piece, Shape, Source},
+    answer::{Answer, Fault, Piece, Seen, Shape, Source},
     answering,
     balance::InFlightGuard,
     effective,
@@ -48,6 +48,8 @@ pub struct Context {
     pub request: Arc<ClientRequest>,
     /// The rule it fell under.
     pub route: Arc<Route>,
+    /// Until when one of them must have committed.
+    pub deadline: Instant,
 }
 
 /// An attempt. Dropped before its end, it tells its stages that the client has left.
@@ -56,7 +58,7 @@ pub struct Attempt {
     /// The target asked.
     pub target: Arc<Target>,
     /// The model it is asked for.
-    pub model: Box<str>,
+    pub model: Arc<str>,
     number: u32,
     states: States,
     vars: Vars,
@@ -66,6 +68,8 @@ pub struct Attempt {
     answer: Option<Answer>,
     /// Pieces that came before the commit.
     held: VecDeque<Piece>,
+    /// Whether the upstream says that its answer is not to be stored.
+    forbids_storing: bool,
     /// Whether the provider is being, or has been, asked.
     asked: bool,
     /// When it has to have an answer.
@@ -98,6 +102,7 @@ impl Attempt {
             },
             answer: None,
             held: VecDeque::new(),
+            forbids_storing: false,
             asked: false,
             until,
             ended: false,
@@ -232,6 +237,38 @@ impl Attempt {
         } else {
             answer.exact_size().map(|rest| rest + held)
         }
+    }
+
+    /// What is known so far of the tokens.
+    #[must_use]
+    pub fn seen(&self) -> Seen {
+        Seen {
+            usage: self.answer.as_ref().and_then(Answer::usage),
+            output_estimate: self.output_estimate(),
+        }
+    }
+
+    /// Whether nothing more comes from the upstream, so that no piece has to be waited for.
+    #[must_use]
+    pub fn is_all_there(&self) -> bool {
+        self.answer.as_ref().is_none_or(Answer::is_over)
+    }
+
+    /// Whether the answer may be kept and given again, as far as its target and its upstream are concerned.
+    #[must_use]
+    pub fn may_be_kept(&self) -> bool {
+        let has_failed = self.answer.as_ref().is_some_and(Answer::has_failed);
+        self.head.status.is_success()
+            && !has_failed
+            && !self.forbids_storing
+            && !self.target.provider.is_last_resort()
+    }
+
+    /// Whether everything has been handed out, down to what comes behind the answer's end.
+    #[must_use]
+    pub fn is_spent(&self) -> bool {
+        let is_done = |answer: &Answer| answer.is_done() && answer.is_drained();
+        self.held.is_empty() && self.answer.as_ref().is_none_or(is_done)
     }
 
     /// Whether everything that belongs to the answer has been handed out.

@@ -36,7 +36,30 @@ pub struct Tried {
     pub took: Duration,
 }
 
+/// Where the attempts of a flight are written down as they are made, so that they are known whatever becomes of it.
+pub trait Journal: Send {
+    /// An attempt begins.
+    fn begin(&mut self, tried: Tried);
+
+    /// The attempt that was begun last has ended.
+    fn settle(&mut self, begun: Instant, failure: Option<FailureClass>);
+}
+
+impl Journal for Vec<Tried> {
+    fn begin(&mut self, tried: Tried) {
+        self.push(tried);
+    }
+
+    fn settle(&mut self, begun: Instant, failure: Option<FailureClass>) {
+        if let Some(last) = self.last_mut() {
+            last.failure = failure;
+            last.took = begun.elapsed();
+        }
+    }
+}
+
 /// How a flight ends without an answer.
+#[derive(Clone, Debug)]
 pub enum NoAnswer {
     /// Every target failed, or the request itself was at fault.
     Error(ApiError, Outcome),
@@ -44,16 +67,23 @@ pub enum NoAnswer {
     Reply(Reply),
 }
 
+impl From<Failure> for NoAnswer {
+    fn from(failed: Failure) -> Self {
+        let outcome = failed.outcome();
+        Self::Error(failed.error, outcome)
+    }
+}
+
 /// Asks the route's targets until one commits. `tried` grows as every attempt begins, so that it is known even when
 /// the client leaves and this future is dropped.
 pub async fn answer(
     context: &Context,
     vars: &Vars,
-    tried: &mut Vec<Tried>,
+    tried: &mut dyn Journal,
 ) -> Result<Attempt, NoAnswer> {
     let route = &context.route;
     let targets = &route.targets;
-    let deadline = context.request.started + route.deadline;
+    let deadline = context.deadline;
     let order = order(targets, route.strategy);
     let mut attempts = Attempts::default();
     let mut last: Option<Failure> = None;
@@ -77,7 +107,7 @@ pub async fn answer(
         if !is_retry {
             target.provider.budget.deposit();
         }
-        tried.push(Tried {
+        tried.begin(Tried {
             target: target.clone(),
             failure: None,
             took: Duration::ZERO,
@@ -92,12 +122,12 @@ pub async fn answer(
         let run = bounded(attempt.run(), until, context.request.upload.as_ref()).await;
         let failed = match run {
             Ok(Ok(())) => {
-                settle(tried, begun, None);
+                tried.settle(begun, None);
                 return Ok(attempt);
             }
             Ok(Err(NotCommitted::Reply(reply))) => {
                 attempt.end(Outcome::Ok);
-                settle(tried, begun, None);
+                tried.settle(begun, None);
                 return Err(NoAnswer::Reply(reply));
             }
             Ok(Err(NotCommitted::Failed(failed))) => *failed,
@@ -115,7 +145,7 @@ pub async fn answer(
         something_answered |=
             failed.class != FailureClass::Connect && !target.provider.is_last_resort();
         tell(context, target, attempts.number(), &failed);
-        settle(tried, begun, Some(failed.class));
+        tried.settle(begun, Some(failed.class));
 
         let now = Instant::now();
         let seen = retry::Failed {
@@ -273,14 +303,5 @@ fn no_answer(last: Option<Failure>, route: &Route) -> NoAnswer {
             failed.class,
             FailureClass::Unsupported | FailureClass::Rejected
         );
-    let outcome = failed.outcome();
-    NoAnswer::Error(failed.error, outcome)
-}
-
-/// Notes how the attempt that was begun last has ended.
-fn settle(tried: &mut [Tried], begun: Instant, failure: Option<FailureClass>) {
-    if let Some(last) = tried.last_mut() {
-        last.failure = failure;
-        last.took = begun.elapsed();
-    }
+    failed.into()
 }

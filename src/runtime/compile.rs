@@ -4,6 +4,7 @@
 mod advice;
 mod auth;
 mod callers;
+mod fingerprint;
 mod kinds;
 pub mod listeners;
 mod pipeline;

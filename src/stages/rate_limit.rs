@@ -100,6 +100,10 @@ impl Stage for RateLimit {
         Hooks::REQUEST | Hooks::RESPONSE | Hooks::END
     }
 
+    fn needs_store(&self) -> bool {
+        !self.rules.budgets.is_empty()
+    }
+
     fn begin(&self) -> State {
         State::default()
     }

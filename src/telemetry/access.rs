@@ -2,18 +2,21 @@
 
 use std::{
     fmt::Write as _,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use millgate_plugin::Outcome;
+use millgate_plugin::{CacheStatus, Outcome};
 use percent_encoding::{CONTROLS, utf8_percent_encode};
 
 use crate::{
+    cache::key::Key,
     pipeline::request::ClientRequest,
     prices::Prices,
     routing::{
-        attempt::Attempt, flight::Tried, retry::FailureClass, scanner::Usage, upload::Upload,
+        answer::Seen, flight::Tried, retry::FailureClass, scanner::Usage, target::Target,
+        upload::Upload,
     },
 };
 
@@ -30,28 +33,34 @@ pub struct Record {
     pub usage: Option<Usage>,
     /// Body bytes sent to the client.
     pub bytes: u64,
+    /// What the cache had to do with it; `None` where there is none.
+    pub cache: Option<CacheStatus>,
+    /// Under what the cache knows the answer.
+    pub cache_key: Option<Key>,
     /// The provider that answered.
-    provider: Option<std::sync::Arc<str>>,
+    provider: Option<Arc<str>>,
     /// The model that it was asked for.
-    model: Option<Box<str>>,
+    model: Option<Arc<str>>,
     first_byte: Option<Instant>,
     /// Tokens of the answer, as estimated from what has passed; `None` where no upstream has been asked, or none has
     /// answered.
     pub output_estimate: Option<u64>,
     /// What the models of the target that was asked last cost, and which of them it was.
-    priced: Option<(std::sync::Arc<Prices>, Box<str>)>,
+    priced: Option<(Arc<Prices>, Arc<str>)>,
 }
 
 impl Record {
-    /// This attempt has committed.
-    pub fn serve(&mut self, attempt: &Attempt) {
-        self.provider = Some(attempt.target.provider.name.clone());
-        self.model = Some(attempt.model.clone());
-        self.priced = Some((attempt.target.prices.clone(), attempt.model.clone()));
-        self.output_estimate = attempt.output_estimate();
-        self.usage = attempt
-            .answer()
-            .and_then(crate::routing::answer::Answer::usage);
+    /// This target answers, for this exchange.
+    pub fn serve(&mut self, target: &Target, model: &Arc<str>, seen: Seen) {
+        self.share(target.provider.name.clone(), model.clone(), seen);
+        self.priced = Some((target.prices.clone(), model.clone()));
+    }
+
+    /// This is whose answer it gets that was given to another exchange, which has paid for it.
+    pub fn share(&mut self, provider: Arc<str>, model: Arc<str>, seen: Seen) {
+        self.provider = Some(provider);
+        self.model = Some(model);
+        self.finish(seen);
     }
 
     /// The first byte of the body goes out.
@@ -59,13 +68,10 @@ impl Record {
         self.first_byte.get_or_insert_with(Instant::now);
     }
 
-    /// No more will come from this attempt.
-    pub fn finish(&mut self, attempt: &Attempt) {
-        let Some(answer) = attempt.answer() else {
-            return;
-        };
-        self.usage = answer.usage().or(self.usage);
-        self.output_estimate = attempt.output_estimate();
+    /// No more will come of the answer.
+    pub fn finish(&mut self, seen: Seen) {
+        self.usage = seen.usage.or(self.usage);
+        self.output_estimate = seen.output_estimate.or(self.output_estimate);
     }
 
     /// It is over. Where the attempt that was begun last has neither failed nor committed, the client has left during it.
@@ -111,8 +117,11 @@ impl Record {
             time(&mut timing, stage, took);
         }
         let attempts = made(tried);
-        if attempts > 0 {
+        let is_shared = self.cache.is_some_and(CacheStatus::is_shared);
+        if attempts > 0 || is_shared {
             headers.insert(ATTEMPTS, HeaderValue::from(attempts));
+        }
+        if attempts > 0 {
             let upstream = tried.iter().map(|tried| tried.took).sum();
             time(&mut timing, "upstream", upstream);
         }
@@ -177,6 +186,8 @@ pub fn line(request: &ClientRequest, route: Option<&str>, tried: &[Tried], recor
         attempts = made(tried),
         failed = (tried.iter().any(|tried| tried.failure.is_some())).then(|| failures(tried)),
         status = record.status,
+        cache = record.cache.map(CacheStatus::name),
+        cache_key = record.cache_key.map(tracing::field::display),
         outcome = record.outcome.unwrap_or(Outcome::ClientClosed).name(),
         error = record.error.as_deref(),
         ms = since(Instant::now()),

@@ -234,15 +234,14 @@ fn said(stage: &StepStage) -> String {
             said.push(format!("when {what} is {}", patterns.join(" or ")));
         }
     }
-    said.push(match stage.on_error {
+    said.extend(stage.on_error.map(|on_error| match on_error {
         stage::OnError::Fail => "on_error fail".to_owned(),
         stage::OnError::Skip => "on_error skip".to_owned(),
-    });
-    if stage.mode == stage::Mode::Shadow {
-        said.push("mode shadow: refuses nothing".to_owned());
-    } else {
-        said.push("mode enforce".to_owned());
-    }
+    }));
+    said.extend(stage.mode.map(|mode| match mode {
+        stage::Mode::Shadow => "mode shadow: refuses nothing".to_owned(),
+        stage::Mode::Enforce => "mode enforce".to_owned(),
+    }));
     said.join(", ")
 }
 

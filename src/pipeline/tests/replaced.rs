@@ -64,6 +64,7 @@ fn runtime(upstream: &Mock, change: impl Fn(&mut Scripted), journal: &Journal) -
     runtime.pipeline = super::Arc::new(Pipeline {
         above: stages(&["a", "b"]),
         below: stages(&["x"]),
+        ..Pipeline::default()
     });
     runtime
 }

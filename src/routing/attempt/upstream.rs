@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::Attempt;
 use crate::{
     api::error::ApiError,
+    cache::control,
     http::headers,
     pipeline::view::ReplyHead,
     routing::{
@@ -124,6 +125,7 @@ impl Attempt {
             let body = read_error_body(body).await;
             return Err(self.refused(&head, &body));
         }
+        self.forbids_storing = control::forbids_storing(&head.headers);
         self.head = ReplyHead {
             status: head.status,
             headers: headers::from_upstream(&head.headers),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::providers::provider_of;
+use super::{fingerprint, providers::provider_of};
 use crate::{
     config::{self, Loaded, Severity, route as table},
     nearest::nearest,
@@ -89,7 +89,7 @@ fn compile_route(
         .collect::<Vec<_>>()
         .into_iter()
         .collect::<Option<_>>()?;
-    Some(Route {
+    let mut compiled = Route {
         name: name.into(),
         models: route.model.iter().map(Glob::new).collect(),
         paths: route.paths.iter().map(|path| Glob::new(path)).collect(),
@@ -115,7 +115,10 @@ fn compile_route(
             table::Commit::Head => Commit::Head,
         },
         params: params(&route.params),
-    })
+        fingerprint: [0; 32],
+    };
+    compiled.fingerprint = fingerprint::of_route(&compiled, made.0);
+    Some(compiled)
 }
 
 /// Each entry by itself, so that the caret stands at the one that means nothing.

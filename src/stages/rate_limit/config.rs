@@ -56,19 +56,19 @@ impl Default for Config {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limit {
-    /// As above.
+    /// As above. Default: `"caller"`.
     pub per: Per,
-    /// As above.
+    /// As above. Default: no limit.
     pub requests: Option<Rate>,
-    /// As above.
+    /// As above. Default: no limit.
     pub tokens: Option<Rate>,
-    /// As above.
+    /// As above. Default: no limit.
     pub concurrent: Option<u32>,
-    /// As above.
+    /// As above. Default: as in the time of the rate.
     pub burst: Option<u64>,
-    /// As above.
+    /// As above. Default: they are refused.
     pub queue: Option<Queue>,
-    /// As above.
+    /// As above. Default: no limit.
     pub budget: Option<Budget>,
 }
 

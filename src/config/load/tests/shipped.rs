@@ -13,7 +13,10 @@ fn runs_on_a_fresh_machine() {
     let loaded = load_text(SHIPPED);
     assert_eq!(render(&loaded), "");
     let config = &loaded.config;
-    assert_eq!(config.pipeline, ["redact", "route", "company_headers"]);
+    assert_eq!(
+        config.pipeline,
+        ["redact", "cache", "route", "company_headers"]
+    );
     assert_eq!(
         config.providers.names().collect::<Vec<_>>(),
         ["internal", "ollama", "rehearsal"]

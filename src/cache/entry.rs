@@ -1,0 +1,186 @@
+//! An answer that is kept.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use bytes::{Bytes, BytesMut};
+
+use super::flight::Head;
+use crate::routing::answer::{Piece, Seen};
+
+/// A whole answer, in the form that the upstream gave it in.
+#[derive(Debug)]
+pub struct Entry {
+    /// Status, headers and origin.
+    pub head: Head,
+    /// What it used.
+    pub seen: Seen,
+    /// When it was complete.
+    pub stored: SystemTime,
+    /// What it can be purged by.
+    pub labels: Labels,
+    /// All pieces, one behind the other.
+    body: Bytes,
+    cuts: Box<[Cut]>,
+}
+
+/// What an answer can be purged by, beside its key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Labels {
+    /// The model that the client asked for.
+    pub asked: Box<str>,
+    /// Who was answered first: the caller's id, else its address.
+    pub caller: Box<str>,
+    /// What the request was marked with, and the caller's team.
+    pub tags: Vec<Box<str>>,
+}
+
+/// Where a piece ends, and what it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// Offset behind its last byte.
+    pub end: u32,
+    /// Whether it is the usage chunk.
+    pub is_usage: bool,
+}
+
+/// What an entry costs beside its bytes, about: its place in the tables, its headers' names.
+const OVERHEAD: usize = 512;
+
+impl Entry {
+    /// Keeps these pieces. They are copied: what they are slices of is much larger.
+    #[must_use]
+    pub fn new<'a>(
+        head: Head,
+        pieces: impl Iterator<Item = &'a Piece>,
+        seen: Seen,
+        labels: Labels,
+    ) -> Self {
+        let mut body = BytesMut::new();
+        let mut cuts = Vec::new();
+        for piece in pieces {
+            body.extend_from_slice(&piece.bytes);
+            cuts.push(Cut {
+                end: body.len() as u32,
+                is_usage: piece.is_usage,
+            });
+        }
+        // As small as it is.
+        let body = Bytes::copy_from_slice(&body);
+        Self::restored(head, (body, cuts.into()), seen, labels, SystemTime::now())
+    }
+
+    /// An entry that was kept elsewhere since `stored`.
+    #[must_use]
+    pub fn restored(
+        head: Head,
+        (body, cuts): (Bytes, Box<[Cut]>),
+        seen: Seen,
+        labels: Labels,
+        stored: SystemTime,
+    ) -> Self {
+        Self {
+            head,
+            seen,
+            stored,
+            labels,
+            body,
+            cuts,
+        }
+    }
+
+    /// How old it is by now; nothing where the clock was set back.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        self.stored.elapsed().unwrap_or_default()
+    }
+
+    /// Bytes that it takes, about.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let headers: usize = self
+            .head
+            .reply
+            .headers
+            .iter()
+            .map(|(name, value)| name.as_str().len() + value.len())
+            .sum();
+        let tags: usize = self.labels.tags.iter().map(|tag| tag.len()).sum();
+        self.body.len() + size_of_val(&*self.cuts) + headers + tags + OVERHEAD
+    }
+
+    /// All its bytes, and where they are cut.
+    #[must_use]
+    pub fn raw(&self) -> (&Bytes, &[Cut]) {
+        (&self.body, &self.cuts)
+    }
+
+    /// Its pieces, as they came.
+    pub fn pieces(&self) -> impl Iterator<Item = Piece> + '_ {
+        let mut start = 0;
+        self.cuts.iter().map(move |cut| {
+            let end = cut.end as usize;
+            let bytes = self.body.slice(start..end);
+            start = end;
+            Piece {
+                bytes,
+                is_usage: cut.is_usage,
+            }
+        })
+    }
+
+    /// The same in as few pieces as can be: for readers who look at none of them.
+    #[must_use]
+    pub fn joined(&self) -> Vec<Piece> {
+        let mut joined = Vec::with_capacity(3);
+        let mut start = 0;
+        let mut cuts = self.cuts.iter().peekable();
+        while let Some(cut) = cuts.next() {
+            if cuts
+                .peek()
+                .is_some_and(|next| next.is_usage == cut.is_usage)
+            {
+                continue;
+            }
+            let end = cut.end as usize;
+            joined.push(Piece {
+                bytes: self.body.slice(start..end),
+                is_usage: cut.is_usage,
+            });
+            start = end;
+        }
+        joined
+    }
+
+    /// Whether it is among what is to be purged.
+    #[must_use]
+    pub fn is_meant(&self, purge: &Purge) -> bool {
+        match purge {
+            Purge::All => true,
+            Purge::Key(_) => false,
+            Purge::Model(model) => *self.labels.asked == **model || *self.head.model == **model,
+            Purge::Caller(caller) => *self.labels.caller == **caller,
+            Purge::Tag(tag) => self.labels.tags.iter().any(|known| **known == **tag),
+        }
+    }
+}
+
+/// What is to be forgotten.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Purge {
+    /// Everything.
+    All,
+    /// The answer with a key that begins so, in hexadecimal digits.
+    Key(String),
+    /// Answers of a model, by the name that was asked for or the one that answered.
+    Model(String),
+    /// What a caller was answered.
+    Caller(String),
+    /// What was marked so.
+    Tag(String),
+}
+
+/// An entry that is shared.
+pub type Kept = Arc<Entry>;
