@@ -476,3 +476,17 @@ async fn keys_go_up_only_where_their_header_is_named() {
     assert_eq!(sent.header("x-api-key"), None);
     assert_eq!(sent.header("api-key"), None);
 }
+
+#[tokio::test]
+async fn a_key_that_is_sent_as_a_request_id_is_not_logged() {
+    let (_mock, gateway, client) = gateway("", "").await;
+    let authorization = bearer(KEY);
+    let headers = [("authorization", &*authorization), ("x-request-id", KEY)];
+    let reply = chat(&client, &headers).await;
+    assert_eq!(reply.status, 200);
+    let id = reply.header("x-request-id");
+    assert_ne!(id, KEY);
+    gateway.access_line(id).await;
+    let log = Value::Array(gateway.log()).to_string();
+    assert!(!log.contains(KEY), "{log}");
+}

@@ -108,6 +108,15 @@ pub fn classify<'a>(method: &Method, path: &'a str) -> Call<'a> {
     }
 }
 
+/// A path with a slash behind it is the same call, and must be the same for routes and for the `when` of stages.
+#[must_use]
+pub fn without_last_slash(path: &str) -> &str {
+    match path.trim_end_matches('/') {
+        "" => "/",
+        path => path,
+    }
+}
+
 /// Whether a path is the family itself or lies below it.
 fn in_family(path: &str, family: &str) -> bool {
     path.strip_prefix(family)
