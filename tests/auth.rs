@@ -439,3 +439,54 @@ async fn a_reload_cannot_open_a_listener_that_others_reach() {
         assert_eq!(chat(&client, &[]).await.status, 401);
     }
 }
+
+/// A stage that is for a path is for every way to write it, or that way leads nowhere.
+#[tokio::test]
+async fn no_spelling_of_a_path_gets_past_a_stage_that_names_it() {
+    let (mock, _gateway, client) = gateway(
+        r#"when = { path = ["/v1/chat/completions", "/v1/images/generations"] }"#,
+        "",
+    )
+    .await;
+    let body = chat_body("hi", false).to_string();
+    for (path, status) in [
+        ("/v1/chat/completions", 401),
+        ("/v1/chat/completions/", 401),
+        ("/v1/images/generations", 401),
+        ("/v1/images/generations/", 401),
+        ("/v1/images/gen%65rations", 404),
+        ("/v1/images/generations%2F", 404),
+        ("/v1/images//generations", 404),
+    ] {
+        let headers = [("content-type", "application/json")];
+        let coming = client.send(Method::POST, path, &headers, body.clone());
+        assert_eq!(coming.await.rest().await.status, status, "{path}");
+    }
+    assert_eq!(mock.requests().len(), 0);
+}
+
+/// A pattern for headers means no keys: without the stage for a request nothing takes them out.
+#[tokio::test]
+async fn keys_go_up_only_where_their_header_is_named() {
+    let (mock, _gateway, client) = gateway("when = { path = \"/v1/nowhere\" }", "").await;
+    let keys = [("x-api-key", KEY), ("api-key", OTHER), ("x-more", "kept")];
+    assert_eq!(chat(&client, &keys).await.status, 200);
+    let [sent] = mock.requests().try_into().unwrap();
+    assert_eq!(sent.header("x-more"), Some("kept"));
+    assert_eq!(sent.header("x-api-key"), None);
+    assert_eq!(sent.header("api-key"), None);
+}
+
+#[tokio::test]
+async fn a_key_that_is_sent_as_a_request_id_is_not_logged() {
+    let (_mock, gateway, client) = gateway("", "").await;
+    let authorization = bearer(KEY);
+    let headers = [("authorization", &*authorization), ("x-request-id", KEY)];
+    let reply = chat(&client, &headers).await;
+    assert_eq!(reply.status, 200);
+    let id = reply.header("x-request-id");
+    assert_ne!(id, KEY);
+    gateway.access_line(id).await;
+    let log = Value::Array(gateway.log()).to_string();
+    assert!(!log.contains(KEY), "{log}");
+}

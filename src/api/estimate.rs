@@ -100,8 +100,8 @@ fn count(json: &[u8]) -> Found {
     found
 }
 
-/// The length of a string's inside, and by how much it would be shorter without its escapes.
-fn string(inside: &[u8]) -> (usize, u64) {
+/// The length of a string's inside, which `inside` begins with, and by how much it would be shorter without its escapes.
+pub(crate) fn string(inside: &[u8]) -> (usize, u64) {
     let mut at = 0;
     let mut escaped = 0;
     loop {

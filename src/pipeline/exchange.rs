@@ -41,7 +41,7 @@ use crate::{
         scanner::Usage,
     },
     runtime::{Expose, Runtime},
-    telemetry::access,
+    telemetry::{access, filter},
 };
 
 /// The two ends of a client's connection.
@@ -104,7 +104,7 @@ impl Exchange {
                 .map_or(0, |since| since.as_secs()),
             peer: ends.peer.ip().to_canonical(),
             method: parts.method.clone(),
-            path: parts.uri.path().into(),
+            path: endpoint::without_last_slash(parts.uri.path()).into(),
             query: parts.uri.query().map(Into::into),
             headers: HeaderMap::new(),
             endpoint: Endpoint::Forward,
@@ -147,7 +147,10 @@ impl Exchange {
         if parts.method == Method::OPTIONS && self.origin.is_some() {
             return Ok(preflight());
         }
-        let call = endpoint::classify(&parts.method, parts.uri.path());
+        let call = endpoint::classify(
+            &parts.method,
+            endpoint::without_last_slash(parts.uri.path()),
+        );
         self.read(parts.headers, call, body).await?;
         self.find_route(call);
         let runtime = self.runtime.clone();
@@ -448,7 +451,7 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
 }
 
 fn misframed() -> ApiError {
-    let message = "The request has both Content-Length and Transfer-Encoding, or follows one whose end cannot be told, so that servers may disagree about where it ends. Send one of the two.";
+    let message = "The request has both Content-Length and Transfer-Encoding, or another Transfer-Encoding than `chunked`, or follows one whose end cannot be told, so that servers may disagree about where it ends. Send Content-Length, or `chunked` alone.";
     ApiError::invalid("conflicting_framing", message).close()
 }
 
@@ -476,6 +479,8 @@ pub(crate) fn request_id(headers: &HeaderMap) -> HeaderValue {
                 .as_bytes()
                 .iter()
                 .all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(byte))
+            // It is logged as it is.
+            && !id.to_str().is_ok_and(filter::holds_secret)
     };
     if let Some(id) = headers.get("x-request-id").filter(is_sane) {
         return id.clone();

@@ -113,9 +113,9 @@ impl Answer {
 
     /// Events with content that have passed, about one for each token; `None` where it is no event stream.
     #[must_use]
-    pub fn content_events(&self) -> Option<u64> {
+    pub fn tokens_seen(&self) -> Option<u64> {
         match &self.shape {
-            Shape::Events { scanner, .. } => Some(scanner.content_events()),
+            Shape::Events { scanner, .. } => Some(scanner.tokens_seen()),
             _ => None,
         }
     }

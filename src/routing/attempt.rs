@@ -218,7 +218,7 @@ impl Attempt {
         };
         Some(match self.context.request.endpoint {
             Endpoint::Chat | Endpoint::Completions | Endpoint::Responses => answer
-                .content_events()
+                .tokens_seen()
                 .unwrap_or_else(|| estimate::text(answer.received())),
             _ => 0,
         })

@@ -42,6 +42,8 @@ struct Head {
     has_begun: bool,
     length: Option<Length>,
     is_chunked: bool,
+    /// In chunks of something else than the body itself (`gzip, chunked`), or in chunks of chunks.
+    is_coded: bool,
 }
 
 /// `Content-Length`; `None` where it is no number.
@@ -160,7 +162,9 @@ impl Head {
         if let Some(value) = value_of(b"content-length:", line) {
             let value = std::str::from_utf8(value.trim_ascii()).ok();
             self.length = Some(value.and_then(|value| value.parse().ok().filter(|_| is_whole)));
-        } else if value_of(b"transfer-encoding:", line).is_some() {
+        } else if let Some(value) = value_of(b"transfer-encoding:", line) {
+            let is_plain = is_whole && value.trim_ascii().eq_ignore_ascii_case(b"chunked");
+            self.is_coded |= !is_plain || self.is_chunked;
             self.is_chunked = true;
         }
     }
@@ -168,6 +172,8 @@ impl Head {
     /// What follows the head.
     fn end(&self) -> Result<Next, Untrustworthy> {
         match (self.length, self.is_chunked) {
+            // hyper takes the chunks off and leaves the rest as it is, which the body then is not.
+            _ if self.is_coded => Err(Untrustworthy),
             (Some(_), true) | (Some(None), false) => Err(Untrustworthy),
             (None, true) => Ok(Next::ChunkSize),
             (None | Some(Some(0)), false) => Ok(Next::Head),

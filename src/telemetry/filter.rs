@@ -69,6 +69,14 @@ pub fn clean(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// Whether a text has a secret of the config in it. What a client has chosen may not become a typed field then.
+#[must_use]
+pub fn holds_secret(text: &str) -> bool {
+    let filter = IN_FORCE.load();
+    let secrets = filter.as_ref().and_then(|filter| filter.secrets.as_ref());
+    secrets.is_some_and(|secrets| matches!(secrets.remove(text), Cow::Owned(_)))
+}
+
 /// Fields of the gateway's own events that are ids, names of the config or one of a few words. They are written
 /// as they are: an address that the access log is there to tell is no leak.
 const TYPED: &[&str] = &[

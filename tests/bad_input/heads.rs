@@ -153,6 +153,8 @@ async fn conflicting_framing_is_refused_and_ends_the_connection() {
         "content-length: 4\r\ntransfer-encoding: chunked",
         "transfer-encoding: chunked\r\ncontent-length: 4",
         "Transfer-Encoding:chunked\r\nx: y\r\nContent-Length:0",
+        "transfer-encoding: gzip, chunked",
+        "transfer-encoding: chunked\r\ntransfer-encoding: chunked",
     ] {
         let request =
             format!("POST {CHAT} HTTP/1.1\r\n{fields}\r\n{framing}\r\n\r\n{body}{smuggled}");

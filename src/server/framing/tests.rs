@@ -98,6 +98,23 @@ fn both_fields_in_any_order_and_case() {
 }
 
 #[test]
+fn chunks_of_anything_but_the_body_itself() {
+    for fields in [
+        "transfer-encoding: gzip, chunked\r\n",
+        "Transfer-Encoding: chunked, chunked\r\n",
+        "transfer-encoding: chunked\r\nx: y\r\ntransfer-encoding: chunked\r\n",
+        "transfer-encoding: identity\r\n",
+    ] {
+        let head = format!("POST / HTTP/1.1\r\n{fields}\r\n");
+        for size in [1, 7, head.len()] {
+            assert_eq!(found(head.as_bytes(), size), Some(0), "{fields:?}");
+        }
+    }
+    let plain = "POST / HTTP/1.1\r\nTransfer-Encoding:\t Chunked \r\n\r\n0\r\n\r\n";
+    assert_eq!(found(plain.as_bytes(), 1), None);
+}
+
+#[test]
 fn behind_a_chunk_whose_size_cannot_be_told_nothing_is_trusted() {
     let head = "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n";
     for size in ["", "zz", "-1", "10000000000000000", "ffffffffffffffff"] {
