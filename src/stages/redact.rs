@@ -185,23 +185,26 @@ impl Config {
     }
 
     fn style(&self) -> Result<Style, SetupError> {
-        let key = match &self.hash_key {
+        let given = match &self.hash_key {
             Some(key) if key.expose().len() < SHORTEST_KEY => {
                 let message =
                     format!("a key of fewer than {SHORTEST_KEY} characters can be guessed");
                 return Err(SetupError::at(["hash_key"], message));
             }
-            Some(key) => Some(HashKey::derive(key.expose())),
-            None => HashKey::of_process(),
+            given => given.as_ref().map(|key| HashKey::derive(key.expose())),
         };
-        Ok(match (self.style, key) {
-            (StyleName::Label, _) => Style::Label,
-            (StyleName::Mask, _) => Style::Mask,
-            (StyleName::Drop, _) => Style::Drop,
-            (StyleName::Hash, Some(key)) => Style::Hash(key),
-            (StyleName::Hash, None) => {
-                let message = "the system gives no random numbers to make a key of: set `hash_key`";
-                return Err(SetupError::at(["style"], message));
+        Ok(match self.style {
+            StyleName::Label => Style::Label,
+            StyleName::Mask => Style::Mask,
+            StyleName::Drop => Style::Drop,
+            // Only now: the first random number of a process takes tens of milliseconds.
+            StyleName::Hash => {
+                let Some(key) = given.or_else(HashKey::of_process) else {
+                    let message =
+                        "the system gives no random numbers to make a key of: set `hash_key`";
+                    return Err(SetupError::at(["style"], message));
+                };
+                Style::Hash(key)
             }
         })
     }
