@@ -236,3 +236,25 @@ fn a_stage_whose_name_no_header_can_have() {
         assert_eq!(told, expected);
     }
 }
+
+/// Its keys know nothing of what a stage below it would do to a request.
+#[test]
+fn whatever_stands_between_a_cache_and_route() {
+    let tables = "[stages.cache]\n[stages.auth]\n[callers.a]\nkey = \"a-0123456789abcdef\"\n\
+                  [stages.limit]\nkind = \"rate_limit\"\nrequests = \"1/s\"\n";
+    for (pipeline, between) in [
+        ("\"limit\", \"cache\", \"auth\"", "auth"),
+        ("\"auth\", \"cache\", \"limit\"", "limit"),
+    ] {
+        let config = format!("pipeline = [{pipeline}, \"route\"]\n{REHEARSAL}{tables}");
+        let told = findings(&config, &[]);
+        let expected = format!(
+            "`cache` must stand right above \"route\": what `{between}` does to a request would not be in its keys"
+        );
+        assert!(
+            told.iter()
+                .any(|finding| finding.starts_with("error 1:") && finding.contains(&expected)),
+            "{told:?}"
+        );
+    }
+}

@@ -115,3 +115,38 @@ async fn a_key_that_nobody_has_uses_up_nothing() {
     }
     Bench::passes(&bench.ask("kim").await, "requests", (1, 0));
 }
+
+#[tokio::test]
+async fn server_timing_names_every_stage_that_was_asked() {
+    let mock = Mock::with(Script::default()).await.unwrap();
+    let tables = CALLERS.to_owned()
+        + "requests = \"5/day\"\n[stages.cache]\n[stages.headers]\nkind = \"auth_header\"\nheaders = { x-team = \"{caller.team}\" }\n";
+    let config = config(&mock, &["auth", "limit", "cache"], &tables).replacen(
+        "\"route\"]",
+        "\"route\", \"headers\"]",
+        1,
+    );
+    let gateway = Gateway::start(&config).await;
+    let client = Client::new(&gateway);
+    let body = question(10, false);
+    for timed in [
+        &["auth", "limit", "upstream", "total"][..],
+        &["auth", "limit", "total"],
+    ] {
+        let reply = ask_as(&gateway, &client, "kim-0123456789abcdef", &body).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        let metrics = reply.header("server-timing").split(", ");
+        let names: Vec<_> = metrics
+            .map(|metric| {
+                let (name, took) = metric.split_once(";dur=").unwrap();
+                assert!(took.parse::<f64>().unwrap() >= 0.0, "{metric}");
+                name
+            })
+            .collect();
+        assert_eq!(names, timed);
+    }
+    let unknown = ask_as(&gateway, &client, "nobody-0123456789abcdef", &body).await;
+    assert_eq!(unknown.status, 401);
+    let timing = unknown.header("server-timing");
+    assert!(timing.starts_with("auth;dur="), "{timing:?}");
+}
