@@ -80,7 +80,10 @@ impl Store {
                 *writer = Writer::start(folder.clone(), self.memory.clone(), patience);
             }
             Some(Err(error)) if is_first => {
-                tracing::error!(error, "there are no stored keys, and what is counted lasts as long as this process");
+                tracing::error!(
+                    error,
+                    "there are no stored keys, and what is counted lasts as long as this process"
+                );
                 // Where there is no place for keys, nobody has made any.
                 self.memory.has_been_read.store(true, Ordering::Release);
             }

@@ -19,7 +19,8 @@ const BUDGETS: [&str; 2] = ["tokens = \"1k/month\"", "usd = \"1/month\""];
 /// A gateway whose state is in this folder.
 async fn gateway(state: &Path, mock: &Mock, budget: &str) -> Gateway {
     let tables = format!(
-        "[server]\nstate_dir = {state:?}\n[stages.limit]\nkind = \"rate_limit\"\nper = \"all\"\nbudget = {{ {budget} }}\n[prices.\"dear*\"]\ninput = 1000\noutput = 1000\n"
+        "[server]\nstate_dir = \"{}\"\n[stages.limit]\nkind = \"rate_limit\"\nper = \"all\"\nbudget = {{ {budget} }}\n[prices.\"dear*\"]\ninput = 1000\noutput = 1000\n",
+        state.display()
     );
     Gateway::start(&config(mock, &["limit"], &tables)).await
 }

@@ -5,6 +5,7 @@ use millgate_plugin::Stage as _;
 use crate::{
     config::{Loaded, Severity, Stage},
     routing::{
+        pattern::Glob,
         route::{Route, Routes},
         target::Target,
     },
@@ -96,7 +97,7 @@ fn without(route: &Route, target: &Target) -> Vec<String> {
         .filter(|glob| chosen.is_none() && glob.is_exact());
     let fixed = chosen.into_iter().chain(embedding).map(|model| &**model);
     fixed
-        .chain(asked.map(|glob| glob.as_str()))
+        .chain(asked.map(Glob::as_str))
         .filter(|model| target.prices.of(model).is_none())
         .map(of)
         .collect()
