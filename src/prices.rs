@@ -74,6 +74,12 @@ impl Prices {
         self
     }
 
+    /// Whether no model has a price.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The price of a model.
     #[must_use]
     pub fn of(&self, model: &str) -> Option<Price> {

@@ -11,6 +11,7 @@ mod pipeline;
 mod providers;
 pub mod redact;
 mod routes;
+mod unpriced;
 mod usage;
 
 use std::sync::Arc;
@@ -36,6 +37,7 @@ pub fn compile(loaded: &Loaded, previous: Option<&Runtime>, process: &Process) -
     listeners::check(loaded);
     check_buffers(loaded);
     usage::check(loaded);
+    unpriced::check(loaded, &routes);
     advice::check(loaded);
     if loaded.findings.has_errors() {
         return None;

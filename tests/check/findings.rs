@@ -183,3 +183,78 @@ fn a_listener_beyond_loopback_is_refused_unless_it_is_said_that_all_may_use_it()
         assert_eq!(findings(&open, &[]), [""; 0], "{address}");
     }
 }
+
+#[test]
+fn a_budget_in_money_for_models_without_a_price() {
+    let config = |stage: &str, prices: &str| {
+        format!(
+            "pipeline = [\"limit\", \"route\"]\n[stages.limit]\nkind = \"rate_limit\"\n{stage}\n\
+             [providers.up]\nkind = \"openai\"\nbase_url = \"https://up\"\n[providers.ollama]\nbase_url = \"http://ollama\"\n[providers.rehearsal]\n\
+             [routes.own]\nmodel = [\"gpt-4o\", \"qwen3\"]\ntargets = [\"up\", \"rehearsal\"]\n\
+             [routes.rest]\ntargets = [\"up/llama-9\", \"up/gpt-5\", \"ollama\", \"ollama/qwen3\"]\n{prices}"
+        )
+    };
+    let warning = |place: &str, models: &str| {
+        format!(
+            "warning {place} there is no price of {models}, so that this budget never sees what they cost (add [prices.\"MODEL\"], with `input = 0` where it costs nothing)"
+        )
+    };
+    let all = "`qwen3` of `up`, `llama-9` of `up`, any model of `ollama` and 1 more";
+    let own = "budget = { usd = \"10/day\" }";
+    assert_eq!(findings(&config(own, ""), &[]), [warning("4:12", all)]);
+    let further =
+        "limits = [{ requests = \"1/s\" }, { budget = { tokens = \"5/day\", usd = \"10/day\" } }]";
+    assert_eq!(findings(&config(further, ""), &[]), [warning("4:64", all)]);
+    let priced = "[prices.\"qwen*\"]\n[prices.\"*9\"]\ninput = 1";
+    assert_eq!(findings(&config(own, priced), &[]), [""; 0]);
+    for unseeing in [
+        "budget = { tokens = \"5/day\" }",
+        "budget = { usd = \"10/day\" }\nwhen = { model = \"gpt-4o\" }",
+    ] {
+        assert_eq!(findings(&config(unseeing, ""), &[]), [""; 0], "{unseeing}");
+    }
+}
+
+/// Stages are named in `Server-Timing`.
+#[test]
+fn a_stage_whose_name_no_header_can_have() {
+    let limit = "kind = \"rate_limit\"\nrequests = \"1/s\"\n";
+    for (name, is_fine) in [
+        ("a-1_B", true),
+        ("two words", false),
+        ("a,b", false),
+        ("a;dur=9", false),
+        ("한도", false),
+    ] {
+        let config =
+            format!("pipeline = [\"{name}\", \"route\"]\n{REHEARSAL}[stages.\"{name}\"]\n{limit}");
+        let told = findings(&config, &[]);
+        let expected = format!(
+            "error 6:9 `{name}` cannot be a name (a name is made of the letters a to z, digits, `_`, `-` and `.`)"
+        );
+        let expected = if is_fine { vec![] } else { vec![expected] };
+        assert_eq!(told, expected);
+    }
+}
+
+/// Its keys know nothing of what a stage below it would do to a request.
+#[test]
+fn whatever_stands_between_a_cache_and_route() {
+    let tables = "[stages.cache]\n[stages.auth]\n[callers.a]\nkey = \"a-0123456789abcdef\"\n\
+                  [stages.limit]\nkind = \"rate_limit\"\nrequests = \"1/s\"\n";
+    for (pipeline, between) in [
+        ("\"limit\", \"cache\", \"auth\"", "auth"),
+        ("\"auth\", \"cache\", \"limit\"", "limit"),
+    ] {
+        let config = format!("pipeline = [{pipeline}, \"route\"]\n{REHEARSAL}{tables}");
+        let told = findings(&config, &[]);
+        let expected = format!(
+            "`cache` must stand right above \"route\": what `{between}` does to a request would not be in its keys"
+        );
+        assert!(
+            told.iter()
+                .any(|finding| finding.starts_with("error 1:") && finding.contains(&expected)),
+            "{told:?}"
+        );
+    }
+}

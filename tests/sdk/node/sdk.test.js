@@ -246,6 +246,24 @@ describe('errors', () => {
     assert.ok((await create('mock-model', {}, limited)).choices.length);
   });
 
+  test('a caller that asks too often is told when to come back, and does', async () => {
+    const hurried = client({ apiKey: 'hurried-application-key' });
+    await create('mock-model', {}, hurried);
+    const atOnce = client({ apiKey: 'hurried-application-key', maxRetries: 0 });
+    let error;
+    for (const stream of [false, true]) {
+      error = await fails(() => create('mock-model', { stream }, atOnce), OpenAI.RateLimitError);
+      assert.deepEqual([error.status, error.code, error.type], [429, 'rate_limit_exceeded', 'requests']);
+      assert.equal(error.headers.get('retry-after'), '2');
+      assert.equal(error.headers.get('x-should-retry'), null);
+    }
+    const began = performance.now();
+    // It retries twice by default, the first time after half a second: both would be too early.
+    assert.ok((await create('mock-model', {}, hurried)).choices.length);
+    assert.ok(performance.now() - began > Number(error.headers.get('retry-after-ms')) - 100);
+    assert.equal((await requests()).length, 2);
+  });
+
   test('a web page of another origin is not permitted', async () => {
     const page = client({ defaultHeaders: { Origin: 'https://evil.example' } });
     const error = await fails(() => create('mock-model', {}, page), OpenAI.PermissionDeniedError);

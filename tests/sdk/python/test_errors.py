@@ -1,5 +1,7 @@
 """Errors: each arrives as the SDK's own exception, and the SDK does not multiply the gateway's retries."""
 
+import time
+
 import openai
 from gateway import DEAD_URL, MOCK_URL, QUESTION, GatewayTest, on_backends, requests, script
 
@@ -53,6 +55,24 @@ class Errors(GatewayTest):
         self.assertEqual((error.code, error.param), ("model_not_allowed", "model"))
         self.assertTrue(all(model.id.startswith("mock-") for model in limited.models.list()))
         limited.chat.completions.create(model="mock-model", messages=QUESTION)
+
+    def test_a_caller_that_asks_too_often_is_told_when_to_come_back_and_does(self):
+        hurried = self.new_client(api_key="hurried-application-key")
+        hurried.chat.completions.create(model="mock-model", messages=QUESTION)
+        at_once = hurried.with_options(max_retries=0)
+        for stream in (False, True):
+            error = self.fails(openai.RateLimitError, using=at_once, stream=stream)
+            self.assertEqual((error.status_code, error.code, error.type), (429, "rate_limit_exceeded", "requests"))
+            headers = error.response.headers
+            self.assertEqual((headers["retry-after"], headers["x-ratelimit-remaining-requests"]), ("2", "0"))
+            self.assertNotIn("x-should-retry", headers)
+        wait = int(headers["retry-after-ms"]) / 1000
+        began = time.monotonic()
+        # One retry of its own after half a second, as it does by default, would be one too early.
+        answer = hurried.chat.completions.with_raw_response.create(model="mock-model", messages=QUESTION)
+        self.assertEqual(answer.retries_taken, 1)
+        self.assertGreater(time.monotonic() - began, wait - 0.1)
+        self.assertEqual(len(requests()), 2)
 
     def test_an_unknown_host_is_not_permitted(self):
         stranger = self.new_client(default_headers={"Host": "evil.example"})
