@@ -141,12 +141,15 @@ impl Phases {
     }
 
     /// The stages that had a say in the request, and how long each took over it.
-    pub fn took<'a>(&'a self, states: &'a States) -> impl Iterator<Item = (&'a str, Duration)> {
+    pub fn took<'a>(
+        &'a self,
+        states: &'a States,
+    ) -> impl Iterator<Item = (&'a Arc<str>, Duration)> {
         self.stages
             .iter()
             .zip(&states.0)
             .filter(|(stage, _)| stage.hooks.contains(Hooks::REQUEST))
-            .filter_map(|(stage, entered)| Some((&*stage.name, entered.as_ref()?.took)))
+            .filter_map(|(stage, entered)| Some((&stage.name, entered.as_ref()?.took)))
     }
 
     /// Whether any stage that was entered looks at what passes.

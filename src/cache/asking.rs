@@ -17,7 +17,7 @@ use crate::{
     routing::{
         answer::{Piece, Seen},
         attempt::{self, Attempt, Broken},
-        flight::{self, Journal, NoAnswer, Tried},
+        flight::{self, Journal, NoAnswer, StageTimes, Tried},
         retry::FailureClass,
     },
 };
@@ -43,9 +43,9 @@ impl Journal for Log {
         list.begin(tried);
     }
 
-    fn settle(&mut self, begun: Instant, failure: Option<FailureClass>) {
+    fn settle(&mut self, begun: Instant, ended: Result<StageTimes, FailureClass>) {
         let mut list = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        list.settle(begun, failure);
+        list.settle(begun, ended);
     }
 }
 

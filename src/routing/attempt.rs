@@ -23,6 +23,7 @@ use super::{
     balance::InFlightGuard,
     effective,
     failure::Failure,
+    flight::StageTimes,
     route::{Commit, Route},
     target::Target,
 };
@@ -279,6 +280,16 @@ impl Attempt {
                 .answer
                 .as_ref()
                 .is_none_or(|answer| answer.is_complete() && answer.is_drained())
+    }
+
+    /// The stages that had a say in it, and how long each took.
+    #[must_use]
+    pub fn stages_took(&self) -> StageTimes {
+        let stages = &self.context.pipeline.below;
+        stages
+            .took(&self.states)
+            .map(|(name, took)| (name.clone(), took))
+            .collect()
     }
 
     /// Tells the attempt's stages how it ended; once.

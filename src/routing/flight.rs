@@ -34,7 +34,12 @@ pub struct Tried {
     pub failure: Option<FailureClass>,
     /// How long it took to get there.
     pub took: Duration,
+    /// The stages below `route` that had a say in it, and how long each took; once it has committed.
+    pub stages: StageTimes,
 }
+
+/// How long stages took over an attempt.
+pub type StageTimes = SmallVec<[(Arc<str>, Duration); 2]>;
 
 /// Where the attempts of a flight are written down as they are made, so that they are known whatever becomes of it.
 pub trait Journal: Send {
@@ -42,7 +47,7 @@ pub trait Journal: Send {
     fn begin(&mut self, tried: Tried);
 
     /// The attempt that was begun last has ended.
-    fn settle(&mut self, begun: Instant, failure: Option<FailureClass>);
+    fn settle(&mut self, begun: Instant, ended: Result<StageTimes, FailureClass>);
 }
 
 impl Journal for Vec<Tried> {
@@ -50,10 +55,13 @@ impl Journal for Vec<Tried> {
         self.push(tried);
     }
 
-    fn settle(&mut self, begun: Instant, failure: Option<FailureClass>) {
+    fn settle(&mut self, begun: Instant, ended: Result<StageTimes, FailureClass>) {
         if let Some(last) = self.last_mut() {
-            last.failure = failure;
             last.took = begun.elapsed();
+            match ended {
+                Ok(stages) => last.stages = stages,
+                Err(class) => last.failure = Some(class),
+            }
         }
     }
 }
@@ -111,6 +119,7 @@ pub async fn answer(
             target: target.clone(),
             failure: None,
             took: Duration::ZERO,
+            stages: StageTimes::new(),
         });
         let mut attempt = Attempt::new(
             context.clone(),
@@ -122,12 +131,12 @@ pub async fn answer(
         let run = bounded(attempt.run(), until, context.request.upload.as_ref()).await;
         let failed = match run {
             Ok(Ok(())) => {
-                tried.settle(begun, None);
+                tried.settle(begun, Ok(attempt.stages_took()));
                 return Ok(attempt);
             }
             Ok(Err(NotCommitted::Reply(reply))) => {
+                tried.settle(begun, Ok(attempt.stages_took()));
                 attempt.end(Outcome::Ok);
-                tried.settle(begun, None);
                 return Err(NoAnswer::Reply(reply));
             }
             Ok(Err(NotCommitted::Failed(failed))) => *failed,
@@ -145,7 +154,7 @@ pub async fn answer(
         something_answered |=
             failed.class != FailureClass::Connect && !target.provider.is_last_resort();
         tell(context, target, attempts.number(), &failed);
-        tried.settle(begun, Some(failed.class));
+        tried.settle(begun, Err(failed.class));
 
         let now = Instant::now();
         let seen = retry::Failed {

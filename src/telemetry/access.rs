@@ -37,6 +37,8 @@ pub struct Record {
     pub cache: Option<CacheStatus>,
     /// Under what the cache knows the answer.
     pub cache_key: Option<Key>,
+    /// The cache that was asked, and how long it took to look.
+    pub looked_up: Option<(Arc<str>, Duration)>,
     /// The provider that answered.
     provider: Option<Arc<str>>,
     /// The model that it was asked for.
@@ -102,7 +104,7 @@ impl Record {
     pub fn expose<'a>(
         &self,
         headers: &mut HeaderMap,
-        stages: impl Iterator<Item = (&'a str, Duration)>,
+        stages: impl Iterator<Item = (&'a Arc<str>, Duration)>,
         tried: &[Tried],
         started: Instant,
     ) {
@@ -120,6 +122,13 @@ impl Record {
         let is_shared = self.cache.is_some_and(CacheStatus::is_shared);
         if attempts > 0 || is_shared {
             headers.insert(ATTEMPTS, HeaderValue::from(attempts));
+        }
+        if let Some((cache, took)) = &self.looked_up {
+            time(&mut timing, cache, *took);
+        }
+        // Those below `route` are part of what the upstream took.
+        for (stage, took) in tried.last().into_iter().flat_map(|last| &last.stages) {
+            time(&mut timing, stage, *took);
         }
         if attempts > 0 {
             let upstream = tried.iter().map(|tried| tried.took).sum();

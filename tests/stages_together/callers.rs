@@ -130,8 +130,8 @@ async fn server_timing_names_every_stage_that_was_asked() {
     let client = Client::new(&gateway);
     let body = question(10, false);
     for timed in [
-        &["auth", "limit", "upstream", "total"][..],
-        &["auth", "limit", "total"],
+        &["auth", "limit", "cache", "headers", "upstream", "total"][..],
+        &["auth", "limit", "cache", "total"],
     ] {
         let reply = ask_as(&gateway, &client, "kim-0123456789abcdef", &body).await;
         assert_eq!(reply.status, 200, "{}", reply.text());

@@ -1,6 +1,10 @@
 //! An exchange at the cache: answered from it, or one of the readers of a flight.
 
-use std::{future::poll_fn, sync::Arc, time::Duration};
+use std::{
+    future::poll_fn,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use http::{HeaderValue, StatusCode, header};
 use millgate_plugin::{CacheStatus, Outcome};
@@ -50,7 +54,9 @@ impl Exchange {
         if !cache.when.matches(&mut view) {
             return None;
         }
+        let begun = Instant::now();
         let (key, found) = cache.look(context, &self.vars);
+        self.record.looked_up = Some((cache.name.clone(), begun.elapsed()));
         self.record.cache_key = key;
         match found {
             Found::Bypass(why) => {
