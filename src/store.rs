@@ -16,7 +16,7 @@ pub mod tallies;
 mod writer;
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -70,6 +70,12 @@ impl Store {
         let _ = self.folder.set(folder);
     }
 
+    /// The folder that was said, if there is one.
+    #[must_use]
+    pub fn folder(&self) -> Option<&Path> {
+        self.folder.get()?.as_deref().ok()
+    }
+
     /// Opens the store, and waits as long as `patience` for what it holds to be known; opened once, it is kept so.
     /// True if all is known. Where it is not, the log says why, and opening goes on in the background.
     pub fn open(&self, patience: Duration) -> bool {
@@ -80,7 +86,10 @@ impl Store {
                 *writer = Writer::start(folder.clone(), self.memory.clone(), patience);
             }
             Some(Err(error)) if is_first => {
-                tracing::error!(error, "there are no stored keys, and what is counted lasts as long as this process");
+                tracing::error!(
+                    error,
+                    "there are no stored keys, and what is counted lasts as long as this process"
+                );
                 // Where there is no place for keys, nobody has made any.
                 self.memory.has_been_read.store(true, Ordering::Release);
             }
