@@ -77,6 +77,8 @@ impl Writer {
                     let _ = done.send(());
                 }
                 Ok(Job::Stop(done)) => {
+                    // Unlocked for whoever comes next, before that is said.
+                    self.folder = None;
                     let _ = done.send(());
                     return;
                 }
