@@ -79,7 +79,7 @@ pub(super) fn decode(bytes: &[u8]) -> Option<(Key, Rules, Entry)> {
     let head: Head = serde_json::from_slice(head).ok()?;
     // Pieces are slices: what does not cut the answer must not get so far.
     let ends = head.cuts.iter().map(|(end, _)| *end);
-    let end = ends.clone().last().unwrap_or_default();
+    let end = ends.clone().next_back().unwrap_or_default();
     if !ends.is_sorted() || end as usize != body.len() {
         return None;
     }

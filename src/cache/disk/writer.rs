@@ -131,7 +131,9 @@ impl Writer {
             |(key, known): &(&Key, &Known)| purge.means(key, &known.labels, &known.model);
         let meant = folder.known.iter().filter(is_meant);
         let meant: Vec<Key> = meant.map(|(key, _)| *key).collect();
-        meant.iter().for_each(|key| folder.forget(key));
+        for key in &meant {
+            folder.forget(key);
+        }
     }
 
     fn tell(&self) {
