@@ -3,13 +3,14 @@
 //! The way of a request: [`policy`] says whether it is one for the cache, [`key`] what identifies its answer, [`store`]
 //! whether that is there already. Where it is not, the request joins the [`flight`] of another one, or begins one
 //! ([`flights`], [`asking`]). What a flight has brought in full is looked at by [`policy`] once more and kept as an
-//! [`entry`]. Whoever wants an answer in the other form, as a stream or as a document, gets it from [`form`].
+//! [`entry`], on [`disk`] as well if so configured. Whoever wants an answer in the other form, as a stream or as a document, gets it from [`form`].
 
 pub mod asking;
 #[cfg(test)]
 mod bench;
 pub mod config;
 pub mod control;
+pub mod disk;
 pub mod entry;
 pub mod flight;
 pub mod flights;
@@ -18,7 +19,16 @@ pub mod key;
 pub mod policy;
 pub mod store;
 
-use std::{collections::VecDeque, future::poll_fn, sync::Arc, time::Instant};
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
 
 use tokio::sync::Semaphore;
 
@@ -26,6 +36,7 @@ use self::{
     asking::{Asking, Keep, Log},
     config::{Cacheable, Config},
     control::{Control, Status, Why},
+    disk::{Disk, Place},
     entry::{Entry, Kept, Labels, Purge},
     flight::{Flight, Reader},
     flights::{Boarding, Flights},
@@ -72,6 +83,8 @@ pub struct Cache {
     flights: Arc<Flights>,
     counters: Arc<Counters>,
     refreshes: Arc<Semaphore>,
+    disk: Arc<Disk>,
+    is_in_force: AtomicBool,
 }
 
 /// What there is for a request.
@@ -107,14 +120,21 @@ pub struct Lead {
 }
 
 impl Cache {
-    /// A cache that takes over from `old`, the cache of the config before, what it may.
+    /// A cache that takes over from `old`, the cache of the config before, what it may. It keeps nothing on `disk` before
+    /// it is put in force.
     #[must_use]
-    pub fn new(name: &str, when: When, table: Node, config: Config, old: Option<&Self>) -> Self {
+    pub fn new(
+        name: &str,
+        when: When,
+        (table, config): (Node, Config),
+        disk: Arc<Disk>,
+        old: Option<&Self>,
+    ) -> Self {
         let bounds = Bounds {
             size: config.max_size.bytes(),
             life: config.ttl.get() + config.grace(),
         };
-        let store = match old.filter(|old| config.keeps_answers_of(&old.config)) {
+        let store = match old.filter(|old| old.config.rules() == config.rules()) {
             Some(old) if old.store.bounds() == bounds => old.store.clone(),
             Some(old) => {
                 let store = Store::new(bounds);
@@ -132,7 +152,31 @@ impl Cache {
             flights: Arc::default(),
             counters: old.map(|old| old.counters.clone()).unwrap_or_default(),
             refreshes: Arc::new(Semaphore::new(REFRESHES)),
+            disk,
+            is_in_force: AtomicBool::new(false),
         }
+    }
+
+    /// From now on requests are asked of this cache: it keeps its answers on disk if it is to, in the state folder or one
+    /// within, and gets back what is there. Called again, it does nothing.
+    pub fn put_in_force(&self, state: Option<&Path>) {
+        if self.is_in_force.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let place = self.config.disk.and_then(|size| {
+            Some(Place {
+                folder: state?.join("cache"),
+                size: size.bytes(),
+                life: self.store.bounds().life,
+                rules: self.config.rules(),
+            })
+        });
+        if place.is_none() && self.config.disk.is_some() {
+            tracing::error!(
+                "there is no folder for the cache, which is in memory alone: set [server] state_dir"
+            );
+        }
+        self.disk.serve(place, &self.store);
     }
 
     /// What there is for a request, and under which key. Joins a flight, or begins one, where nothing is kept.
@@ -287,14 +331,21 @@ impl Cache {
         let (store, counters) = (self.store.clone(), self.counters.clone());
         let (cacheable, fallbacks) = (self.config.cacheable, self.config.cache_fallbacks);
         let purges = store.purges();
+        let disk = self.config.disk.map(|_| self.disk.clone());
+        let (rules, written_purges) = (self.config.rules(), self.disk.purges());
         Box::new(move |attempt, tried, head, pieces| {
             if !is_to_be_kept(&request, (attempt, tried), pieces, cacheable, fallbacks) {
                 return;
             }
             let labels = labels(&request);
             let entry = Entry::new(head.clone(), pieces.iter(), attempt.seen(), labels);
-            if store.put(key, Arc::new(entry), purges) {
-                Counters::count(&counters.stored);
+            let entry = Arc::new(entry);
+            if !store.put(key, entry.clone(), purges) {
+                return;
+            }
+            Counters::count(&counters.stored);
+            if let Some(disk) = disk {
+                disk.keep(key, entry, rules, written_purges);
             }
         })
     }
@@ -332,11 +383,11 @@ impl Cache {
         });
     }
 
-    /// Forgets what is meant, and lets nobody join what is under way; how many entries that was.
-    #[must_use = "it is what operators want to hear"]
-    pub fn purge(&self, purge: &Purge) -> usize {
+    /// Forgets what is meant, on disk too, and lets nobody join what is under way; how many entries in memory that was.
+    pub async fn purge(&self, purge: &Purge) -> usize {
         let purged = self.store.purge(purge);
         self.flights.clear();
+        self.disk.purge(purge.clone()).await;
         purged
     }
 
@@ -344,11 +395,15 @@ impl Cache {
     #[must_use]
     pub fn stats(&self) -> Stats {
         let (entries, bytes) = self.store.extent();
+        let on_disk = self.disk.extent();
         self.counters.stats(Stats {
             entries,
             bytes,
             max_bytes: self.store.bounds().size,
             flights: self.flights.count() as u64,
+            files: on_disk.files,
+            file_bytes: on_disk.bytes,
+            unwritten: on_disk.unwritten,
             ..Stats::default()
         })
     }

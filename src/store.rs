@@ -16,7 +16,7 @@ pub mod tallies;
 mod writer;
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -68,6 +68,12 @@ impl Store {
     /// Says which folder the store is in, or why there is none. Nothing is opened yet; the first word counts.
     pub fn keep_in(&self, folder: Result<PathBuf, String>) {
         let _ = self.folder.set(folder);
+    }
+
+    /// The folder that was said, if there is one.
+    #[must_use]
+    pub fn folder(&self) -> Option<&Path> {
+        self.folder.get()?.as_deref().ok()
     }
 
     /// Opens the store, and waits as long as `patience` for what it holds to be known; opened once, it is kept so.

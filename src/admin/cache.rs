@@ -74,7 +74,7 @@ pub(super) async fn purge(gateway: &Gateway, request: Request<Incoming>) -> Resp
     let Some(cache) = &runtime.pipeline.cache else {
         return no_cache();
     };
-    let purged = cache.purge(&purge);
+    let purged = cache.purge(&purge).await;
     tracing::info!(?purge, purged, "cache purged");
     json(
         StatusCode::OK,

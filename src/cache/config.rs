@@ -4,7 +4,7 @@ use std::time::Duration as Time;
 
 use millgate_plugin::units::{Duration, Size};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Keeps whole answers and gives them again, and lets identical requests that are under way share one call to the
 /// upstream. It stands right above `route`, so that a key covers all that other stages did to a request. It has no
@@ -33,6 +33,9 @@ pub struct Config {
     pub stale_while_revalidate: Duration,
     /// How long after its time an answer is given where no new one can be had. Default: `"0s"`, not at all.
     pub stale_if_error: Duration,
+    /// The most that is kept on disk as well, in the folder `cache` of `[server] state_dir`, so that it survives a restart.
+    /// What is read from there at the start is no more than `max_size`. Default: nothing is kept on disk.
+    pub disk: Option<Size>,
 }
 
 impl Default for Config {
@@ -47,6 +50,7 @@ impl Default for Config {
             canonical: false,
             stale_while_revalidate: Duration::from_secs(0),
             stale_if_error: Duration::from_secs(0),
+            disk: None,
         }
     }
 }
@@ -60,16 +64,33 @@ impl Config {
             .max(self.stale_if_error.get())
     }
 
-    /// Whether what was kept under `old` may be given under this table.
+    /// What decides which answers are kept, and for whom.
     #[must_use]
-    pub fn keeps_answers_of(&self, old: &Self) -> bool {
-        (self.scope, self.cacheable, self.canonical) == (old.scope, old.cacheable, old.canonical)
-            && self.cache_fallbacks == old.cache_fallbacks
+    pub fn rules(&self) -> Rules {
+        Rules {
+            scope: self.scope,
+            cacheable: self.cacheable,
+            canonical: self.canonical,
+            cache_fallbacks: self.cache_fallbacks,
+        }
     }
 }
 
+/// What was kept under other rules is not given under these.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rules {
+    /// Who shares answers.
+    pub scope: Scope,
+    /// Whose answers are kept.
+    pub cacheable: Cacheable,
+    /// Whether white space and nested order make no difference.
+    pub canonical: bool,
+    /// Whether answers of other targets than the first are kept.
+    pub cache_fallbacks: bool,
+}
+
 /// Who shares answers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
     /// Nobody but the caller itself.
@@ -82,7 +103,7 @@ pub enum Scope {
 }
 
 /// Whose answers are kept and shared.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Cacheable {
     /// Those that would be the same if the question were asked again.

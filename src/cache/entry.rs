@@ -6,8 +6,9 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
+use serde::{Deserialize, Serialize};
 
-use super::flight::Head;
+use super::{flight::Head, key::Key};
 use crate::routing::answer::{Piece, Seen};
 
 /// A whole answer, in the form that the upstream gave it in.
@@ -27,7 +28,7 @@ pub struct Entry {
 }
 
 /// What an answer can be purged by, beside its key.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Labels {
     /// The model that the client asked for.
     pub asked: Box<str>,
@@ -153,18 +154,6 @@ impl Entry {
         }
         joined
     }
-
-    /// Whether it is among what is to be purged.
-    #[must_use]
-    pub fn is_meant(&self, purge: &Purge) -> bool {
-        match purge {
-            Purge::All => true,
-            Purge::Key(_) => false,
-            Purge::Model(model) => *self.labels.asked == **model || *self.head.model == **model,
-            Purge::Caller(caller) => *self.labels.caller == **caller,
-            Purge::Tag(tag) => self.labels.tags.iter().any(|known| **known == **tag),
-        }
-    }
 }
 
 /// What is to be forgotten.
@@ -180,6 +169,20 @@ pub enum Purge {
     Caller(String),
     /// What was marked so.
     Tag(String),
+}
+
+impl Purge {
+    /// Whether the answer under `key` is meant, given by `model` and with these labels.
+    #[must_use]
+    pub fn means(&self, key: &Key, labels: &Labels, model: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Key(begin) => key.in_full().starts_with(&**begin),
+            Self::Model(name) => *labels.asked == **name || model == name,
+            Self::Caller(caller) => *labels.caller == **caller,
+            Self::Tag(tag) => labels.tags.iter().any(|known| **known == **tag),
+        }
+    }
 }
 
 /// An entry that is shared.

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// A BLAKE3 hash. Never a faster one: two requests of the same key would get each other's answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key([u8; 32]);
 
 /// Bytes of a key that are shown: enough to tell keys apart, and short enough for a log line.
@@ -36,6 +36,12 @@ impl Key {
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
+    }
+
+    /// All of it in hexadecimal digits.
+    #[must_use]
+    pub fn in_full(&self) -> String {
+        blake3::Hash::from_bytes(self.0).to_hex().to_string()
     }
 }
 

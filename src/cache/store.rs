@@ -76,6 +76,16 @@ impl Store {
         is_wanted
     }
 
+    /// Keeps an entry that was kept elsewhere, where there is none yet and nothing was purged since `purges`.
+    pub fn restore(&self, key: Key, entry: Kept, purges: u64) -> bool {
+        let is_wanted = self.purges() == purges;
+        let is_new = is_wanted && self.entries.entry(key).or_insert(entry).is_fresh();
+        if is_new && self.purges() != purges {
+            self.entries.invalidate(&key);
+        }
+        is_new
+    }
+
     /// How often something was purged.
     #[must_use]
     pub fn purges(&self) -> u64 {
@@ -85,10 +95,8 @@ impl Store {
     /// Forgets what is meant; how much that was.
     pub fn purge(&self, purge: &Purge) -> usize {
         self.purges.fetch_add(1, Ordering::AcqRel);
-        let is_meant = |key: &Key, entry: &Entry| match purge {
-            Purge::Key(begin) => key.to_string().starts_with(&**begin),
-            _ => entry.is_meant(purge),
-        };
+        let is_meant =
+            |key: &Key, entry: &Entry| purge.means(key, &entry.labels, &entry.head.model);
         let meant: Vec<Arc<Key>> = self
             .entries
             .iter()
@@ -156,6 +164,12 @@ pub struct Stats {
     pub bypassed: u64,
     /// Answers kept so far.
     pub stored: u64,
+    /// Answers kept on disk.
+    pub files: u64,
+    /// Bytes that they take.
+    pub file_bytes: u64,
+    /// Answers so far that were kept in memory and not on disk, for want of time or room.
+    pub unwritten: u64,
 }
 
 impl Counters {

@@ -51,7 +51,7 @@ const STORE_PATIENCE: Duration = Duration::from_secs(2);
 /// Runs the command.
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let process = Process::default();
-    let store = process.store.clone();
+    let (store, disk) = (process.store.clone(), process.disk.clone());
     let (loaded, runtime) = load(&arguments.file.config, &process);
     print_findings(&loaded);
     let Some(runtime) = runtime else {
@@ -85,6 +85,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
             // waited for.
             tokio.shutdown_timeout(LAST_WORDS);
             store.close(STORE_PATIENCE);
+            disk.close(STORE_PATIENCE);
             code
         }
         Err(error) => fail(error),

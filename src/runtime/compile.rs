@@ -29,7 +29,7 @@ use crate::{
 pub fn compile(loaded: &Loaded, previous: Option<&Runtime>, process: &Process) -> Option<Runtime> {
     let providers = providers::compile(loaded, previous);
     let routes = routes::compile(loaded, &providers);
-    let pipeline = pipeline::compile(loaded, previous, &process.host);
+    let pipeline = pipeline::compile(loaded, previous, process);
     let are_asked = !auth::asked(loaded).is_empty();
     let callers = callers::compile(loaded, process.store.clone(), are_asked);
     auth::check(loaded, &callers);

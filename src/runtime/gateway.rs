@@ -34,7 +34,7 @@ impl Gateway {
     /// address. Logs show from now on what the config lets them.
     #[must_use]
     pub fn new(runtime: Runtime, path: &Path, clients: SocketAddr, process: Process) -> Self {
-        runtime.filter.install();
+        put_in_force(&runtime, &process);
         Self {
             current: ArcSwap::from_pointee(runtime),
             process,
@@ -64,7 +64,7 @@ impl Gateway {
         match compile(&loaded, Some(&previous), &self.process) {
             Some(next) => {
                 let next = Arc::new(next);
-                next.filter.install();
+                put_in_force(&next, &self.process);
                 self.current.store(next.clone());
                 Ok((next, Box::new(loaded)))
             }
@@ -81,6 +81,14 @@ impl Gateway {
     #[must_use]
     pub fn is_ready(&self) -> bool {
         !self.draining.load(Ordering::Acquire)
+    }
+}
+
+/// What a runtime needs of its process before anybody is served from it.
+fn put_in_force(runtime: &Runtime, process: &Process) {
+    runtime.filter.install();
+    if let Some(cache) = &runtime.pipeline.cache {
+        cache.put_in_force(process.store.folder());
     }
 }
 

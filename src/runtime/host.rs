@@ -7,6 +7,7 @@ use http_body_util::{BodyExt, Limited};
 use millgate_plugin::{BoxFuture, CallError, Done, Host, HttpAnswer, HttpCall, Services, Tally};
 
 use crate::{
+    cache::disk::Disk,
     routing::{
         transport::{Base, Options, SendError, Transport},
         upload::UpstreamBody,
@@ -22,6 +23,8 @@ pub struct Process {
     pub host: Host,
     /// Keys, and sums that outlive a restart; in memory alone until it is opened.
     pub store: Arc<Store>,
+    /// Where a cache keeps what is to survive a restart; idle until one asks for it.
+    pub disk: Arc<Disk>,
 }
 
 impl Default for Process {
@@ -30,7 +33,11 @@ impl Default for Process {
         let host = Host::new(Hosting {
             store: store.clone(),
         });
-        Self { host, store }
+        Self {
+            host,
+            store,
+            disk: Arc::default(),
+        }
     }
 }
 

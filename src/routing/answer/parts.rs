@@ -5,6 +5,7 @@ use std::{any::Any, sync::Arc};
 use bytes::Bytes;
 use hyper::body::Incoming;
 use millgate_plugin::{Endpoint, Refusal};
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use crate::{
@@ -101,7 +102,7 @@ pub enum Fault {
 }
 
 /// What is known of the tokens of an answer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
     /// As the upstream counted them.
     pub usage: Option<Usage>,

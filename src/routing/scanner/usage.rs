@@ -1,9 +1,11 @@
 //! What an answer used, in either shape of the API.
 
+use serde::{Deserialize, Serialize};
+
 use crate::http::json;
 
 /// Tokens of one answer, as the upstream counted them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     /// Tokens of the prompt, cached ones included.
     pub input: u64,

@@ -6,7 +6,7 @@ use millgate_plugin::{Host, Place};
 
 use super::{fingerprint, kinds::tell_unknown, providers::reached};
 use crate::{
-    cache::{self, Cache},
+    cache::{self, Cache, disk::Disk},
     config::{self, Loaded, Patterns, Section, Severity, stage::KEYS},
     nearest::nearest,
     pipeline::{
@@ -16,7 +16,7 @@ use crate::{
         when::When,
     },
     routing::pattern::Glob,
-    runtime::Runtime,
+    runtime::{Runtime, host::Process},
     stages::KINDS,
 };
 
@@ -24,12 +24,13 @@ use crate::{
 pub(super) const ROUTE: &str = "route";
 
 /// The stages of the list.
-pub(super) fn compile(loaded: &Loaded, previous: Option<&Runtime>, host: &Host) -> Pipeline {
+pub(super) fn compile(loaded: &Loaded, previous: Option<&Runtime>, process: &Process) -> Pipeline {
     let mounting = Mounting {
         loaded,
         reached: reached(loaded),
         previous,
-        host,
+        host: &process.host,
+        disk: &process.disk,
     };
     let list = &loaded.config.pipeline;
     let Some(route_at) = list.iter().position(|name| name == ROUTE) else {
@@ -95,6 +96,8 @@ struct Mounting<'a> {
     reached: BTreeSet<&'a str>,
     previous: Option<&'a Runtime>,
     host: &'a Host,
+    /// Where a cache may keep what is to survive a restart.
+    disk: &'a Arc<Disk>,
 }
 
 impl Mounting<'_> {
@@ -172,8 +175,8 @@ impl Mounting<'_> {
         Some(Arc::new(Cache::new(
             name,
             when,
-            table,
-            config,
+            (table, config),
+            self.disk.clone(),
             old.map(|old| &**old),
         )))
     }
