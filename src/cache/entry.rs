@@ -6,6 +6,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue};
 use serde::{Deserialize, Serialize};
 
 use super::{flight::Head, key::Key};
@@ -47,11 +48,23 @@ pub struct Cut {
     pub is_usage: bool,
 }
 
-/// What an entry costs beside its bytes, about: its place in the tables, its headers' names.
-const OVERHEAD: usize = 512;
+/// What an entry costs beside its bytes, about: its place in the tables, the table of its headers.
+const OVERHEAD: usize = 1024;
+
+/// The same headers in memory of their own: as they come, each holds the whole buffer that a connection read them into.
+fn copied(headers: &HeaderMap) -> HeaderMap {
+    let mut own = HeaderMap::with_capacity(headers.len());
+    for (name, value) in headers {
+        if let Ok(mut copy) = HeaderValue::from_bytes(value.as_bytes()) {
+            copy.set_sensitive(value.is_sensitive());
+            own.append(name.clone(), copy);
+        }
+    }
+    own
+}
 
 impl Entry {
-    /// Keeps these pieces. They are copied: what they are slices of is much larger.
+    /// Keeps these pieces. They and the headers are copied: what they are slices of is much larger.
     #[must_use]
     pub fn new<'a>(
         head: Head,
@@ -59,6 +72,8 @@ impl Entry {
         seen: Seen,
         labels: Labels,
     ) -> Self {
+        let mut head = head;
+        head.reply.headers = copied(&head.reply.headers);
         let mut body = BytesMut::new();
         let mut cuts = Vec::new();
         for piece in pieces {
@@ -187,3 +202,45 @@ impl Purge {
 
 /// An entry that is shared.
 pub type Kept = Arc<Entry>;
+
+#[cfg(test)]
+mod tests {
+    use http::{StatusCode, header};
+
+    use super::*;
+    use crate::pipeline::view::ReplyHead;
+
+    /// A cache of small answers must not hold the large buffers that they were read into.
+    #[test]
+    fn an_entry_holds_nothing_of_the_buffers_that_its_answer_came_in() {
+        let buffer = Bytes::from(vec![b'a'; 8 << 10]);
+        let slice = buffer.slice(100..110);
+        let mut headers = HeaderMap::new();
+        let value = HeaderValue::from_maybe_shared(slice.clone()).unwrap();
+        headers.insert(header::CONTENT_TYPE, value);
+        let head = Head {
+            reply: ReplyHead {
+                status: StatusCode::OK,
+                headers,
+            },
+            provider: "a".into(),
+            model: "m".into(),
+            is_stream: false,
+            is_all: true,
+        };
+        let piece = Piece {
+            bytes: slice,
+            is_usage: false,
+        };
+        let entry = Entry::new(
+            head,
+            std::iter::once(&piece),
+            Seen::default(),
+            Labels::default(),
+        );
+        drop(piece);
+        assert_eq!(entry.head.reply.headers[header::CONTENT_TYPE], "aaaaaaaaaa");
+        assert_eq!(entry.joined()[0].bytes, "aaaaaaaaaa");
+        assert!(buffer.is_unique(), "the entry holds the buffer");
+    }
+}

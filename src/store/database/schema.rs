@@ -83,10 +83,13 @@ pub(super) fn bring_up(connection: &mut Connection, path: &Path) -> Result<(), S
 
 fn refuse_others(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     let told = |error| StoreError::of(error, path);
-    let number = |query: &str| connection.query_row(query, [], |row| row.get::<_, u32>(0));
+    // All of one moment: another process may be making the file what it should be.
+    let moment = connection.unchecked_transaction().map_err(told)?;
+    let number = |query: &str| moment.query_row(query, [], |row| row.get::<_, u32>(0));
     let application = number("PRAGMA application_id").map_err(told)?;
     let tables = number("SELECT count(*) FROM sqlite_schema").map_err(told)?;
-    let version = known_version(connection).map_err(told)?;
+    let version = known_version(&moment).map_err(told)?;
+    drop(moment);
     if application != APPLICATION && (application != 0 || version != 0 || tables != 0) {
         let path = path.to_owned();
         return Err(StoreError::Foreign { path });
