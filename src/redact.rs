@@ -1,10 +1,10 @@
 //! Finds what logs should not show, and puts something else in its place.
 //!
-//! A [`Redactor`] is compiled once from [`Settings`] and then looks at texts, without any I/O. One pass ([`scan`])
+//! A [`Redactor`] is compiled once from [`Settings`] and then looks at texts, without any I/O. One pass (`scan`)
 //! finds what may be a value; the recognizers, one small file for each family, check it: ranges, dates, check digits,
-//! words around it. Where values overlap, the more certain one counts ([`candidate`]).
+//! words around it. Where values overlap, the more certain one counts (`candidate`).
 //!
-//! Full-width digits and the like are read as what they stand for ([`fold`]).
+//! Full-width digits and the like are read as what they stand for (`fold`).
 
 mod america;
 mod candidate;

@@ -1,7 +1,7 @@
 //! What is kept, on disk as well, so that it survives a restart: one file for each entry, written by one thread.
 //!
 //! Nothing is read from here while requests are served: when a cache is put in force, the thread puts what is still of use
-//! into the store in memory. What it cannot keep up with is not written. See [`writer`] for what it does to the folder and
+//! into the store in memory. What it cannot keep up with is not written. See `writer` for what it does to the folder and
 //! [`file`] for what is in it.
 
 mod file;
