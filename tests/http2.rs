@@ -9,6 +9,7 @@ use hyper::client::conn::http2::{Connection, SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use millgate::mock::{Mock, Script};
 use support::{Client, Gateway, PATIENCE, chat_body, config};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::{net::TcpStream, task::JoinSet};
 
 type Driver = Connection<TokioIo<TcpStream>, Full<Bytes>, TokioExecutor>;
@@ -56,6 +57,27 @@ async fn a_connection_that_nobody_uses_makes_room_for_another() {
             }
             assert_eq!(reply.code(), "too_many_connections");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_never_finishes_its_first_head_is_let_go() {
+    let (gateway, _mock) = gateway("header_timeout = \"200ms\"").await;
+    let settings = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00";
+    // HEADERS of stream 1, without END_HEADERS and without a continuation.
+    let headers = b"\x00\x00\x01\x01\x00\x00\x00\x00\x01\x82";
+    for frames in [&settings[..], &[&settings[..], headers].concat()] {
+        let mut client = tokio::net::TcpStream::connect(gateway.address)
+            .await
+            .unwrap();
+        client
+            .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+            .await
+            .unwrap();
+        client.write_all(frames).await.unwrap();
+        let mut said = Vec::new();
+        let ended = tokio::time::timeout(PATIENCE, client.read_to_end(&mut said)).await;
+        assert!(ended.is_ok(), "still open");
     }
 }
 

@@ -92,11 +92,11 @@ impl Wire {
 
     /// Whether a client has let us wait for its request too long. Else the alarm is set for when it will have.
     fn is_too_late(&mut self, context: &mut Context<'_>) -> bool {
-        // HTTP/2 has pings of its own, and says that it closes.
-        if self.speaks == Speaks::Other || !self.exchanges.are_over() {
+        let begun = self.exchanges.begun();
+        // HTTP/2 has pings of its own, and says that it closes; but its first request must come as soon as any.
+        if (self.speaks == Speaks::Other && begun > 0) || !self.exchanges.are_over() {
             return false;
         }
-        let begun = self.exchanges.begun();
         let since = match self.waiting {
             Some((since, after)) if after == begun => since,
             _ => {
