@@ -9,8 +9,11 @@ use hyper::client::conn::http2::{Connection, SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use millgate::mock::{Mock, Script};
 use support::{Client, Gateway, PATIENCE, chat_body, config};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::{net::TcpStream, task::JoinSet};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    task::JoinSet,
+};
 
 type Driver = Connection<TokioIo<TcpStream>, Full<Bytes>, TokioExecutor>;
 
@@ -67,9 +70,7 @@ async fn a_client_that_never_finishes_its_first_head_is_let_go() {
     // HEADERS of stream 1, without END_HEADERS and without a continuation.
     let headers = b"\x00\x00\x01\x01\x00\x00\x00\x00\x01\x82";
     for frames in [&settings[..], &[&settings[..], headers].concat()] {
-        let mut client = tokio::net::TcpStream::connect(gateway.address)
-            .await
-            .unwrap();
+        let mut client = TcpStream::connect(gateway.address).await.unwrap();
         client
             .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
             .await
