@@ -85,8 +85,8 @@ pub struct Exchange {
     origin: Option<HeaderValue>,
     /// What the access log will say.
     record: access::Record,
-    /// What is left of the request's body, where the reply was made from its head alone.
-    unread: Option<Unread>,
+    /// Whether it was answered by its head alone, and its body is still to come.
+    is_unread: bool,
     /// Counts the request's body for as long as it is held.
     share: Share,
     /// What became of it in the cache.
@@ -132,7 +132,7 @@ impl Exchange {
             tried: Vec::new(),
             origin: None,
             record: access::Record::default(),
-            unread: None,
+            is_unread: false,
             cached: None,
             lead: None,
         }
@@ -161,7 +161,7 @@ impl Exchange {
         let above = &runtime.pipeline.above;
         let (states, mut view) = self.view();
         if let Err(stop) = above.on_request_head(states, &mut view).await {
-            self.unread = Unread::of(&body, &self.request.headers);
+            self.is_unread = Unread::is_left(body, parts.version, &self.request.headers).await;
             return self.stopped(stop);
         }
         self.read(call, body).await?;
@@ -286,8 +286,8 @@ impl Exchange {
         *response.status_mut() = self.head.status;
         *response.headers_mut() = std::mem::take(&mut self.head.headers);
         self.own_headers(response.headers_mut());
-        if let Some(unread) = self.unread {
-            response.extensions_mut().insert(unread);
+        if self.is_unread {
+            response.extensions_mut().insert(Unread);
         }
         let has_body = self.request.method != Method::HEAD;
         let is_stream = is_event_stream(response.headers());
@@ -302,7 +302,7 @@ impl Exchange {
     /// What every reply says of itself.
     fn own_headers(&self, headers: &mut HeaderMap) {
         headers.insert(REQUEST_ID, self.request.id.clone());
-        if self.unread == Some(Unread::Much) {
+        if self.is_unread {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         if self.request.stream {

@@ -1,9 +1,10 @@
 //! The first steps of an exchange: admitted, its head seen, its body read.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use http::{HeaderMap, StatusCode, header, request::Parts};
+use http::{HeaderMap, StatusCode, Version, header, request::Parts};
 use http_body::Body as _;
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use millgate_plugin::Endpoint;
 
@@ -14,31 +15,34 @@ use crate::{
     pipeline::request::ClientRequest,
 };
 
-/// What a reply leaves unread of its request that was made from the head alone. Marks such a reply, among its
-/// extensions: the connection must not be reset under a client that is still sending.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unread {
-    /// A body that may have come along with the head. Where it has, it costs no connection.
-    Little,
-    /// A body that has not come yet, or not all of it: the reply says that the connection is closed.
-    Much,
-}
+/// Marks a reply that was made while the body of its request was still to come, among its extensions: the connection
+/// is closed, but not reset under a client that is still sending.
+#[derive(Clone, Copy, Debug)]
+pub struct Unread;
 
-/// A body up to this length is mostly there when its head is.
+/// A body of this length, in bytes, costs less to read than a new connection.
 const LITTLE: u64 = 8 << 10;
 
+/// How long such a body may keep the reply waiting. Many clients send it right behind the head, in another packet.
+const PATIENCE: Duration = Duration::from_millis(100);
+
 impl Unread {
-    /// What is left unread of a body of which nothing was asked for.
-    pub(super) fn of(body: &Incoming, headers: &HeaderMap) -> Option<Self> {
-        let is_waited_with = headers.contains_key(header::EXPECT);
-        let length = body.size_hint().exact();
-        match () {
-            () if body.is_end_stream() => None,
-            () if !is_waited_with && length.is_some_and(|length| length <= LITTLE) => {
-                Some(Self::Little)
-            }
-            () => Some(Self::Much),
+    /// Whether anything is left of the body of a request that is refused by its head. A little body is thrown away
+    /// here, so that the connection lives on; streams of HTTP/2 end without it.
+    pub(super) async fn is_left(mut body: Incoming, version: Version, headers: &HeaderMap) -> bool {
+        let is_little = body
+            .size_hint()
+            .exact()
+            .is_some_and(|length| length <= LITTLE);
+        if version == Version::HTTP_2 || body.is_end_stream() {
+            return false;
         }
+        // Who waits for leave to send gets none.
+        if !is_little || headers.contains_key(header::EXPECT) {
+            return true;
+        }
+        let rest = async { while let Some(Ok(_)) = body.frame().await {} };
+        tokio::time::timeout(PATIENCE, rest).await.is_err()
     }
 }
 
