@@ -219,17 +219,11 @@ async fn a_stranger_that_is_still_sending_reads_why_it_was_refused() {
 }
 
 #[tokio::test]
-async fn a_small_body_that_comes_with_its_head_or_right_behind_it_costs_no_connection() {
+async fn a_small_body_that_comes_with_its_head_costs_no_connection() {
     let (gateway, _mock) = gateway("").await;
     let mut client = Raw::connect(gateway.address).await;
     for _ in 0..3 {
         client.send(wire::chat()).await;
-        assert_stranger(&client.reply().await);
-        // Many clients send it by itself, if right away.
-        let request = chat_of(7000, "wrong");
-        let (head, body) = request.split_once("\r\n\r\n").unwrap();
-        client.send(format!("{head}\r\n\r\n")).await;
-        client.send(body).await;
         assert_stranger(&client.reply().await);
         client.send(chat_of(10, KEY)).await;
         assert_eq!(client.reply().await.status, 200);
@@ -237,6 +231,29 @@ async fn a_small_body_that_comes_with_its_head_or_right_behind_it_costs_no_conne
     client.send(wire::get("/v1/models")).await;
     assert_stranger(&client.reply().await);
     assert!(client.stays_open(Duration::from_millis(50)).await);
+}
+
+/// Many clients send the body by itself, behind the head: in time or not, what the reply says of the connection is so.
+#[tokio::test]
+async fn a_connection_is_closed_where_the_reply_says_so_and_nowhere_else() {
+    let (gateway, _mock) = gateway("").await;
+    for length in [10, 7000, 9000, 100_000] {
+        for _ in 0..20 {
+            let mut client = Raw::connect(gateway.address).await;
+            let request = chat_of(length, "wrong");
+            let (head, body) = request.split_once("\r\n\r\n").unwrap();
+            client.send(format!("{head}\r\n\r\n")).await;
+            client.try_send(body).await;
+            let reply = client.reply().await;
+            assert_stranger(&reply);
+            if reply.headers.contains_key("connection") {
+                assert_eq!(client.closed().await, "");
+            } else {
+                client.send(chat_of(10, KEY)).await;
+                assert_eq!(client.reply().await.status, 200);
+            }
+        }
+    }
 }
 
 /// A connection of HTTP/2, for as long as the set is kept.
