@@ -26,7 +26,7 @@ use tokio::{
 
 use crate::{
     pipeline::{
-        exchange::{self, Ends, Misframed},
+        exchange::{self, Ends, Misframed, Unread},
         reply::ReplyBody,
     },
     runtime::{Runtime, gateway::Gateway},
@@ -146,7 +146,10 @@ async fn answer(
     }
     let has_body = !request.body().is_end_stream();
     let response = exchange::serve(runtime, ends, request).await;
-    if has_body && (response.status().is_client_error() || response.status().is_server_error()) {
+    let status = response.status();
+    let is_error = status.is_client_error() || status.is_server_error();
+    let is_early = response.extensions().get::<Unread>().is_some();
+    if has_body && (is_error || is_early) {
         exchanges.leave_unread();
     }
     response.map(|body| Watched::new(body, under_way))

@@ -32,7 +32,7 @@ pub fn compile(loaded: &Loaded, previous: Option<&Runtime>, process: &Process) -
     let pipeline = pipeline::compile(loaded, previous, process);
     let are_asked = !auth::asked(loaded).is_empty();
     let callers = callers::compile(loaded, process.store.clone(), are_asked);
-    auth::check(loaded, &callers);
+    auth::check(loaded, &pipeline, &callers);
     let filter = redact::compile(loaded, previous);
     listeners::check(loaded);
     check_buffers(loaded);

@@ -265,6 +265,7 @@ impl Exchange {
             head: std::mem::take(&mut self.head),
             tried: std::mem::take(&mut self.tried),
             origin: None,
+            is_unread: false,
             record: std::mem::take(&mut self.record),
             cached: self.cached,
             lead: None,
