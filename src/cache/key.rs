@@ -84,9 +84,13 @@ impl Hash for Key {
 /// The first half in hexadecimal digits, as the access log has it and `cache purge --key` takes it.
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0[..SHOWN]
-            .iter()
-            .try_for_each(|byte| write!(f, "{byte:02x}"))
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut shown = [0; 2 * SHOWN];
+        for (byte, digits) in self.0.iter().zip(shown.chunks_exact_mut(2)) {
+            digits[0] = DIGITS[usize::from(byte >> 4)];
+            digits[1] = DIGITS[usize::from(byte & 15)];
+        }
+        f.write_str(std::str::from_utf8(&shown).unwrap_or_default())
     }
 }
 
