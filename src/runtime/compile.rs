@@ -11,6 +11,7 @@ mod pipeline;
 mod providers;
 pub mod redact;
 mod routes;
+mod server;
 mod unpriced;
 mod usage;
 
@@ -19,7 +20,7 @@ use std::sync::Arc;
 use super::{Runtime, host::Process};
 use crate::{
     api::{models::ModelLists, read::Limits},
-    config::{Loaded, Severity},
+    config::Loaded,
     http::guard::Guard,
 };
 
@@ -35,7 +36,7 @@ pub fn compile(loaded: &Loaded, previous: Option<&Runtime>, process: &Process) -
     auth::check(loaded, &pipeline, &callers);
     let filter = redact::compile(loaded, previous);
     listeners::check(loaded);
-    check_buffers(loaded);
+    server::check(loaded);
     usage::check(loaded);
     unpriced::check(loaded, &routes);
     advice::check(loaded);
@@ -63,17 +64,4 @@ pub fn compile(loaded: &Loaded, previous: Option<&Runtime>, process: &Process) -
         filter: Arc::new(filter),
         models: ModelLists::default(),
     })
-}
-
-/// A single body has to fit among all of them, else it would be told to come back for ever.
-fn check_buffers(loaded: &Loaded) {
-    let server = &loaded.config.server;
-    if server.max_buffered.bytes() < server.max_body_size.bytes() {
-        loaded.report(
-            &["server", "max_buffered"],
-            Severity::Error,
-            "a body of `max_body_size` would never fit into `max_buffered`, which is for all bodies together",
-            Some("make max_buffered larger, or max_body_size smaller".to_owned()),
-        );
-    }
 }
