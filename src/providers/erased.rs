@@ -19,7 +19,7 @@ pub trait ErasedProvider: Send + Sync {
     fn include_usage(&self) -> bool;
     /// See [`Provider::serves`].
     fn serves(&self, endpoint: Endpoint) -> bool;
-    /// See [`Provider::base_path`].
+    /// See [`Provider::BASE_PATH`].
     fn base_path(&self) -> &'static str;
     /// See [`Provider::begin`].
     fn begin(&self) -> Box<State>;
@@ -69,7 +69,7 @@ impl<P: Provider> ErasedProvider for Native<P> {
     }
 
     fn base_path(&self) -> &'static str {
-        self.0.base_path()
+        P::BASE_PATH
     }
 
     fn begin(&self) -> Box<State> {

@@ -16,6 +16,8 @@
     clippy::unwrap_used
 )]
 
+pub mod border;
+mod chunk;
 mod exchange;
 mod host;
 mod provider;
@@ -24,6 +26,7 @@ mod stage;
 pub mod units;
 
 pub use bytes::Bytes;
+pub use chunk::Chunk;
 pub use exchange::{CacheStatus, Endpoint, Exchange, Field, SetError};
 pub use host::{CallError, Count, Done, Host, HttpAnswer, HttpCall, Services, Tally};
 pub use provider::{Answer, Call, Gone, HeadFlow, Provider, UpstreamHead, UpstreamRequest};
@@ -31,3 +34,6 @@ pub use refusal::{Refusal, RefusalKind};
 pub use stage::{
     BoxFuture, ChunkFlow, Flow, Hooks, Outcome, Place, Reply, SetupError, Stage, StageError,
 };
+
+/// What a plugin says it was written with.
+pub const SDK: &str = concat!("millgate-plugin ", env!("CARGO_PKG_VERSION"));

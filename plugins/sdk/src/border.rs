@@ -1,0 +1,97 @@
+//! A stage or provider behind the C interface: what [`export_plugin!`](crate::export_plugin) puts into a plugin.
+//!
+//! For each type of an author there are functions here, made by the compiler, that translate a C call into a call of the
+//! trait. They catch panics, and keep what the host hands them no longer than it says.
+#![expect(
+    unsafe_code,
+    reason = "the C interface is pointers; each block says why it is sound"
+)]
+#![allow(
+    clippy::similar_names,
+    reason = "a stage has a state, and both have to be called something"
+)]
+
+mod exchange;
+mod host;
+mod logs;
+mod provider;
+mod slices;
+mod stage;
+mod wait;
+
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+pub use millgate_plugin_abi as abi;
+
+pub use host::{host, init};
+pub use provider::provider_type;
+pub use slices::{name_of, slice};
+pub use stage::stage_type;
+
+/// What a panic said.
+fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}
+
+/// Runs `call`; a panic in it becomes what `panicked` makes of its message.
+fn contain<T>(call: impl FnOnce() -> T, panicked: impl FnOnce(&str) -> T) -> T {
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| {
+        let answer = panicked(panic_message(&*panic));
+        // The payload's own drop might panic too, and nobody could catch that.
+        std::mem::forget(panic);
+        answer
+    })
+}
+
+/// Makes a library a plugin: exports the symbol that a gateway looks for.
+///
+/// ```ignore
+/// millgate_plugin::export_plugin! {
+///     name: "word-filter",
+///     stages: [WordFilter],
+///     providers: [],
+/// }
+/// ```
+/// The crate is of type `cdylib`. Without `name`, the plugin is called as its package is. A kind is then
+/// `kind = "word-filter/filter"` in the config, where `filter` is the stage's `KIND`.
+#[macro_export]
+macro_rules! export_plugin {
+    (
+        $(name: $name:expr,)?
+        stages: [$($stage:ty),* $(,)?]
+        $(, providers: [$($provider:ty),* $(,)?])? $(,)?
+    ) => {
+        const _: () = {
+            use $crate::border::abi;
+            static STAGES: &[&abi::StageType] = &[$(&const { $crate::border::stage_type::<$stage>() }),*];
+            static PROVIDERS: &[&abi::ProviderType] =
+                &[$($(&const { $crate::border::provider_type::<$provider>() }),*)?];
+            #[unsafe(no_mangle)]
+            #[allow(non_upper_case_globals)]
+            static millgate_plugin_v1: abi::Manifest = abi::Manifest {
+                magic: abi::MAGIC,
+                size: size_of::<abi::Manifest>() as u32,
+                minor: abi::MINOR,
+                min_host_minor: 0,
+                flags: if cfg!(panic = "abort") { abi::FLAG_PANIC_ABORTS } else { 0 },
+                name: $crate::border::slice(
+                    $crate::border::name_of(&[$($name,)? env!("CARGO_PKG_NAME")]).as_bytes(),
+                ),
+                version: $crate::border::slice(env!("CARGO_PKG_VERSION").as_bytes()),
+                sdk: $crate::border::slice($crate::SDK.as_bytes()),
+                init: Some($crate::border::init),
+                stages: STAGES.as_ptr().cast(),
+                stage_count: STAGES.len(),
+                providers: PROVIDERS.as_ptr().cast(),
+                provider_count: PROVIDERS.len(),
+            };
+        };
+    };
+}
