@@ -1,5 +1,6 @@
-//! The OpenAI surface: which calls there are, how a request is read, what an error looks like.
+//! The OpenAI surface: which calls there are, how a request is read, what an answer and an error look like.
 
+pub mod assemble;
 pub mod endpoint;
 pub mod error;
 pub mod models;

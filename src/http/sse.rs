@@ -1,15 +1,17 @@
 //! Server-sent events as bytes: cutting a stream into whole events without copying or delaying any.
 //!
 //! The format is that of the [WHATWG HTML standard][spec]: lines end with LF, CR LF or CR, an empty line ends an
-//! event. What an event says is read by [`fields`], [`data`] and [`is_comment_only`].
+//! event. What an event says is read by [`fields`], [`data`] and [`is_comment_only`]; [`event`] writes one.
 //!
 //! [spec]: https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
 
 mod fields;
 #[cfg(test)]
 mod tests;
+mod write;
 
 pub use fields::{Fields, data, fields, is_comment_only};
+pub use write::{DONE, event};
 
 use bytes::Bytes;
 

@@ -180,6 +180,3 @@ pub(super) fn write_event(out: &mut Vec<u8>, value: &impl Serialize) {
     write_json(out, value);
     out.extend_from_slice(b"\n\n");
 }
-
-/// The event that ends a stream of chunks.
-pub(super) const DONE: &[u8] = b"data: [DONE]\n\n";

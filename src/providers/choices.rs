@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::answer::{DONE, Identity, Usage, write_event, write_json};
+use super::answer::{Identity, Usage, write_event, write_json};
+use crate::http::sse::DONE;
 
 /// What every chunk of an answer repeats, and its document says once.
 pub(super) struct Envelope {
