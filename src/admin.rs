@@ -1,61 +1,108 @@
-//! The listener for operators: whether the process lives, and whether it should be sent requests.
+//! The listener for operators: whether the process lives, whether it should be sent requests, and its cache.
 
-use std::{convert::Infallible, sync::Arc};
+mod cache;
+
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Semaphore};
 
-use crate::{api::error::ApiError, http::guard::Guard, runtime::gateway::Gateway, server};
+use crate::{
+    api::error::ApiError,
+    http::guard::{Guard, Unwelcome},
+    runtime::gateway::Gateway,
+    server,
+};
 
-/// Serves until the future is dropped.
-pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>, guard: Guard) {
+/// The most connections at a time: some operators, probes and scrapers.
+const MAX_CONNECTIONS: usize = 64;
+
+/// Serves until the future is dropped. A connection may take `header_timeout` to send a head, and be idle for as long.
+pub async fn serve(
+    listener: TcpListener,
+    gateway: Arc<Gateway>,
+    guard: Guard,
+    header_timeout: Duration,
+) {
     let guard = Arc::new(guard);
+    let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
-        let Ok((stream, _)) = listener.accept().await else {
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        let Ok((stream, peer)) = listener.accept().await else {
+            tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
         let Ok(local) = stream.local_addr() else {
             continue;
         };
+        let Ok(permit) = connections.clone().try_acquire_owned() else {
+            server::spawn_connection(server::turn_away(stream));
+            continue;
+        };
         let (gateway, guard) = (gateway.clone(), guard.clone());
         server::spawn_connection(async move {
             let service = hyper::service::service_fn(|request| {
-                let response = match guard.admit(request.uri(), request.headers(), local) {
-                    Ok(_) => answer(&gateway, &request),
-                    Err(_) => error(&ApiError::new(
-                        StatusCode::FORBIDDEN,
-                        "forbidden",
-                        "Not from there. Operators: see [admin] hosts.",
-                    )),
-                };
-                async move { Ok::<_, Infallible>(response) }
+                let (gateway, guard) = (gateway.clone(), guard.clone());
+                async move {
+                    let response = match admit(&guard, &request, peer, local) {
+                        Ok(()) => answer(&gateway, request).await,
+                        Err(_) => error(&ApiError::new(
+                            StatusCode::FORBIDDEN,
+                            "forbidden",
+                            "Not from there. Operators: see [admin] hosts.",
+                        )),
+                    };
+                    Ok::<_, Infallible>(response)
+                }
             });
             let connection = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
+                .header_read_timeout(header_timeout)
                 .serve_connection(TokioIo::new(stream), service);
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "admin connection ended");
             }
+            drop(permit);
         });
     }
 }
 
-fn answer(gateway: &Gateway, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-    let reply = match request.uri().path() {
+/// Whether a request is let in. Simple probes of this machine speak HTTP/1.0 and name no host; no browser does.
+fn admit(
+    guard: &Guard,
+    request: &Request<Incoming>,
+    peer: SocketAddr,
+    local: SocketAddr,
+) -> Result<(), Unwelcome> {
+    let headers = request.headers();
+    let is_plain_probe = request.version() == Version::HTTP_10
+        && !headers.contains_key(header::HOST)
+        && request.uri().authority().is_none()
+        && peer.ip().to_canonical().is_loopback();
+    let admitted = if is_plain_probe {
+        guard.admit_page(headers)
+    } else {
+        guard.admit(request.uri(), headers, local)
+    };
+    admitted.map(drop)
+}
+
+async fn answer(gateway: &Gateway, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    match request.uri().path() {
+        "/api/cache/purge" if request.method() == Method::POST => {
+            cache::purge(gateway, request).await
+        }
+        "/api/cache/purge" => wrong_method("POST"),
+        "/healthz" | "/readyz" | "/api/cache" if !is_read => wrong_method("GET, HEAD"),
         "/healthz" => status(StatusCode::OK, r#"{"status":"ok"}"#),
         "/readyz" if gateway.is_ready() => status(StatusCode::OK, r#"{"status":"ready"}"#),
         "/readyz" => status(StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"draining"}"#),
-        _ => return unknown_path(),
-    };
-    if matches!(*request.method(), Method::GET | Method::HEAD) {
-        reply
-    } else {
-        wrong_method()
+        "/api/cache" => cache::stats(gateway),
+        _ => unknown_path(),
     }
 }
 
@@ -63,17 +110,17 @@ fn unknown_path() -> Response<Full<Bytes>> {
     error(&ApiError::new(
         StatusCode::NOT_FOUND,
         "unknown_path",
-        "There are /healthz and /readyz.",
+        "There are /healthz, /readyz, /api/cache and /api/cache/purge.",
     ))
 }
 
-fn wrong_method() -> Response<Full<Bytes>> {
+fn wrong_method(allowed: &'static str) -> Response<Full<Bytes>> {
     let mut response = error(&ApiError::new(
         StatusCode::METHOD_NOT_ALLOWED,
         "method_not_allowed",
-        "Use GET.",
+        format!("Use {allowed}."),
     ));
-    let allowed = HeaderValue::from_static("GET, HEAD");
+    let allowed = HeaderValue::from_static(allowed);
     response.headers_mut().insert(header::ALLOW, allowed);
     response
 }

@@ -1,15 +1,15 @@
 //! The command line: one file for each command.
 //!
 //! Exit codes: 0 all well, 1 a finding or a failure, 2 wrong usage.
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "commands talk to a terminal"
-)]
+#![expect(clippy::print_stderr, reason = "commands talk to a terminal")]
 
 mod ask;
+mod cache;
 mod check;
+#[cfg(feature = "sqlite")]
+mod key;
 mod mock;
+mod redact;
 mod schema;
 mod serve;
 
@@ -20,11 +20,10 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
-use millgate_plugin::Host;
 
 use crate::{
     config::{self, Loaded, finding::Renderer},
-    runtime::{Runtime, compile::compile, gateway::process_environment},
+    runtime::{Runtime, compile::compile, gateway::process_environment, host::Process},
 };
 
 /// An OpenAI-compatible gateway: applications change one URL, operators one file.
@@ -50,8 +49,15 @@ enum Command {
     Check(check::Arguments),
     /// Send one prompt to a running gateway and print the answer as it comes
     Ask(ask::Arguments),
+    /// Tell how the cache of a running gateway does, or forget what it keeps
+    Cache(cache::Arguments),
+    /// Make, list, revoke and rotate callers' keys
+    #[cfg(feature = "sqlite")]
+    Key(key::Arguments),
     /// Run a scripted upstream that speaks OpenAI and Ollama, for tests and rehearsals
     Mock(mock::Arguments),
+    /// Read text from standard input and write it redacted, line by line
+    Redact(redact::Arguments),
     /// Print the JSON Schema of the config, or its reference as Markdown
     Schema(schema::Arguments),
 }
@@ -78,15 +84,19 @@ pub fn run() -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Ask(arguments) => ask::run(&arguments),
+        Command::Cache(arguments) => cache::run(&arguments),
+        #[cfg(feature = "sqlite")]
+        Command::Key(arguments) => key::run(arguments),
         Command::Mock(arguments) => mock::run(&arguments),
+        Command::Redact(arguments) => redact::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
     }
 }
 
-/// Reads and compiles a config for a process with this `host`.
-fn load(path: &Path, host: &Host) -> (Loaded, Option<Runtime>) {
+/// Reads and compiles a config for this process.
+fn load(path: &Path, process: &Process) -> (Loaded, Option<Runtime>) {
     let loaded = config::load(path, &process_environment);
-    let runtime = compile(&loaded, None, host);
+    let runtime = compile(&loaded, None, process);
     (loaded, runtime)
 }
 
@@ -94,7 +104,8 @@ fn load(path: &Path, host: &Host) -> (Loaded, Option<Runtime>) {
 fn print_findings(loaded: &Loaded) {
     let renderer = Renderer::default().color(wants_color(&io::stderr()));
     for finding in loaded.findings.sorted() {
-        eprintln!("{}", renderer.render(&finding));
+        // Nobody may be there to read it.
+        let _ = writeln!(io::stderr(), "{}", renderer.render(&finding));
     }
 }
 
@@ -115,6 +126,6 @@ fn print(text: &str) -> ExitCode {
 
 /// A failure that is nobody's config.
 fn fail(message: impl std::fmt::Display) -> ExitCode {
-    eprintln!("error: {message}");
+    let _ = writeln!(io::stderr(), "error: {message}");
     ExitCode::from(1)
 }

@@ -5,12 +5,15 @@
 //! the file, so that whatever is wrong is told with a caret ([`finding`]), all of it at once.
 
 pub mod admin;
+pub mod caller;
 pub mod dotenv;
 pub mod finding;
 pub mod load;
 pub mod log;
+pub mod moment;
 pub mod patterns;
 pub mod placeholder;
+pub mod price;
 pub mod provider;
 pub mod read;
 pub mod route;
@@ -27,10 +30,12 @@ pub use millgate_plugin::units::{Duration, Rate, Size};
 use schemars::JsonSchema;
 
 pub use admin::Admin;
+pub use caller::Caller;
 pub use finding::{Finding, Findings, Severity};
 pub use load::{Loaded, load};
 pub use log::Log;
 pub use patterns::Patterns;
+pub use price::Price;
 pub use provider::Provider;
 pub use read::Section;
 pub use route::Route;
@@ -62,9 +67,15 @@ pub struct Config {
     /// Stages by name, in the order of the file.
     #[schemars(default, with = "BTreeMap<String, Stage>")]
     pub stages: Entries<Stage>,
+    /// Who may call, by id, in the order of the file; those of `[server] callers_file` come after them.
+    #[schemars(default, with = "BTreeMap<String, Caller>")]
+    pub callers: Entries<Caller>,
     /// Rules from requested models to targets, by name, in the order of the file.
     #[schemars(default, with = "BTreeMap<String, Route>")]
     pub routes: Entries<Route>,
+    /// Prices by model, over the gateway's own list.
+    #[schemars(default, with = "BTreeMap<String, Price>")]
+    pub prices: Entries<Price>,
 }
 
 /// The keys of the file's top level, `environment` among them.
@@ -75,7 +86,9 @@ pub const KEYS: &[&str] = &[
     "log",
     "providers",
     "stages",
+    "callers",
     "routes",
+    "prices",
     "environment",
 ];
 
@@ -92,7 +105,9 @@ impl Default for Config {
             log: Log::default(),
             providers: Entries::default(),
             stages: Entries::default(),
+            callers: Entries::default(),
             routes: Entries::default(),
+            prices: Entries::default(),
         }
     }
 }

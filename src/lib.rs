@@ -12,6 +12,10 @@
 //! 4. [`pipeline::reply`] is the body on its way out: pieces as they come, through the stages again, and at its
 //!    end or when the client leaves the access line ([`telemetry::access`]).
 //!
+//! Between the stages and `route` may stand a [`cache`]: it answers from memory, or joins a flight that is under way.
+//! [`callers`] knows whose key is whose, [`store`] what outlives a restart, [`prices`] what tokens cost, and [`redact`] what
+//! logs may not see.
+//!
 //! What all of it runs on is a [`runtime::Runtime`], compiled from the TOML file ([`config`]) and swapped as a whole.
 
 #![warn(
@@ -24,6 +28,8 @@
 
 pub mod admin;
 pub mod api;
+pub mod cache;
+pub mod calendar;
 pub mod callers;
 pub mod cli;
 pub mod config;
@@ -31,9 +37,12 @@ pub mod http;
 pub mod mock;
 pub mod nearest;
 pub mod pipeline;
+pub mod prices;
 pub mod providers;
+pub mod redact;
 pub mod routing;
 pub mod runtime;
 pub mod server;
 pub mod stages;
+pub mod store;
 pub mod telemetry;

@@ -2,6 +2,7 @@
 //!
 //! `LIFECYCLE.md` beside this file tells in which order hooks run and what ends what.
 
+pub mod content;
 pub mod erased;
 pub mod exchange;
 pub mod registry;
@@ -20,19 +21,34 @@ use std::{
 };
 
 use bytes::Bytes;
-use millgate_plugin::{ChunkFlow, Exchange, Flow, Hooks, Outcome, Refusal, Reply, StageError};
+use millgate_plugin::{
+    Chunk, ChunkFlow, Exchange, Flow, Hooks, Outcome, Refusal, Reply, StageError,
+};
 use smallvec::SmallVec;
 
 use self::{erased::ErasedStage, when::When};
-use crate::config::tree::Node;
+use crate::{cache::Cache, config::tree::Node};
 
 /// The one list of the config, cut at `route`.
 #[derive(Default)]
 pub struct Pipeline {
     /// What sees an exchange once.
     pub above: Phases,
+    /// What stands right above `route`, where there is one.
+    pub cache: Option<Arc<Cache>>,
     /// What sees every attempt, with its target chosen.
     pub below: Phases,
+    /// A hash of what `below` is made of: it may decide what is answered.
+    pub fingerprint: [u8; 32],
+}
+
+impl Pipeline {
+    /// Whether a stage works with what outlives a restart.
+    #[must_use]
+    pub fn needs_store(&self) -> bool {
+        let mut stages = self.above.stages.iter().chain(&self.below.stages);
+        stages.any(|mounted| mounted.stage.needs_store())
+    }
 }
 
 /// What to do when a stage fails (a refusal is not a failure).
@@ -84,6 +100,9 @@ pub struct Phases {
 #[derive(Default)]
 pub struct States(SmallVec<[Option<Entered>; 6]>);
 
+/// What has become of a piece of a reply, in order.
+pub type Chunks = SmallVec<[Bytes; 1]>;
+
 /// A stage that was entered.
 struct Entered {
     state: Box<dyn Any + Send>,
@@ -127,12 +146,15 @@ impl Phases {
     }
 
     /// The stages that had a say in the request, and how long each took over it.
-    pub fn took<'a>(&'a self, states: &'a States) -> impl Iterator<Item = (&'a str, Duration)> {
+    pub fn took<'a>(
+        &'a self,
+        states: &'a States,
+    ) -> impl Iterator<Item = (&'a Arc<str>, Duration)> {
         self.stages
             .iter()
             .zip(&states.0)
             .filter(|(stage, _)| stage.hooks.contains(Hooks::REQUEST))
-            .filter_map(|(stage, entered)| Some((&*stage.name, entered.as_ref()?.took)))
+            .filter_map(|(stage, entered)| Some((&stage.name, entered.as_ref()?.took)))
     }
 
     /// Whether any stage that was entered looks at what passes.
@@ -209,14 +231,15 @@ impl Phases {
         }
     }
 
-    /// One piece of the reply through `on_chunk` of every stage entered, in reverse; `None` where it was dropped.
+    /// One piece of the reply through `on_chunk` of every stage entered, in reverse: what has become of it, which is nothing
+    /// where it was dropped, and several where it was split.
     pub fn on_chunk<E: Exchange>(
         &self,
         states: &mut States,
         exchange: &mut E,
         chunk: Bytes,
-    ) -> Result<Option<Bytes>, Stop> {
-        let mut chunk = chunk;
+    ) -> Result<Chunks, Stop> {
+        let mut chunks = Chunks::from_buf([chunk]);
         for (index, mounted) in self.stages.iter().enumerate().rev() {
             if !mounted.hooks.contains(Hooks::CHUNK) {
                 continue;
@@ -224,18 +247,26 @@ impl Phases {
             let Some(entered) = states.0.get_mut(index).and_then(Option::as_mut) else {
                 continue;
             };
-            match contain(|| {
-                mounted
-                    .stage
-                    .on_chunk(&mut *entered.state, exchange, &chunk)
-            }) {
-                Ok(ChunkFlow::Keep) => {}
-                Ok(ChunkFlow::Drop) => return Ok(None),
-                Ok(ChunkFlow::Replace(bytes)) => chunk = bytes,
-                Err(error) => mounted.failed(error)?,
+            let mut passed = Chunks::new();
+            for chunk in chunks {
+                let flow = contain(|| {
+                    let chunk = Chunk::from(&chunk);
+                    mounted.stage.on_chunk(&mut *entered.state, exchange, chunk)
+                });
+                match flow {
+                    Ok(ChunkFlow::Keep) => passed.push(chunk),
+                    Ok(ChunkFlow::Drop) => {}
+                    Ok(ChunkFlow::Replace(other)) => passed.push(other),
+                    Ok(ChunkFlow::Split(pieces)) => passed.extend(pieces),
+                    Err(error) => {
+                        mounted.failed(error)?;
+                        passed.push(chunk);
+                    }
+                }
             }
+            chunks = passed;
         }
-        Ok(Some(chunk))
+        Ok(chunks)
     }
 
     /// `on_end` of every stage entered, in reverse, once: the states are gone afterwards.

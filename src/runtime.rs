@@ -7,11 +7,13 @@ pub mod host;
 use std::sync::Arc;
 
 use crate::{
-    api::{models::ModelLists, read::Limits},
+    api::{budget::Budget, models::ModelLists, read::Limits},
+    callers::Callers,
     config::tree::Node,
     http::guard::Guard,
     pipeline::Pipeline,
     routing::{provider::Provider, route::Routes},
+    telemetry::filter::Filter,
 };
 
 pub use crate::config::server::Expose;
@@ -30,10 +32,16 @@ pub struct Runtime {
     pub providers: Vec<Compiled<Provider>>,
     /// Who may connect.
     pub guard: Guard,
+    /// Who may call.
+    pub callers: Callers,
     /// What clients may send.
     pub limits: Limits,
+    /// What all collected bodies together take, whichever runtime their exchange began with.
+    pub budget: Arc<Budget>,
     /// Whether replies tell of providers and attempts.
     pub expose: Expose,
+    /// What logs may not show.
+    pub filter: Arc<Filter>,
     /// What the providers have listed.
     pub models: ModelLists,
 }

@@ -2,22 +2,23 @@
 
 mod busy;
 mod exchanges;
+mod framing;
 mod refusal;
 mod stall;
+mod streams;
+mod tap;
 pub(crate) mod tasks;
 mod wire;
 
+pub(crate) use busy::turn_away;
 pub(crate) use tasks::spawn as spawn_connection;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use http::{Request, Response};
 use http_body::Body as _;
 use hyper::body::Incoming;
-use hyper_util::{
-    rt::{TokioExecutor, TokioTimer},
-    server::{conn::auto, graceful::GracefulShutdown},
-};
+use hyper_util::{rt::TokioTimer, server::conn::auto};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{Semaphore, watch},
@@ -25,12 +26,13 @@ use tokio::{
 
 use crate::{
     pipeline::{
-        exchange::{self, Ends},
+        exchange::{self, Ends, Misframed},
         reply::ReplyBody,
     },
     runtime::{Runtime, gateway::Gateway},
 };
 use exchanges::{Exchanges, Watched};
+use streams::Streams;
 use wire::Wire;
 
 /// What a listener allows.
@@ -44,6 +46,8 @@ pub struct Limits {
     pub max_connections: usize,
     /// Longest time for the head of a request to arrive.
     pub header_timeout: Duration,
+    /// Longest time for a connection to be kept without a request.
+    pub keep_alive_timeout: Duration,
     /// Longest time for a client to take nothing of what is sent to it.
     pub write_timeout: Duration,
     /// Longest time for exchanges to finish once the server is told to stop.
@@ -65,7 +69,6 @@ pub async fn serve(
 ) -> bool {
     let builder = Arc::new(connection_builder(&limits));
     let connections = Arc::new(Semaphore::new(limits.max_connections));
-    let graceful = GracefulShutdown::new();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -89,23 +92,45 @@ pub async fn serve(
         let gateway = gateway.clone();
         let exchanges = Exchanges::default();
         let wire = Wire::new(stream, peer, exchanges.clone(), &limits);
+        let idle = exchanges.clone().idle(limits.keep_alive_timeout);
         let service = hyper::service::service_fn(move |request| {
             let answer = answer(exchanges.clone(), gateway.runtime(), ends, request);
             async move { Ok::<_, std::convert::Infallible>(answer.await) }
         });
         let connection = builder.serve_connection(wire, service).into_owned();
-        let connection = graceful.watch(connection);
+        let mut stop = stop.clone();
         tasks::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%peer, error = &*error, "connection ended");
+            let mut connection = pin!(connection);
+            let patience = tokio::select! {
+                biased;
+                ended = connection.as_mut() => {
+                    tell(peer, ended);
+                    drop(permit);
+                    return;
+                }
+                // Who stops knows how long it waits: a connection that gave up by itself would count as drained.
+                _ = stop.wait_for(|stop| *stop) => Duration::MAX,
+                () = idle => limits.write_timeout,
+            };
+            connection.as_mut().graceful_shutdown();
+            if let Ok(ended) = tokio::time::timeout(patience, connection).await {
+                tell(peer, ended);
             }
             drop(permit);
         });
     }
     drop(listener);
-    tokio::time::timeout(limits.drain_timeout, graceful.shutdown())
+    // All permits are there again once all connections have ended.
+    let all = u32::try_from(limits.max_connections).unwrap_or(u32::MAX);
+    tokio::time::timeout(limits.drain_timeout, connections.acquire_many(all))
         .await
         .is_ok()
+}
+
+fn tell(peer: SocketAddr, ended: Result<(), Box<dyn std::error::Error + Send + Sync>>) {
+    if let Err(error) = ended {
+        tracing::debug!(%peer, error = &*error, "connection ended");
+    }
 }
 
 /// One exchange, watched by the wire that it is on.
@@ -113,9 +138,12 @@ async fn answer(
     exchanges: Exchanges,
     runtime: Arc<Runtime>,
     ends: Ends,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> Response<Watched<ReplyBody>> {
     let under_way = exchanges.begin();
+    if under_way.is_distrusted() {
+        request.extensions_mut().insert(Misframed);
+    }
     let has_body = !request.body().is_end_stream();
     let response = exchange::serve(runtime, ends, request).await;
     if has_body && (response.status().is_client_error() || response.status().is_server_error()) {
@@ -133,8 +161,8 @@ fn prepare(stream: &TcpStream, peer: SocketAddr) -> std::io::Result<Ends> {
 }
 
 /// HTTP/1.1, and HTTP/2 for clients that begin with its preface.
-fn connection_builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+fn connection_builder(limits: &Limits) -> auto::Builder<Streams> {
+    let mut builder = auto::Builder::new(Streams(limits.write_timeout));
     builder
         .http1()
         // The wire has a timer that costs less, and knows an idle connection from a slow one.

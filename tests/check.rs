@@ -1,5 +1,8 @@
 //! `millgate check`: what it tells of a config, to the letter.
 
+#[path = "check/findings.rs"]
+mod findings;
+
 use std::process::{Command, Output};
 
 use serde_json::{Value, json};
@@ -28,24 +31,6 @@ fn assert_told(config: &str, variables: &[(&str, &str)], code: i32, expected: &s
     assert_eq!(text(&output.stderr), "");
     assert_eq!(text(&output.stdout), expected.trim_start_matches('\n'));
     assert_eq!(output.status.code(), Some(code));
-}
-
-/// The findings on a config, each as `severity line:column message (help)`.
-fn findings(config: &str, variables: &[(&str, &str)]) -> Vec<String> {
-    let output = millgate(config, variables, &["check", "--json"]);
-    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let findings = document["findings"].as_array().unwrap();
-    let told = |finding: &Value| {
-        let of = |key: &str| finding[key].as_str().unwrap_or("-").to_owned();
-        let place = format!("{}:{}", finding["line"], finding["column"]);
-        format!(
-            "{} {place} {} ({})",
-            of("severity"),
-            of("message"),
-            of("help")
-        )
-    };
-    findings.iter().map(told).collect()
 }
 
 const SHIPPED: &str = include_str!("../config.toml");
@@ -79,6 +64,9 @@ listeners
   operators  http://127.0.0.1:9090
 
 pipeline
+  once for each request:
+    redact           redact, for all that is logged
+    cache            cache
   route
   once for each attempt:
     company_headers  auth_header, when provider is internal, on_error fail, mode enforce
@@ -259,169 +247,7 @@ fn with_route(route: &str) -> String {
     )
 }
 
-#[test]
-fn what_is_wrong_with_a_route() {
-    let cases: &[(&str, &[&str])] = &[
-        (
-            "targets = [\"a\"]\nfallback_on = [\"timeout\", \"conect\", 777]",
-            &[
-                "error 11:27 \"conect\" is not a kind of failure; did you mean \"connect\"? (-)",
-                "error 11:37 \"777\" is not an error status: write one from 400 to 599, or \"4xx\" or \"5xx\" (-)",
-            ],
-        ),
-        (
-            "targets = [{ provider = \"a\", weight = 3 }, \"b\"]",
-            &[
-                "warning 10:30 `weight` means nothing where targets are asked in their order (set strategy = \"weighted\" or \"least_busy\", or take it out)",
-            ],
-        ),
-        (
-            "strategy = \"least_busy\"\ntargets = [{ provider = \"a\", weight = 3 }, \"b\"]",
-            &[],
-        ),
-        (
-            "targets = [\"a\"]\nattempt_timeout = \"2m\"\ndeadline = \"90s\"",
-            &[
-                "warning 11:19 an attempt may take 2m, but all attempts together only 90s (raise `deadline`, or lower `attempt_timeout`)",
-            ],
-        ),
-        (
-            "targets = [\"a\"]\ndeadline = \"5s\"",
-            &[
-                "warning 11:12 an attempt may take 1m, but all attempts together only 5s (raise `deadline`, or lower `attempt_timeout`)",
-            ],
-        ),
-        (
-            "targets = [\"a\", \"r\", \"b\"]",
-            &[
-                "warning 10:17 the rehearsal provider is asked after all others, wherever it stands (write it last)",
-            ],
-        ),
-        ("targets = [\"a\", \"r\", \"r/other\"]", &[]),
-        (
-            "targets = [\"a/m\", \"a/m\"]",
-            &[
-                "warning 10:11 all targets of this route are the same (name it once, and set `retries` for further tries)",
-            ],
-        ),
-        ("targets = [\"a/m\", \"a/n\"]", &[]),
-    ];
-    for (route, expected) in cases {
-        assert_eq!(findings(&with_route(route), &[]), *expected, "{route}");
-    }
-}
-
-#[test]
-fn what_is_wrong_with_a_provider() {
-    let route = "[routes.x]\ntargets = [\"p\"]\n";
-    let cases: &[(&str, &[&str])] = &[
-        (
-            "kind = \"openai\"",
-            &[
-                "error 1:12 `base_url` is missing (write where the provider listens: base_url = \"http://…\")",
-            ],
-        ),
-        (
-            "kind = \"opnai\"",
-            &["error 2:8 there is no provider kind `opnai` (did you mean `openai`?)"],
-        ),
-        (
-            "base_url = \"http://localhost:1\"",
-            &["error 1:12 there is no provider kind `p` (there are openai, ollama, rehearsal)"],
-        ),
-        (
-            "kind = \"openai\"\nbase_url = \"https://x\"\nca_file = \"nowhere.pem\"",
-            &["error 4:11 the file cannot be read: "],
-        ),
-        (
-            "kind = \"openai\"\nbase_url = \"https://x\"\nca_file = \"config.toml\"",
-            &["error 4:11 the file holds no certificate (-)"],
-        ),
-        (
-            "kind = \"openai\"\nbase_url = \"http://llm.example\"\napi_key = \"k\"",
-            &["warning 3:12 the key would cross the network unencrypted (use https://)"],
-        ),
-        (
-            "kind = \"openai\"\nbase_url = \"http://10.0.0.1\"\nforward_auth = true",
-            &[
-                "warning 3:12 the clients' own keys would cross the network unencrypted (use https://)",
-            ],
-        ),
-        ("kind = \"openai\"\nbase_url = \"http://llm.example\"", &[]),
-        (
-            "kind = \"openai\"\nbase_url = \"https://llm.example\"\napi_key = \"k\"",
-            &[],
-        ),
-        (
-            "kind = \"openai\"\nbase_url = \"http://127.0.0.2:8000\"\napi_key = \"k\"",
-            &[],
-        ),
-        (
-            "kind = \"openai\"\nbase_url = \"http://[::1]:8000\"\napi_key = \"k\"",
-            &[],
-        ),
-    ];
-    for (provider, expected) in cases {
-        let told = findings(&format!("[providers.p]\n{provider}\n{route}"), &[]);
-        assert_eq!(told.len(), expected.len(), "{provider}: {told:#?}");
-        for (told, expected) in told.iter().zip(*expected) {
-            assert!(told.starts_with(expected), "{provider}: {told}");
-        }
-    }
-}
-
-#[test]
-fn a_provider_that_no_environment_uses() {
-    let providers = "[providers.a]\nkind = \"rehearsal\"\n[providers.b]\nkind = \"rehearsal\"\n[routes.x]\ntargets = [\"a\"]\n";
-    let unused = "warning 3:12 no route uses the provider `b` (name it among the `targets` of a route, or take it out)";
-    assert_eq!(findings(providers, &[]), [unused]);
-    for overlay in [
-        "targets = [\"b\"]",
-        "targets = [\"b/model\"]",
-        "targets = [{ provider = \"b\" }]",
-        "targets = [\"${FIRST}\"]",
-    ] {
-        let config = format!("{providers}[environment.other.routes.x]\n{overlay}\n");
-        assert_eq!(findings(&config, &[]), [""; 0], "{overlay}");
-    }
-    let elsewhere = format!("{providers}[environment.other.routes.x]\ntargets = [\"bb\"]\n");
-    assert_eq!(findings(&elsewhere, &[]), [unused]);
-}
-
-#[test]
-fn a_stage_for_a_provider_that_there_is_not() {
-    let config = "pipeline = [\"route\", \"s\"]\n[providers.internal]\nkind = \"rehearsal\"\n[stages.s]\nkind = \"auth_header\"\nwhen = { provider = [\"internl\", \"int*\", \"other-*\"] }\n[routes.x]\ntargets = [\"internal\"]\n";
-    assert_eq!(
-        findings(config, &[]),
-        ["warning 6:22 there is no provider `internl` (did you mean `internal`?)"]
-    );
-}
-
 const REHEARSAL: &str = "[providers.r]\nkind = \"rehearsal\"\n[routes.x]\ntargets = [\"r\"]\n";
-
-#[test]
-fn a_listener_beyond_loopback_is_refused_unless_it_is_said_that_all_may_use_it() {
-    for (address, is_open) in [
-        ("127.0.0.1:8080", false),
-        ("localhost:8080", false),
-        ("[::1]:8080", false),
-        ("0.0.0.0:8080", true),
-        ("[::]:8080", true),
-        ("10.1.2.3:8080", true),
-    ] {
-        let closed = format!("[server]\nlisten = \"{address}\"\n{REHEARSAL}");
-        let told = findings(&closed, &[]);
-        assert_eq!(told.len(), usize::from(is_open), "{address}: {told:?}");
-        if let Some(told) = told.first() {
-            let expected = format!(
-                "error 2:10 `{address}` can be reached from other machines, and nobody is asked for a key (listen on 127.0.0.1"
-            );
-            assert!(told.starts_with(&expected), "{told}");
-        }
-        let open = format!("[server]\nlisten = \"{address}\"\nallow_anonymous = true\n{REHEARSAL}");
-        assert_eq!(findings(&open, &[]), [""; 0], "{address}");
-    }
-}
 
 #[test]
 fn serve_refuses_such_an_address_on_its_command_line() {
@@ -430,7 +256,7 @@ fn serve_refuses_such_an_address_on_its_command_line() {
     assert_eq!(text(&output.stdout), "");
     assert_eq!(
         text(&output.stderr),
-        "error: --listen `0.0.0.0:0` can be reached from other machines, and nobody is asked for a key\n  listen on 127.0.0.1, or say that everybody who reaches the address may use the providers' keys: [server] allow_anonymous = true\n"
+        "error: --listen `0.0.0.0:0` can be reached from other machines, and nobody is asked for a key\n  listen on 127.0.0.1, ask for keys with a stage of the kind `auth` above \"route\", or say that everybody who reaches the address may use the providers' keys: [server] allow_anonymous = true\n"
     );
 }
 
@@ -467,11 +293,16 @@ fn programs_get_json() {
     );
     assert_eq!(report["listeners"]["clients"], "http://127.0.0.1:8080/v1");
     assert_eq!(
-        report["pipeline"][0],
+        report["pipeline"][1],
+        json!({"name": "cache", "place": "above_route", "kind": "cache", "when": {}, "not_reached": null})
+    );
+    assert_eq!(report["pipeline"][0]["name"], "redact");
+    assert_eq!(
+        report["pipeline"][2],
         json!({"name": "route", "place": "route"})
     );
     assert_eq!(
-        report["pipeline"][1],
+        report["pipeline"][3],
         json!({
             "name": "company_headers",
             "place": "below_route",

@@ -67,3 +67,19 @@ fn the_command_line_is_no_way_around_it() {
     let told = String::from_utf8_lossy(&served.stderr);
     assert!(told.contains("allow_anonymous = true"), "{told}");
 }
+
+#[test]
+fn a_body_of_the_largest_size_fits_among_all_bodies() {
+    let checked = millgate(
+        "max_body_size = \"2MiB\"\nmax_buffered = \"1MiB\"",
+        &["check"],
+    );
+    let told = String::from_utf8_lossy(&checked.stdout);
+    assert_eq!(checked.status.code(), Some(1), "{told}");
+    assert!(told.contains("config.toml:4:16"), "{told}");
+    let checked = millgate(
+        "max_body_size = \"1MiB\"\nmax_buffered = \"1MiB\"",
+        &["check"],
+    );
+    assert_eq!(checked.status.code(), Some(0));
+}

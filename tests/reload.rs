@@ -34,7 +34,17 @@ async fn reload(gateway: &Gateway, config: &str, generation: u64) {
         .await;
 }
 
-const REFUSED: &str = "the new config has errors: the old one stays in force";
+/// Waits until so many configs have been refused.
+async fn refusals(gateway: &Gateway, wanted: usize) {
+    let is_refusal = says("the new config has errors: the old one stays in force");
+    loop {
+        let log = gateway.log();
+        if log.iter().filter(|line| is_refusal(line)).count() >= wanted {
+            return;
+        }
+        gateway.log_lines(log.len() + 1).await;
+    }
+}
 
 #[tokio::test]
 async fn no_request_fails_and_the_next_one_takes_the_new_way() {
@@ -108,6 +118,7 @@ async fn a_broken_file_changes_nothing_and_its_errors_are_logged() {
     let wrong = format!("{good}[routes.more]\ntargets = [\"nobody\"]\nretrise = 3\n");
     let line_of =
         |text: &str, wanted: &str| 1 + text[..text.find(wanted).unwrap()].matches('\n').count();
+    let mut refused = 0;
     for (broken, told) in [
         (
             &*wrong,
@@ -121,23 +132,10 @@ async fn a_broken_file_changes_nothing_and_its_errors_are_logged() {
         ("", vec![]),
         ("\0\0\0\0", vec![]),
     ] {
-        let refusals = gateway
-            .log()
-            .iter()
-            .filter(|line| says(REFUSED)(line))
-            .count();
+        refused += 1;
         gateway.write_config(broken);
         gateway.signal("HUP");
-        while gateway
-            .log()
-            .iter()
-            .filter(|line| says(REFUSED)(line))
-            .count()
-            == refusals
-        {
-            let lines = gateway.log().len();
-            gateway.log_lines(lines + 1).await;
-        }
+        refusals(&gateway, refused).await;
         for (word, number) in told {
             let line = gateway
                 .log_line(|line| {
@@ -161,6 +159,7 @@ async fn a_broken_file_changes_nothing_and_its_errors_are_logged() {
     }
     std::fs::remove_file(gateway.config_path()).unwrap();
     gateway.signal("HUP");
+    refusals(&gateway, refused + 1).await;
     assert_eq!(client.chat("hi", false).await.status, 200);
     // And a good one is taken again.
     reload(&gateway, &good, 2).await;
@@ -211,6 +210,13 @@ async fn limits_and_who_may_call_follow() {
         (413, "body_too_large")
     );
     assert_eq!(reply.header("server-timing"), "");
+    let smaller = format!(
+        "{}[server]\nmax_body_size = \"1KiB\"\nmax_buffered = \"1KiB\"\n",
+        to("up", &base)
+    );
+    reload(&gateway, &smaller, 3).await;
+    assert_eq!(client.chat("hi", false).await.status, 200);
+    reload(&gateway, &stricter, 4).await;
     let named = client
         .send(
             http::Method::GET,

@@ -264,6 +264,15 @@ async fn the_deadline_bounds_all_attempts_together() {
 }
 
 #[tokio::test]
+async fn an_attempt_may_take_no_longer_than_all_of_them() {
+    let route = "attempt_timeout = \"1h\"\ndeadline = \"300ms\"";
+    let (_mock, _gateway, client) = alone(Script::fault(Fault::StallBeforeHead), route).await;
+    let reply = client.chat("hi", false).await;
+    assert_eq!(reply.status, 504);
+    assert!(reply.text().contains("(deadline)"), "{}", reply.text());
+}
+
+#[tokio::test]
 async fn a_connection_that_is_not_made_in_time_is_given_up() {
     // TCP is accepted by the kernel; the TLS hello is never answered.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -311,6 +320,24 @@ async fn silence_after_the_commit_ends_a_stream_with_an_error_event() {
     assert_eq!(
         (&line["status"], &line["outcome"]),
         (&json!(200), &json!("timeout"))
+    );
+}
+
+#[tokio::test]
+async fn a_stream_that_keeps_coming_is_not_silent_however_long_it_takes() {
+    let script = Script {
+        chunks: Some(12),
+        interval: 200,
+        ..Script::default()
+    };
+    let (_mock, _gateway, client) = alone(script, "idle_timeout = \"1s\"").await;
+    let begun = Instant::now();
+    let reply = client.chat("hi", true).await;
+    assert!(begun.elapsed() > Duration::from_secs(1));
+    assert!(
+        reply.text().ends_with("data: [DONE]\n\n"),
+        "{}",
+        reply.text()
     );
 }
 

@@ -6,11 +6,13 @@
     reason = "a test's tasks end with its runtime, and its strings are short"
 )]
 
+#[path = "routing/headers.rs"]
+mod headers;
 mod support;
 
 use http::Method;
 use millgate::mock::{Mock, Script};
-use serde_json::{Value, json};
+use serde_json::json;
 use support::{Client, Gateway, PATIENCE, Reply, chat_body, config, nobody, refused};
 
 async fn mock() -> Mock {
@@ -376,79 +378,46 @@ async fn rehearsal_answers_only_where_nothing_else_can_be_reached() {
 }
 
 #[tokio::test]
+async fn a_target_that_cannot_say_all_of_a_request_is_no_attempt() {
+    let (ollama, openai) = (mock().await, mock().await);
+    let providers = [
+        ("local", "ollama", &*ollama.url()),
+        ("far", "openai", &*openai.url()),
+    ];
+    let gateway = Gateway::start(&support::config(&providers, "")).await;
+    let messages = json!([{"role": "user", "content": "hi"}]);
+    let body = json!({"model": "m", "messages": messages, "logit_bias": {"42": -100}});
+    let reply = Client::new(&gateway)
+        .post("/v1/chat/completions", &body)
+        .await;
+    assert_eq!(
+        reply.header("x-millgate-provider"),
+        "far",
+        "{}",
+        reply.text()
+    );
+    assert_eq!(reply.header("x-millgate-attempts"), "1");
+    assert_eq!(ollama.counts().requests, 0);
+    let line = gateway.access_line(reply.header("x-request-id")).await;
+    assert_eq!(line["attempts"], 1);
+}
+
+#[tokio::test]
+async fn rehearsal_comes_last_wherever_it_stands() {
+    let mock = Mock::with(Script::default()).await.unwrap();
+    let config =
+        with_rehearsal(&[&mock.url()], "").replace("\"a\", \"rehearsal\"", "\"rehearsal\", \"a\"");
+    assert!(config.contains("[\"rehearsal\", \"a\"]"), "{config}");
+    let gateway = Gateway::start(&config).await;
+    let reply = Client::new(&gateway).chat("hi", false).await;
+    assert_eq!(reply.header("x-millgate-provider"), "a");
+}
+
+#[tokio::test]
 async fn rehearsal_is_refused_in_production() {
     let config = with_rehearsal(&[&nobody()], "");
     let (code, said) = refused(&config, &[("ENVIRONMENT", "production")]).await;
     assert_eq!(code, Some(1));
     assert!(said.contains("does not answer in production"), "{said}");
     assert!(said.contains('^'), "{said}");
-}
-
-#[tokio::test]
-async fn headers_named_by_the_operator_pass_and_the_connection_s_own_never_do() {
-    let mock = mock().await;
-    let config = format!(
-        "{}forward_headers = [\"x-trace-*\", \"*\"]\n[routes.default]\ntargets = [\"a\"]\n",
-        providers(&[("a", &mock)])
-    );
-    let gateway = Gateway::start(&config).await;
-    let headers = [
-        ("content-type", "application/json"),
-        ("x-trace-id", "t-1"),
-        ("connection", "x-hop"),
-        ("connection", "close, x-last-hop"),
-        ("x-hop", "1"),
-        ("x-last-hop", "1"),
-        ("cookie", "c=1"),
-        ("authorization", "Bearer client"),
-        ("accept-encoding", "gzip"),
-        ("proxy-authorization", "Basic x"),
-        ("te", "trailers"),
-    ];
-    let body = chat_body("hi", false).to_string();
-    let client = Client::new(&gateway);
-    let live = client
-        .send(Method::POST, "/v1/chat/completions", &headers, body)
-        .await;
-    assert_eq!(live.rest().await.status, 200);
-    let request = &mock.requests()[0];
-    assert_eq!(request.header("x-trace-id"), Some("t-1"));
-    for name in [
-        "x-hop",
-        "x-last-hop",
-        "cookie",
-        "authorization",
-        "accept-encoding",
-        "proxy-authorization",
-        "te",
-    ] {
-        assert_eq!(request.header(name), None, "{name}");
-    }
-}
-
-#[tokio::test]
-async fn the_client_s_key_is_passed_on_where_a_provider_wants_it() {
-    let mock = mock().await;
-    let config = format!(
-        "{}api_key = \"own\"\nforward_auth = true\n[routes.default]\ntargets = [\"a\"]\n",
-        providers(&[("a", &mock)])
-    );
-    let gateway = Gateway::start(&config).await;
-    let client = Client::new(&gateway);
-    let body = chat_body("hi", false).to_string();
-    let headers = [
-        ("content-type", "application/json"),
-        ("authorization", "Bearer client"),
-    ];
-    let live = client
-        .send(Method::POST, "/v1/chat/completions", &headers, body)
-        .await;
-    assert_eq!(live.rest().await.status, 200);
-    client.chat("hi", false).await;
-    let sent: Vec<Value> = mock
-        .requests()
-        .iter()
-        .map(|request| json!(request.header("authorization")))
-        .collect();
-    assert_eq!(sent, [json!("Bearer client"), json!("Bearer own")]);
 }

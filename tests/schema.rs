@@ -47,6 +47,7 @@ fn the_shipped_config_is_valid() {
 #[test]
 fn so_is_every_key_that_it_shows_with_its_default() {
     let shipped = shipped();
+    let is_table = |line: &str| line.starts_with("#[") && line.ends_with(']');
     let is_key = |line: &str| {
         let key = line
             .strip_prefix('#')
@@ -55,13 +56,17 @@ fn so_is_every_key_that_it_shows_with_its_default() {
     };
     let opened: Vec<_> = shipped
         .lines()
-        .map(|line| if is_key(line) { &line[1..] } else { line })
+        .map(|line| match line {
+            shown if is_key(shown) || is_table(shown) => &shown[1..],
+            other => other,
+        })
         .collect();
     let config = parsed(&opened.join("\n"));
     assert_eq!(
         config["server"]["max_body_size"], "32MiB",
         "the keys are opened"
     );
+    assert_eq!(config["stages"]["auth"]["jwt"]["pause"], "5s");
     let none: [String; 0] = [];
     assert_eq!(complaints(&validator(), &config), none);
 }
@@ -249,7 +254,17 @@ fn the_reference_tells_of_every_key() {
         .flat_map(|properties| properties.keys());
     let mut count = 0;
     for key in keys.filter(|key| {
-        !["providers", "stages", "routes", "server", "admin", "log"].contains(&key.as_str())
+        ![
+            "providers",
+            "stages",
+            "callers",
+            "routes",
+            "prices",
+            "server",
+            "admin",
+            "log",
+        ]
+        .contains(&key.as_str())
     }) {
         assert!(reference.contains(&format!("| `{key}` |")), "{key}");
         count += 1;

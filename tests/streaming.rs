@@ -85,6 +85,90 @@ async fn the_next_event_is_sent_only_after_the_client_has_the_one_before() {
     }
 }
 
+#[tokio::test]
+async fn what_has_no_content_is_held_back_up_to_64_kib_and_no_further() {
+    let upstream = RawUpstream::bind().await;
+    let gateway =
+        Gateway::start(&with_stages(&[("upstream", "openai", &upstream.url())], "")).await;
+    let answering = async {
+        let mut connection = upstream.accept().await;
+        assert!(connection.request().await);
+        connection.stream_head().await;
+        let silent = format!(": {}\n\n", "x".repeat(1020));
+        connection.chunk(silent.repeat(65).as_bytes()).await;
+        connection
+    };
+    let client = Client::new(&gateway);
+    let body = chat_body("안녕", true);
+    let (mut live, mut connection) =
+        tokio::join!(client.open("/v1/chat/completions", &body), answering);
+    assert_eq!(live.status, 200, "nothing of the answer has come yet");
+    let mut seen = String::new();
+    while seen.len() < 65 * 1024 {
+        let next = live.next().await.unwrap().unwrap();
+        seen.push_str(&String::from_utf8_lossy(&next));
+    }
+    let rest = &RECORDED[RECORDED.find("data:").unwrap()..];
+    connection.chunk(rest.as_bytes()).await;
+    connection.end().await;
+    assert_eq!(live.rest().await.text(), rest);
+}
+
+#[tokio::test]
+async fn what_came_with_an_error_in_one_piece_is_not_lost() {
+    let upstream = RawUpstream::bind().await;
+    let gateway =
+        Gateway::start(&with_stages(&[("upstream", "ollama", &upstream.url())], "")).await;
+    let said = |text: &str| {
+        format!(
+            "{{\"model\":\"m\",\"created_at\":\"2026-01-01T00:00:00Z\",\"message\":{{\"role\":\"assistant\",\"content\":\"{text}\"}},\"done\":false}}\n"
+        )
+    };
+    let lines = said("서울의 ") + &said("봄") + "{\"error\":\"out of memory\"}\n";
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/x-ndjson\r\nconnection: close\r\n\r\n";
+    let answering = async {
+        let mut connection = upstream.accept().await;
+        assert!(connection.request().await);
+        connection
+            .write((head.to_owned() + &lines).as_bytes())
+            .await;
+    };
+    let client = Client::new(&gateway);
+    let (reply, ()) = tokio::join!(client.chat("안녕", true), answering);
+    assert_eq!(reply.status, 200);
+    assert_eq!(reply.streamed_text(), "서울의 봄");
+    let last: Value = serde_json::from_str(reply.events().last().unwrap()).unwrap();
+    assert_eq!(last["error"]["code"], "upstream_error");
+}
+
+#[tokio::test]
+async fn a_response_that_fails_after_it_has_begun_says_so_in_its_own_event_alone() {
+    let upstream = RawUpstream::bind().await;
+    let gateway =
+        Gateway::start(&with_stages(&[("upstream", "openai", &upstream.url())], "")).await;
+    let event =
+        |kind: &str, rest: &str| format!("event: {kind}\ndata: {{\"type\":\"{kind}\",{rest}}}\n\n");
+    let failed = r#""response":{"id":"r","status":"failed","error":{"code":"server_error","message":"no more"}}"#;
+    let stream = event(
+        "response.created",
+        r#""response":{"id":"r","status":"in_progress"}"#,
+    ) + &event("response.output_text.delta", r#""delta":"안녕""#)
+        + &event("response.failed", failed);
+    let answering = async {
+        let mut connection = upstream.accept().await;
+        assert!(connection.request().await);
+        connection.stream_head().await;
+        connection.chunk(stream.as_bytes()).await;
+        connection.end().await;
+        connection
+    };
+    let client = Client::new(&gateway);
+    let body = body("/v1/responses");
+    let (reply, _connection) = tokio::join!(client.post("/v1/responses", &body), answering);
+    assert_eq!((reply.status.as_u16(), reply.complete), (200, true));
+    assert_eq!(reply.text(), stream);
+}
+
 /// A recorded stream: role, comment, Korean text, finish, usage, end; 600 bytes or so.
 const RECORDED: &str = ": 안녕\n\ndata: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"finish_reason\":null}]}\n\ndata: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"서울의 \\\"봄\\\" 🌸\"},\"finish_reason\":null}]}\n\n: ping\n\nevent: message\nid: 7\ndata: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"두 번째\"},\"finish_reason\":null}]}\n\ndata: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
 

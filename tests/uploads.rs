@@ -214,6 +214,40 @@ async fn an_upload_is_not_tried_again_once_it_has_been_touched() {
 }
 
 #[tokio::test]
+async fn nor_is_it_sent_again_where_a_pooled_connection_dies_of_it() {
+    let upstream = support::raw::RawUpstream::bind().await;
+    let route = "retries = 0\nattempt_timeout = \"5s\"";
+    let gateway = Gateway::start(&config(&[("a", "openai", &upstream.url())], route)).await;
+    let client = Client::new(&gateway);
+    let answering = async {
+        let mut connection = upstream.accept().await;
+        assert!(connection.request().await);
+        let whole =
+            b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
+        connection.write(whole).await;
+        connection
+    };
+    let path = "/v1/audio/translations";
+    let (first, mut connection) = tokio::join!(upload(&client, path, form(b"x")), answering);
+    assert_eq!(first.status, 200);
+    let dying = async {
+        assert!(connection.request().await);
+        drop(connection);
+    };
+    let (second, ()) = tokio::join!(upload(&client, path, form(b"x")), dying);
+    assert_eq!(
+        (second.status.as_u16(), &*second.code()),
+        (502, "upstream_bad_reply")
+    );
+    // While a further request makes its way, a second connection would show.
+    tokio::select! {
+        biased;
+        _ = upstream.accept() => panic!("it was sent again"),
+        _ = client.get("/v1/nowhere") => {}
+    }
+}
+
+#[tokio::test]
 async fn an_upload_that_nobody_has_touched_falls_back() {
     let b = Mock::with(Script::default()).await.unwrap();
     let providers = [
@@ -355,6 +389,9 @@ async fn a_length_that_the_upstream_names_is_kept_and_a_cut_reply_shows() {
     let reply = client.get("/v1/files/file-1").await;
     assert_eq!(reply.header("content-length"), reply.body.len().to_string());
     assert!(reply.complete);
+    // With its last byte it is whole, whether its end was looked for or not.
+    let line = gateway.access_line(reply.header("x-request-id")).await;
+    assert_eq!(line["outcome"], "ok");
 
     let cut: millgate::mock::Plan = serde_json::from_value(json!({
         "paths": {"/v1/files/file-2": {"fault": "wrong_length_long"}},

@@ -15,7 +15,7 @@ pub enum Call<'a> {
     /// Leaves something behind at the upstream, where one key serves many callers: passed on only
     /// where a route names the path and says `shared_state = true`.
     Stateful,
-    /// The path exists, with another method.
+    /// The path exists, with these other methods, as `Allow` lists them.
     WrongMethod(&'static str),
     /// No such path.
     Unknown,
@@ -83,6 +83,7 @@ pub fn classify<'a>(method: &Method, path: &'a str) -> Call<'a> {
             Method::POST => Call::Understood(endpoint),
             // Stored chat completions are listed with GET on the same path.
             Method::GET if endpoint == Endpoint::Chat => Call::Stateful,
+            _ if endpoint == Endpoint::Chat => Call::WrongMethod("GET, POST"),
             _ => Call::WrongMethod("POST"),
         };
     }
@@ -91,6 +92,7 @@ pub fn classify<'a>(method: &Method, path: &'a str) -> Call<'a> {
         return match *method {
             Method::GET => Call::Models(name),
             Method::DELETE if name.is_some() => Call::Stateful,
+            _ if name.is_some() => Call::WrongMethod("GET, DELETE"),
             _ => Call::WrongMethod("GET"),
         };
     }
@@ -102,7 +104,16 @@ pub fn classify<'a>(method: &Method, path: &'a str) -> Call<'a> {
     if PASSED_ON.contains(method) {
         call
     } else {
-        Call::WrongMethod("GET or POST")
+        Call::WrongMethod("GET, HEAD, POST, PUT, PATCH, DELETE")
+    }
+}
+
+/// A path with a slash behind it is the same call, and must be the same for routes and for the `when` of stages.
+#[must_use]
+pub fn without_last_slash(path: &str) -> &str {
+    match path.trim_end_matches('/') {
+        "" => "/",
+        path => path,
     }
 }
 
@@ -113,13 +124,29 @@ fn in_family(path: &str, family: &str) -> bool {
 }
 
 /// Whether a path can be handed to an upstream as it is: nothing in it may lead out of the API's own tree,
-/// neither plainly nor once an upstream has decoded it.
+/// neither plainly nor once an upstream has decoded it, be it twice. Nor may it be a path that a route or the `when` of
+/// a stage names, written otherwise.
 fn is_plain(path: &str) -> bool {
-    let decoded = percent_encoding::percent_decode_str(path).decode_utf8_lossy();
-    !decoded.contains('\\')
+    let Ok(decoded) = percent_encoding::percent_decode_str(path).decode_utf8() else {
+        return false;
+    };
+    !hides_plain_characters(path)
+        && !decoded.contains(['\\', '%'])
+        && decoded.ends_with('/') == path.ends_with('/')
         && !decoded.chars().any(char::is_control)
         && decoded.split('/').all(|segment| !climbs(segment))
         && !decoded.contains("//")
+}
+
+/// Whether a character is percent-encoded that never need be: such a path is equal to the one with the character itself
+/// (RFC 3986, 6.2.2.2), and yet no pattern for that one matches it.
+fn hides_plain_characters(path: &str) -> bool {
+    let is_unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    path.split('%').skip(1).any(|rest| {
+        let digits = rest.get(..2);
+        let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        byte.is_some_and(is_unreserved)
+    })
 }
 
 /// `.` and `..`, also with the parameters that some servers drop from a segment (RFC 3986, 3.3).
@@ -205,8 +232,27 @@ mod tests {
             "/v1/audio/..;/admin",
             "/v1/audio/..%3bx/admin",
             "/v1/audio/a%0d%0ab",
+            "/v1/audio/%252e%252e/admin",
+            "/v1/audio/%c0%ae%c0%ae/admin",
         ] {
             assert_eq!(post(path), Call::Unknown, "{path}");
         }
+    }
+
+    #[test]
+    fn a_path_has_one_way_to_be_written() {
+        for path in [
+            "/v1/images/gen%65rations",
+            "/v1/images/%67enerations",
+            "/v1/images/generations%2f",
+            "/v1/audio/speec%68",
+        ] {
+            assert_eq!(post(path), Call::Unknown, "{path}");
+        }
+        assert_eq!(
+            classify(&Method::GET, "/v1/models/a%2Fb%3A8b"),
+            Call::Models(Some("a%2Fb%3A8b"))
+        );
+        assert_eq!(post("/v1/files/%EA%B0%80 b%20c"), Call::Stateful);
     }
 }

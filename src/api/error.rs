@@ -8,6 +8,17 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use millgate_plugin::{Refusal, RefusalKind};
 use serde_json::json;
 
+/// 403: the caller has a list of models, and the request's is not on it.
+#[must_use]
+pub fn model_not_allowed() -> Refusal {
+    Refusal::new(
+        RefusalKind::Forbidden,
+        "This key may not be used for the model of this request. GET /v1/models lists the models that it may be used for.",
+    )
+    .code("model_not_allowed")
+    .param("model")
+}
+
 const BODY_CUT_SHORT: &str = "body_cut_short";
 
 /// An error reply: what happened and what to do next, never a secret or an upstream's address.
@@ -17,6 +28,8 @@ pub struct ApiError {
     pub status: StatusCode,
     /// `error.code`
     pub code: Cow<'static, str>,
+    /// `error.type`, where it does not follow from the status.
+    pub error_type: Option<Cow<'static, str>>,
     /// `error.message`
     pub message: Cow<'static, str>,
     /// `error.param`
@@ -27,11 +40,16 @@ pub struct ApiError {
     pub exhausted: bool,
     /// An upstream's own error body, already in the OpenAI shape, sent in place of ours.
     pub body: Option<Bytes>,
+    /// Sent as `allow`: the methods that the path has.
+    pub allow: Option<&'static str>,
     /// Closes the connection: what is left of the request cannot be told from the next one.
     pub close: bool,
 }
 
 impl ApiError {
+    /// The code of the refusal of a body for which no memory is left.
+    pub const NO_ROOM: &'static str = "too_many_bodies";
+
     /// An error of this status and code.
     pub fn new(
         status: StatusCode,
@@ -41,11 +59,13 @@ impl ApiError {
         Self {
             status,
             code: code.into(),
+            error_type: None,
             message: message.into(),
             param: None,
             retry_after: None,
             exhausted: false,
             body: None,
+            allow: None,
             close: false,
         }
     }
@@ -90,9 +110,12 @@ impl ApiError {
         self
     }
 
-    /// `error.type`, which follows from the status.
+    /// `error.type`, which mostly follows from the status.
     #[must_use]
-    pub fn kind(&self) -> &'static str {
+    pub fn kind(&self) -> &str {
+        if let Some(kind) = &self.error_type {
+            return kind;
+        }
         match self.status.as_u16() {
             403 => "permission_error",
             429 if self.code == "insufficient_quota" => "insufficient_quota",
@@ -145,6 +168,16 @@ impl ApiError {
         if self.exhausted {
             headers.insert("x-should-retry", HeaderValue::from_static("false"));
         }
+        if self.status == StatusCode::UNAUTHORIZED {
+            // RFC 9110, 11.6.1
+            headers.insert(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static("Bearer realm=\"millgate\""),
+            );
+        }
+        if let Some(allow) = self.allow {
+            headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+        }
         if self.close {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
@@ -168,6 +201,7 @@ impl From<Refusal> for ApiError {
             _ => "invalid_request",
         }));
         Self {
+            error_type: refusal.error_type,
             param: refusal.param,
             retry_after: refusal.retry_after,
             ..Self::new(

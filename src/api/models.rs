@@ -101,7 +101,8 @@ pub fn no_route(runtime: &Runtime, request: &ClientRequest) -> ApiError {
         .0
         .iter()
         .flat_map(|route| route.models.iter())
-        .map(pattern::Glob::as_str);
+        .map(pattern::Glob::as_str)
+        .filter(|name| request.caller.may_ask_for(name));
     not_found(&request.model, named)
 }
 
@@ -162,6 +163,7 @@ async fn list(runtime: &Arc<Runtime>, request: &Arc<ClientRequest>) -> BTreeMap<
             }
         }
     }
+    models.retain(|name, _| request.caller.may_ask_for(name));
     models
 }
 
@@ -178,7 +180,8 @@ async fn ask_all(
     let mut answers: Vec<_> = open
         .flat_map(|route| {
             let targets = route.targets.iter();
-            targets.map(|target| (route.clone(), target.clone(), Vec::new()))
+            let asked = targets.filter(|target| target.provider.takes_credential_of(request));
+            asked.map(|target| (route.clone(), target.clone(), Vec::new()))
         })
         .collect();
     let mut asked = JoinSet::new();
@@ -261,6 +264,7 @@ async fn ask(
         pipeline: runtime.pipeline.clone(),
         request: Arc::new(listing),
         route: route.clone(),
+        deadline: request.started + route.deadline,
     };
     let mut attempt = Attempt::new(context, target.clone(), 1, Vars::default());
     if attempt.run().await.is_err() {

@@ -9,7 +9,11 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use millgate_plugin::Endpoint;
 
-use super::{endpoint::Call, error::ApiError};
+use super::{
+    budget::{Exhausted, Share},
+    endpoint::Call,
+    error::ApiError,
+};
 use crate::{
     http::json::{self, JsonError},
     pipeline::request::ClientRequest,
@@ -24,24 +28,29 @@ const LONGEST_MODEL: usize = 1024;
 pub struct Limits {
     /// Largest body that is collected, in bytes.
     pub max_body: u64,
+    /// Most bytes of all bodies together that are collected at a time.
+    pub max_buffered: u64,
     /// Largest body that streams past, in bytes.
     pub max_upload: u64,
     /// Longest time for a body to arrive that is collected.
     pub body_timeout: Duration,
+    /// Longest time for nothing to arrive of a body that streams past.
+    pub upload_timeout: Duration,
 }
 
-/// Reads what follows the head of a request into `request`.
+/// Reads what follows the head of a request into `request`; what is collected counts towards `share`.
 pub async fn read(
     request: &mut ClientRequest,
     call: Call<'_>,
     limits: &Limits,
+    share: &mut Share,
     body: Incoming,
 ) -> Result<(), ApiError> {
     match call {
         Call::Understood(endpoint) => {
             request.endpoint = endpoint;
             expect_json(&request.headers)?;
-            request.body = collect(body, &request.headers, limits).await?;
+            request.body = collect(body, &request.headers, limits, share).await?;
             request.members = json::scan(&request.body).map_err(|error| invalid_json(&error))?;
             read_members(request)
         }
@@ -51,16 +60,9 @@ pub async fn read(
         }
         Call::Forward | Call::Stateful => {
             request.endpoint = Endpoint::Forward;
-            read_forwarded(request, limits, body).await
+            read_forwarded(request, limits, share, body).await
         }
-        Call::WrongMethod(right) => Err(ApiError::new(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "method_not_allowed",
-            format!(
-                "{} is not the method of this path: use {right}.",
-                request.method
-            ),
-        )),
+        Call::WrongMethod(allowed) => Err(wrong_method(&request.method, allowed)),
         Call::Unknown => Err(unknown_path(&request.path)),
     }
 }
@@ -69,6 +71,7 @@ pub async fn read(
 async fn read_forwarded(
     request: &mut ClientRequest,
     limits: &Limits,
+    share: &mut Share,
     body: Incoming,
 ) -> Result<(), ApiError> {
     if body.is_end_stream() || request.method == Method::GET {
@@ -78,10 +81,10 @@ async fn read_forwarded(
         if content_length(&request.headers).is_some_and(|length| length > limits.max_upload) {
             return Err(too_large(limits.max_upload));
         }
-        request.upload = Some(Upload::new(body, limits.max_upload));
+        request.upload = Some(Upload::new(body, limits.max_upload, limits.upload_timeout));
         return Ok(());
     }
-    request.body = collect(body, &request.headers, limits).await?;
+    request.body = collect(body, &request.headers, limits, share).await?;
     request.members = json::scan(&request.body).map_err(|error| invalid_json(&error))?;
     if let Some(model) = member(request, "model").and_then(json::as_str) {
         check_length(&model)?;
@@ -147,12 +150,18 @@ fn asks_for_usage(options: &[u8]) -> bool {
     })
 }
 
-async fn collect(body: Incoming, headers: &HeaderMap, limits: &Limits) -> Result<Bytes, ApiError> {
+async fn collect(
+    body: Incoming,
+    headers: &HeaderMap,
+    limits: &Limits,
+    share: &mut Share,
+) -> Result<Bytes, ApiError> {
     let length = content_length(headers);
     if length.is_some_and(|length| length > limits.max_body) {
         return Err(too_large(limits.max_body));
     }
-    let whole = collect_frames(body, length, limits.max_body);
+    share.expect(length.unwrap_or_default()).map_err(no_room)?;
+    let whole = collect_frames(body, length, limits.max_body, share);
     tokio::time::timeout(limits.body_timeout, whole)
         .await
         .unwrap_or_else(|_| {
@@ -170,6 +179,7 @@ async fn collect_frames(
     body: Incoming,
     length: Option<u64>,
     limit: u64,
+    share: &mut Share,
 ) -> Result<Bytes, ApiError> {
     let mut body = Limited::new(body, usize::try_from(limit).unwrap_or(usize::MAX));
     let mut first: Option<Bytes> = None;
@@ -185,6 +195,7 @@ async fn collect_frames(
         let Ok(data) = frame.into_data() else {
             continue;
         };
+        share.take(data.len() as u64).map_err(no_room)?;
         match first.take() {
             None if rest.is_empty() => first = Some(data),
             None => rest.extend_from_slice(&data),
@@ -255,6 +266,15 @@ fn too_large(limit: u64) -> ApiError {
     .close()
 }
 
+/// As many bodies are held as there may be. Soon some of them are answered.
+fn no_room(_: Exhausted) -> ApiError {
+    let message = "The gateway holds as many request bodies as it may. Try again shortly. Operators: see [server] max_buffered.";
+    ApiError {
+        retry_after: Some(Duration::from_secs(1)),
+        ..ApiError::new(StatusCode::SERVICE_UNAVAILABLE, ApiError::NO_ROOM, message).close()
+    }
+}
+
 /// The client left in the middle, or its chunks (RFC 9112, 7.1) make no sense.
 fn broken(error: &(dyn Error + 'static)) -> ApiError {
     let mut causes = std::iter::successors(Some(error), |&error| error.source());
@@ -289,6 +309,18 @@ fn missing(name: &'static str) -> ApiError {
 
 fn wrong(name: &'static str, expected: &'static str) -> ApiError {
     ApiError::invalid("invalid_type", format!("`{name}` must be {expected}.")).param(name)
+}
+
+fn wrong_method(method: &Method, allowed: &'static str) -> ApiError {
+    let message = format!("{method} is not a method of this path: use {allowed}.");
+    ApiError {
+        allow: Some(allowed),
+        ..ApiError::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method_not_allowed",
+            message,
+        )
+    }
 }
 
 fn unknown_path(path: &str) -> ApiError {

@@ -107,7 +107,7 @@ fn prompt(words: &[String]) -> Result<String, &'static str> {
 }
 
 /// The address at which to reach a listener: one on all addresses is also on loopback.
-fn reachable(mut listener: SocketAddr) -> SocketAddr {
+pub(super) fn reachable(mut listener: SocketAddr) -> SocketAddr {
     if listener.ip().is_unspecified() {
         listener.set_ip(match listener {
             SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),

@@ -11,7 +11,7 @@ use self::report::Report;
 use super::{ConfigFile, load, print, wants_color};
 use crate::{
     config::{Finding, Severity, finding::Renderer},
-    runtime::host::Hosting,
+    runtime::host::Process,
 };
 
 /// Options of `check`.
@@ -30,7 +30,7 @@ pub(super) struct Arguments {
 
 /// Runs the command.
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    let (loaded, runtime) = load(&arguments.file.config, &Hosting::host());
+    let (loaded, runtime) = load(&arguments.file.config, &Process::default());
     let findings = loaded.findings.sorted();
     let is_fatal = |finding: &Finding| arguments.strict || finding.severity == Severity::Error;
     let is_fine = runtime.is_some() && !findings.iter().any(is_fatal);

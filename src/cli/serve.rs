@@ -10,16 +10,20 @@ use tokio::{
     sync::watch,
 };
 
-use millgate_plugin::Host;
-
-use super::{ConfigFile, fail, load, print_findings};
+use super::{ConfigFile, fail, load, print, print_findings};
 use crate::{
     admin,
     config::{Config, Loaded},
     http::guard::Guard,
     pipeline::Phases,
-    runtime::{Runtime, compile::listeners, gateway::Gateway, host::Hosting},
+    runtime::{
+        Runtime,
+        compile::listeners,
+        gateway::{Gateway, process_environment},
+        host::Process,
+    },
     server::{self, Limits},
+    store,
     telemetry::logs,
 };
 use reload::Reloader;
@@ -41,39 +45,59 @@ pub(super) struct Arguments {
 /// How long tasks that were cut off have to end.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
+/// How long the start waits for the store to be read: a lock may be in the way.
+const STORE_PATIENCE: Duration = Duration::from_secs(2);
+
 /// Runs the command.
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    let host = Hosting::host();
-    let (loaded, runtime) = load(&arguments.file.config, &host);
+    let process = Process::default();
+    let (store, disk) = (process.store.clone(), process.disk.clone());
+    let (loaded, runtime) = load(&arguments.file.config, &process);
     print_findings(&loaded);
     let Some(runtime) = runtime else {
         return ExitCode::from(1);
     };
-    let objection = |address| listeners::objection(&loaded.config.server, address);
+    let objection = |address| listeners::objection(&loaded, address);
     if let Some(message) = arguments.listen.and_then(objection) {
         return fail(format!("--listen {message}\n  {}", listeners::REMEDY));
     }
+    runtime.filter.install();
     let _logging = match logs::init(&loaded.config.log) {
         Ok(writing) => writing,
         Err(error) => return fail(error),
     };
+    // Each exchange has two connections, and shells allow 1024 files by default. Where that is not allowed, it is as
+    // good as it was.
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
+    let (server, file) = (&loaded.config.server, &arguments.file.config);
+    store.keep_in(store::place::folder(server, file, &process_environment));
+    if runtime.pipeline.needs_store() {
+        store.open(STORE_PATIENCE);
+    }
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     if let Some(workers) = loaded.config.server.workers {
         builder.worker_threads(workers.get() as usize);
     }
     match builder.enable_all().build() {
         Ok(tokio) => {
-            let code = tokio.block_on(serve(arguments, loaded, runtime, host));
+            let code = tokio.block_on(serve(arguments, loaded, runtime, process));
             // What is cut off still says so in the log; a thread that blocks, on a name being resolved perhaps, is not
             // waited for.
             tokio.shutdown_timeout(LAST_WORDS);
+            store.close(STORE_PATIENCE);
+            disk.close(STORE_PATIENCE);
             code
         }
         Err(error) => fail(error),
     }
 }
 
-async fn serve(arguments: &Arguments, loaded: Loaded, runtime: Runtime, host: Host) -> ExitCode {
+async fn serve(
+    arguments: &Arguments,
+    loaded: Loaded,
+    runtime: Runtime,
+    process: Process,
+) -> ExitCode {
     let config = loaded.config;
     let client_address = arguments.listen.unwrap_or(config.server.listen.0);
     let operator_address = arguments.admin_listen.unwrap_or(config.admin.listen.0);
@@ -95,14 +119,21 @@ async fn serve(arguments: &Arguments, loaded: Loaded, runtime: Runtime, host: Ho
     };
     greet(&runtime, client_address, operator_address);
 
-    let gateway = Arc::new(Gateway::new(runtime, &arguments.file.config, host));
-    let reloader = Reloader::new(gateway.clone(), arguments, &config);
+    let store = process.store.clone();
+    let gateway = Arc::new(Gateway::new(
+        runtime,
+        &arguments.file.config,
+        client_address,
+        process,
+    ));
+    let reloader = Reloader::new(gateway.clone(), store, arguments, &config);
     let (stop, stopped) = watch::channel(false);
     let drained = server::serve(clients, gateway.clone(), limits(&config), stopped);
     let admin = admin::serve(
         operators,
         gateway.clone(),
         Guard::new(&config.admin.hosts, &[]),
+        config.server.header_timeout.get(),
     );
     let signals = signals.obey(&gateway, &reloader, stop);
     tokio::select! {
@@ -128,6 +159,7 @@ fn limits(config: &Config) -> Limits {
         max_headers: server.max_headers.get() as usize,
         max_connections: server.max_connections.get() as usize,
         header_timeout: server.header_timeout.get(),
+        keep_alive_timeout: server.keep_alive_timeout.get(),
         write_timeout: server.write_timeout.get(),
         drain_timeout: server.drain_timeout.get(),
     }
@@ -179,18 +211,21 @@ impl Signals {
     }
 }
 
-/// What a person at the terminal wants to know first.
+/// What a person at the terminal wants to know first. In one write, and nobody need be there to read it.
 fn greet(runtime: &Runtime, clients: SocketAddr, operators: SocketAddr) {
-    println!("millgate {}", env!("CARGO_PKG_VERSION"));
-    println!("  listening    http://{clients}/v1   (operators: http://{operators})");
-    println!("  environment  {}", runtime.environment);
-    println!("  pipeline     {}", pipeline_line(runtime));
-    for line in route_lines(runtime) {
-        println!("  route        {line}");
-    }
-    println!(
-        "  try          curl -s http://{clients}/v1/chat/completions -H 'content-type: application/json' -d '{{\"model\":\"any\",\"messages\":[{{\"role\":\"user\",\"content\":\"hi\"}}]}}'"
-    );
+    let routes = route_lines(runtime).join("\n  route        ");
+    let _ = print(&format!(
+        "millgate {}
+  listening    http://{clients}/v1   (operators: http://{operators})
+  environment  {}
+  pipeline     {}
+  route        {routes}
+  try          curl -s http://{clients}/v1/chat/completions -H 'content-type: application/json' -d '{{\"model\":\"any\",\"messages\":[{{\"role\":\"user\",\"content\":\"hi\"}}]}}'
+",
+        env!("CARGO_PKG_VERSION"),
+        runtime.environment,
+        pipeline_line(runtime),
+    ));
 }
 
 /// The stages in their order, with `route` among them.
@@ -203,6 +238,13 @@ pub(super) fn pipeline_line(runtime: &Runtime) -> String {
             .collect::<Vec<_>>()
     };
     let mut all = names(&runtime.pipeline.above);
+    all.extend(
+        runtime
+            .pipeline
+            .cache
+            .iter()
+            .map(|cache| cache.name.to_string()),
+    );
     all.push("route".to_owned());
     all.extend(names(&runtime.pipeline.below));
     all.join(" → ")

@@ -1,6 +1,7 @@
 //! From a path to a checked configuration.
 
 mod file;
+mod included;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -89,6 +90,7 @@ impl Input<'_> {
             &findings,
         );
         resolver.resolve(&mut tree, &findings);
+        included::callers(&mut tree, self.folder, &resolver, &findings);
         let mut config = Config::default();
         if is_parsed {
             config = tables::read(&tree, &findings);

@@ -27,6 +27,7 @@ pub struct Provider {
     /// The model to ask for embeddings where the target names none. Default: the one that the client asks for.
     pub embedding_model: Option<String>,
     /// Names of further client headers to pass on, `*` standing for anything: `["x-team", "x-trace-*"]`.
+    /// `api-key` and `x-api-key` pass only where they stand here as they are.
     /// Default: none.
     pub forward_headers: Vec<String>,
     /// Whether to pass on the client's own `Authorization` header. Default: false.

@@ -10,7 +10,7 @@ mod tests;
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value};
 
-use super::{Admin, Config, Log, Provider, Route, Server, Stage};
+use super::{Admin, Caller, Config, Log, Price, Provider, Route, Server, Stage};
 
 pub use compose::json_schema;
 pub use reference::markdown;
@@ -37,7 +37,9 @@ struct Tables {
     server: Value,
     admin: Value,
     log: Value,
+    caller: Value,
     route: Value,
+    price: Value,
     provider: Kinded,
     stage: Kinded,
     /// What the schemas refer to; empty where nothing does.
@@ -61,7 +63,9 @@ impl Tables {
         let server = table::<Server>(&mut generator);
         let admin = table::<Admin>(&mut generator);
         let log = table::<Log>(&mut generator);
+        let caller = table::<Caller>(&mut generator);
         let route = table::<Route>(&mut generator);
+        let price = table::<Price>(&mut generator);
         let provider = Kinded::new::<Provider>(&mut generator, &kinds.providers);
         let stage = Kinded::new::<Stage>(&mut generator, &kinds.stages);
         Self {
@@ -69,7 +73,9 @@ impl Tables {
             server,
             admin,
             log,
+            caller,
             route,
+            price,
             provider,
             stage,
             definitions: generator.take_definitions(true),

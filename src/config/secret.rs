@@ -6,6 +6,11 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
 
+use super::{
+    finding::sounds_secret,
+    tree::{Node, Value},
+};
+
 /// A text that is wiped from memory when dropped and that neither `Debug` nor an error message shows.
 #[derive(Clone)]
 pub struct Secret(SecretString);
@@ -46,6 +51,46 @@ impl JsonSchema for Secret {
             "description": "A secret, best given as \"${NAME}\" or \"${file:/path}\".",
             "type": "string",
         })
+    }
+}
+
+/// Shorter values are words that stand in logs for other reasons.
+const SHORTEST: usize = 8;
+
+/// Names that sound secret and tell where a secret is, or something about it.
+const HARMLESS: &[&str] = &["_file", "_path", "_url", "_sha256", "tokens"];
+
+/// The secrets of a resolved config: texts under keys that sound secret, and texts that come from variables which do.
+/// Of a text with placeholders of its own (`Bearer {caller.meta.ticket}`) these are the parts between them.
+#[must_use]
+pub fn secrets(tree: &Node) -> Vec<Secret> {
+    let mut found = Vec::new();
+    collect(tree, false, &mut found);
+    found
+}
+
+fn collect(node: &Node, is_secret: bool, found: &mut Vec<Secret>) {
+    match &node.value {
+        Value::Table(table) => {
+            for (key, child) in table.iter() {
+                let is_harmless = HARMLESS.iter().any(|end| key.name.ends_with(end));
+                let is_named = sounds_secret(&key.name) && !is_harmless;
+                // A table's name says nothing of what is in it: `[providers.token-service]`.
+                collect(child, is_named && child.as_table().is_none(), found);
+            }
+        }
+        Value::Array(elements) => {
+            for element in elements {
+                collect(element, is_secret, found);
+            }
+        }
+        Value::String(text) if is_secret || text.from.iter().any(|from| sounds_secret(from)) => {
+            let literal = text.text.split(['{', '}']).step_by(2);
+            let parts = literal.flat_map(|part| part.split_whitespace());
+            let long = parts.filter(|part| part.len() >= SHORTEST);
+            found.extend(long.map(|part| Secret::from(part.to_owned())));
+        }
+        _ => {}
     }
 }
 

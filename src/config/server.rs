@@ -16,6 +16,10 @@ pub struct Server {
     pub listen: Listen,
     /// The largest request body that is collected. Larger ones are answered with 413. Default: `"32MiB"`.
     pub max_body_size: Size,
+    /// The most that all collected request bodies together may take, each until its reply has been sent; further ones
+    /// are answered with 503. Bytes are counted as they arrive, each once, although a body that is rewritten for its
+    /// provider is there twice for a while. At least `max_body_size`. Default: `"512MiB"`.
+    pub max_buffered: Size,
     /// The largest body that streams past without being collected, such as a file upload. Default: `"512MiB"`.
     pub max_upload_size: Size,
     /// The largest request head, all headers together. Default: `"64KiB"`.
@@ -26,10 +30,19 @@ pub struct Server {
     pub max_connections: NonZeroU32,
     /// How long a client may take to send the head of a request. Default: `"10s"`.
     pub header_timeout: Duration,
-    /// How long a client may take nothing of what is sent to it, before its connection is closed. Default: `"60s"`.
+    /// How long a connection is kept that its client is done with for now; on HTTP/2 up to twice as long. Longer than
+    /// what proxies and balancers before the gateway keep theirs (nginx and AWS: 60 s), so that it is they who close,
+    /// and no request meets a closed one. Default: `"90s"`.
+    pub keep_alive_timeout: Duration,
+    /// How long a client may take nothing of what is sent to it, before its connection, or on HTTP/2 that stream, is
+    /// closed. Default: `"60s"`.
     pub write_timeout: Duration,
     /// How long a client may take to send a body that is collected. Default: `"60s"`.
     pub body_timeout: Duration,
+    /// How long a client may send nothing of a body that streams past, such as a file upload, before it is answered
+    /// with 408. The time that clients take to send is not counted by a route's `attempt_timeout` and `deadline`.
+    /// Default: `"60s"`.
+    pub upload_timeout: Duration,
     /// How long a shutdown waits for requests that are under way. Default: `"30s"`.
     pub drain_timeout: Duration,
     /// Origins of web pages that may call the gateway from a browser, such as `"https://chat.example.com"`.
@@ -39,10 +52,15 @@ pub struct Server {
     pub hosts: Vec<String>,
     /// Whether to listen beyond loopback without an `auth` stage. Default: false.
     pub allow_anonymous: bool,
+    /// File with further `[callers.ID]` tables, and nothing else; placeholders work there too. A relative path begins at
+    /// the folder of the configuration. Default: none.
+    pub callers_file: Option<PathBuf>,
     /// Which `x-millgate-*` and timing headers replies carry: `"full"`, or `"minimal"` for none that tell about
     /// providers. Default: `"full"`.
     pub expose: Expose,
-    /// Folder for what outlives a restart. Default: `$STATE_DIRECTORY`, else the user's state folder.
+    /// Folder for what outlives a restart: keys made by `millgate key`, budgets. Relative to the config file. Made with
+    /// mode 0700, and only where it is needed. Default: `$STATE_DIRECTORY`, else `$XDG_STATE_HOME/millgate`, which is
+    /// `~/.local/state/millgate` where that is not set.
     pub state_dir: Option<PathBuf>,
     /// Number of worker threads. Default: one for each core.
     pub workers: Option<NonZeroU32>,
@@ -53,17 +71,21 @@ impl Default for Server {
         Self {
             listen: Listen(SocketAddr::from(([127, 0, 0, 1], 8080))),
             max_body_size: Size::from_mib(32),
+            max_buffered: Size::from_mib(512),
             max_upload_size: Size::from_mib(512),
             max_header_size: Size::from_kib(64),
             max_headers: NonZeroU32::MIN.saturating_add(99),
             max_connections: NonZeroU32::MIN.saturating_add(4095),
             header_timeout: Duration::from_secs(10),
+            keep_alive_timeout: Duration::from_secs(90),
             write_timeout: Duration::from_secs(60),
             body_timeout: Duration::from_secs(60),
+            upload_timeout: Duration::from_secs(60),
             drain_timeout: Duration::from_secs(30),
             cors_origins: Vec::new(),
             hosts: Vec::new(),
             allow_anonymous: false,
+            callers_file: None,
             expose: Expose::Full,
             state_dir: None,
             workers: None,

@@ -2,10 +2,15 @@
 //!
 //! A browser sends `Origin` with every request of a page to another origin, and its own idea of the name in `Host`,
 //! which is how a rebound DNS name shows. Programs send no `Origin` and the name that they were configured with.
+//!
+//! Some requests of a page carry no `Origin`: images, scripts, forms with GET, links. Browsers tell of those in
+//! `Sec-Fetch-Site` (<https://www.w3.org/TR/fetch-metadata/>), which no page can set: `none` where a person typed the
+//! address or used a bookmark, `same-origin` from a page of the listener itself. What comes from another page is refused,
+//! a link that somebody follows to here among it: typed, or opened from a bookmark, the same address works.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use http::{HeaderMap, Uri, header};
+use http::{HeaderMap, HeaderName, Uri, header};
 
 /// The names and origins that a listener knows.
 #[derive(Clone, Debug, Default)]
@@ -47,39 +52,47 @@ impl Guard {
         let host = uri
             .authority()
             .map(http::uri::Authority::as_str)
-            .or_else(|| {
-                headers
-                    .get(header::HOST)
-                    .and_then(|host| host.to_str().ok())
-            });
+            .or_else(|| only(headers, &header::HOST));
         if !host.is_some_and(|host| self.knows(host, local)) {
             return Err(Unwelcome::Host);
         }
+        self.admit_page(headers)
+    }
+
+    /// Checks which web page a request comes from, if from any, whatever name it was sent to.
+    pub fn admit_page<'a>(
+        &self,
+        headers: &'a HeaderMap,
+    ) -> Result<Option<&'a http::HeaderValue>, Unwelcome> {
         match headers.get(header::ORIGIN) {
-            None => Ok(None),
             Some(origin) if self.welcomes(origin) => Ok(Some(origin)),
             Some(_) => Err(Unwelcome::Origin),
+            None if is_of_another_page(headers) && !self.welcomes_all() => Err(Unwelcome::Origin),
+            None => Ok(None),
         }
     }
 
     fn knows(&self, host: &str, local: SocketAddr) -> bool {
-        let name = without_port(host);
-        // A rebound name is a name: an address in `Host` can only be the one that was connected to.
-        if let Ok(address) = name
-            .trim_start_matches('[')
-            .trim_end_matches(']')
-            .parse::<IpAddr>()
-        {
-            return address == local.ip()
-                || local.ip().is_loopback() && address.is_loopback()
-                || !local.ip().is_loopback();
-        }
+        let name = match Host::parse(host) {
+            None => return false,
+            // A rebound name is a name: an address in `Host` can only be the one that was connected to.
+            Some(Host::Address(address)) => {
+                return address == local.ip()
+                    || local.ip().is_loopback() && address.is_loopback()
+                    || !local.ip().is_loopback();
+            }
+            Some(Host::Name(name)) => name,
+        };
         name.eq_ignore_ascii_case("localhost")
             || name.to_ascii_lowercase().ends_with(".localhost")
             || self
                 .hosts
                 .iter()
                 .any(|known| known == "*" || known.eq_ignore_ascii_case(name))
+    }
+
+    fn welcomes_all(&self) -> bool {
+        self.origins.iter().any(|known| known == "*")
     }
 
     fn welcomes(&self, origin: &http::HeaderValue) -> bool {
@@ -91,11 +104,52 @@ impl Guard {
     }
 }
 
-fn without_port(host: &str) -> &str {
-    if host.starts_with('[') {
-        return host.split_inclusive(']').next().unwrap_or(host);
+/// What a `Host` names, less its port (RFC 9110, 7.2).
+enum Host<'a> {
+    Address(IpAddr),
+    Name(&'a str),
+}
+
+impl<'a> Host<'a> {
+    /// `None` for what is neither a name nor an address with perhaps a port behind it: `[::1]x`, `127.0.0.1:x`, `a@b`.
+    fn parse(host: &'a str) -> Option<Self> {
+        if let Some(rest) = host.strip_prefix('[') {
+            let (address, port) = rest.split_once(']')?;
+            let address: Ipv6Addr = address.parse().ok()?;
+            return is_port(port).then_some(Self::Address(address.into()));
+        }
+        let (name, port) = host.split_at(host.find(':').unwrap_or(host.len()));
+        let is_name = name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte));
+        if !is_name || !is_port(port) {
+            return None;
+        }
+        let address = name.parse::<Ipv4Addr>().map(IpAddr::from);
+        Some(address.map_or(Self::Name(name), Self::Address))
     }
-    host.rsplit_once(':').map_or(host, |(name, _)| name)
+}
+
+/// Nothing, or a colon and a number.
+fn is_port(text: &str) -> bool {
+    text.is_empty()
+        || text.strip_prefix(':').is_some_and(|port| {
+            port.is_empty() || port.parse::<u16>().is_ok() && !port.starts_with('+')
+        })
+}
+
+/// A field that must not come twice (RFC 9112, 3.2).
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next()?;
+    values.next().is_none().then_some(())?;
+    value.to_str().ok()
+}
+
+fn is_of_another_page(headers: &HeaderMap) -> bool {
+    headers
+        .get("sec-fetch-site")
+        .is_some_and(|site| site == "cross-site" || site == "same-site")
 }
 
 #[cfg(test)]
@@ -112,6 +166,29 @@ mod tests {
         guard
             .admit(&Uri::from_static("/v1/models"), &headers, local)
             .map(|origin| origin.is_some())
+    }
+
+    /// Beyond loopback the address that a client writes is often not the one that arrives here: of a container's host, of
+    /// a port that is passed on. A page cannot make its name an address, so that any is known; names are not.
+    #[test]
+    fn beyond_loopback_any_address_is_known_but_no_unknown_name() {
+        let guard = Guard::default();
+        let admit_at = |local: &str, host: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, host.parse().unwrap());
+            let local = local.parse().unwrap();
+            guard
+                .admit(&Uri::from_static("/v1/models"), &headers, local)
+                .is_ok()
+        };
+        for host in ["10.0.0.5:8080", "192.0.2.7", "[2001:db8::1]:443"] {
+            assert!(admit_at("10.0.0.5:8080", host), "{host}");
+            assert!(!admit_at("127.0.0.1:8080", host), "{host}");
+        }
+        assert!(admit_at("127.0.0.1:8080", "127.0.0.2"));
+        for host in ["evil.example", "10.0.0.5.evil.example"] {
+            assert!(!admit_at("10.0.0.5:8080", host), "{host}");
+        }
     }
 
     #[test]
@@ -137,6 +214,19 @@ mod tests {
             "localhost.evil.example:8080",
             "192.168.0.5:8080",
             "",
+            "[::1]x.evil",
+            "[::1].evil",
+            "[::1]:x",
+            "[::1",
+            "::1",
+            "[127.0.0.1]",
+            "127.0.0.1]",
+            "127.0.0.1:evil.com",
+            "127.0.0.1:80:80",
+            "127.0.0.1:99999",
+            "localhost:evil.com",
+            "evil@localhost",
+            "localhost/evil",
         ] {
             assert_eq!(admit(&guard, host, None), Err(Unwelcome::Host), "{host}");
         }

@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::{
     pipeline::{request::ClientRequest, view::HeaderEdits},
-    routing::provider::Provider,
+    routing::{pattern::Glob, provider::Provider},
 };
 
 /// Client headers that every upstream gets.
@@ -122,6 +122,13 @@ fn blank_out(text: Bytes, secret: &[u8]) -> Bytes {
     clean.into()
 }
 
+/// Where clients put keys beside `Authorization`. A pattern such as `x-*` does not mean them: who wants one of them
+/// passed on has to name it.
+const CREDENTIALS: [HeaderName; 2] = [
+    HeaderName::from_static("api-key"),
+    HeaderName::from_static("x-api-key"),
+];
+
 fn forward_more(request: &ClientRequest, provider: &Provider, headers: &mut HeaderMap) {
     let connection = request.headers.get_all(header::CONNECTION);
     for (name, value) in &request.headers {
@@ -133,12 +140,19 @@ fn forward_more(request: &ClientRequest, provider: &Provider, headers: &mut Head
         let wanted = provider
             .forward_headers
             .iter()
-            .any(|glob| glob.matches(name.as_str()));
+            .any(|glob| means(glob, name));
         if wanted && !hop_by_hop && !NEVER_TO_UPSTREAM.contains(name) && !TO_UPSTREAM.contains(name)
         {
             headers.append(name.clone(), value.clone());
         }
     }
+}
+
+fn means(glob: &Glob, name: &HeaderName) -> bool {
+    if CREDENTIALS.contains(name) {
+        return glob.as_str().eq_ignore_ascii_case(name.as_str());
+    }
+    glob.matches(name.as_str())
 }
 
 /// The headers of an upstream's reply that a client gets.

@@ -2,7 +2,7 @@
 
 use std::any::Any;
 
-use millgate_plugin::{Chunk, ChunkFlow, Exchange, Flow, Hooks, Outcome, Stage, StageError};
+use millgate_plugin::{Chunk, ChunkFlow, Exchange, Flow, Hooks, Outcome, Place, Stage, StageError};
 
 /// What an exchange's stage remembers.
 pub type State = dyn Any + Send;
@@ -11,8 +11,12 @@ pub type State = dyn Any + Send;
 pub trait ErasedStage: Any + Send + Sync {
     /// See [`Stage::adopt`]; nothing where `old` is of another type.
     fn adopt(&self, old: &dyn ErasedStage);
+    /// See [`Stage::place`].
+    fn place(&self) -> Place;
     /// See [`Stage::hooks`].
     fn hooks(&self) -> Hooks;
+    /// See [`Stage::needs_store`].
+    fn needs_store(&self) -> bool;
     /// See [`Stage::begin`].
     fn begin(&self) -> Box<State>;
     /// See [`Stage::on_request`].
@@ -56,8 +60,16 @@ impl<S: Stage> ErasedStage for Native<S> {
         }
     }
 
+    fn place(&self) -> Place {
+        self.0.place()
+    }
+
     fn hooks(&self) -> Hooks {
         self.0.hooks()
+    }
+
+    fn needs_store(&self) -> bool {
+        self.0.needs_store()
     }
 
     fn begin(&self) -> Box<State> {

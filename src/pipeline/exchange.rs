@@ -2,6 +2,9 @@
 //!
 //! [`serve`] is the way of a request, top to bottom.
 
+mod answer;
+mod cached;
+
 use std::{
     net::SocketAddr,
     sync::Arc,
@@ -12,20 +15,24 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use http_body::Body as _;
 use hyper::body::Incoming;
-use millgate_plugin::{Endpoint, Outcome, Reply};
+use millgate_plugin::{Endpoint, Outcome};
+
+use answer::{Answer, preflight};
 
 use super::{
-    States, Stop,
+    Chunks, States, Stop,
     reply::{Content, ReplyBody},
-    request::{Caller, ClientRequest, Vars},
+    request::{Caller, ClientRequest, Marks, Vars},
     view::{ExchangeView, ReplyHead},
 };
 use crate::{
     api::{
+        budget::Share,
         endpoint::{self, Call},
-        error::ApiError,
-        models, read,
+        error::{ApiError, model_not_allowed},
+        models, read, stored,
     },
+    cache::{Lead, control::Status},
     http::guard::Unwelcome,
     routing::{
         attempt::{Broken, Context},
@@ -34,7 +41,7 @@ use crate::{
         scanner::Usage,
     },
     runtime::{Expose, Runtime},
-    telemetry::access,
+    telemetry::{access, filter},
 };
 
 /// The two ends of a client's connection.
@@ -45,6 +52,10 @@ pub struct Ends {
     /// Ours.
     pub local: SocketAddr,
 }
+
+/// Marks a request of which servers may disagree where it ends, among its extensions.
+#[derive(Clone, Copy, Debug)]
+pub struct Misframed;
 
 /// Answers one request. Dropping the future, or later the body, is the client leaving.
 pub async fn serve(
@@ -72,15 +83,16 @@ pub struct Exchange {
     origin: Option<HeaderValue>,
     /// What the access log will say.
     record: access::Record,
+    /// Counts the request's body for as long as it is held.
+    share: Share,
+    /// What became of it in the cache.
+    cached: Option<Status>,
+    /// The flight that it has begun: what that costs is this exchange's, even if its client has left by then.
+    lead: Option<Lead>,
 }
 
+const CACHE_STATUS: http::HeaderName = http::HeaderName::from_static("cache-status");
 const REQUEST_ID: http::HeaderName = http::HeaderName::from_static("x-request-id");
-
-/// What an exchange answers with.
-struct Answer {
-    head: ReplyHead,
-    content: Content,
-}
 
 impl Exchange {
     fn open(runtime: Arc<Runtime>, ends: Ends, parts: &Parts) -> Self {
@@ -92,7 +104,7 @@ impl Exchange {
                 .map_or(0, |since| since.as_secs()),
             peer: ends.peer.ip().to_canonical(),
             method: parts.method.clone(),
-            path: parts.uri.path().into(),
+            path: endpoint::without_last_slash(parts.uri.path()).into(),
             query: parts.uri.query().map(Into::into),
             headers: HeaderMap::new(),
             endpoint: Endpoint::Forward,
@@ -103,20 +115,21 @@ impl Exchange {
             members: crate::http::json::Members::default(),
             upload: None,
             caller: Caller::default(),
+            marks: Marks::default(),
         };
         Self {
+            share: runtime.budget.share(runtime.limits.max_buffered),
             runtime,
             request: Arc::new(request),
             route: None,
             states: States::default(),
             vars: Vars::default(),
-            head: ReplyHead {
-                status: StatusCode::OK,
-                headers: HeaderMap::new(),
-            },
+            head: ReplyHead::default(),
             tried: Vec::new(),
             origin: None,
             record: access::Record::default(),
+            cached: None,
+            lead: None,
         }
     }
 
@@ -127,14 +140,19 @@ impl Exchange {
         parts: Parts,
         body: Incoming,
     ) -> Result<Answer, ApiError> {
+        if parts.extensions.get::<Misframed>().is_some() {
+            return Err(misframed());
+        }
         self.admit(ends, &parts)?;
         if parts.method == Method::OPTIONS && self.origin.is_some() {
             return Ok(preflight());
         }
-        let call = endpoint::classify(&parts.method, parts.uri.path());
+        let call = endpoint::classify(
+            &parts.method,
+            endpoint::without_last_slash(parts.uri.path()),
+        );
         self.read(parts.headers, call, body).await?;
         self.find_route(call);
-
         let runtime = self.runtime.clone();
         let (states, mut view) = self.view();
         match runtime.pipeline.above.on_request(states, &mut view).await {
@@ -142,8 +160,12 @@ impl Exchange {
             Err(Stop::Reply(reply)) => return Ok(reply.into()),
             Err(stop) => return Err(self.stopped(stop)),
         }
-        // A stage may have changed the model.
-        self.find_route(call);
+        if self.request.marks.model_changed {
+            if !self.request.is_model_allowed() {
+                return Err(model_not_allowed().into());
+            }
+            self.find_route(call);
+        }
 
         match call {
             Call::Models(name) => self.models(name).await,
@@ -187,7 +209,7 @@ impl Exchange {
             return Err(ApiError::internal("The request is in use."));
         };
         request.headers = headers;
-        read::read(request, call, &limits, body).await
+        read::read(request, call, &limits, &mut self.share, body).await
     }
 
     fn find_route(&mut self, call: Call<'_>) {
@@ -204,16 +226,27 @@ impl Exchange {
         let Some(route) = &self.route else {
             return Err(models::no_route(&self.runtime, &self.request));
         };
+        if !route.shared_state {
+            stored::refuse(&self.request)?;
+        }
         let context = Context {
             pipeline: self.runtime.pipeline.clone(),
             request: self.request.clone(),
             route: route.clone(),
+            deadline: self.request.started + route.deadline,
         };
+        if let Some(answer) = self.ask_cache(&context).await {
+            return answer;
+        }
         match flight::answer(&context, &self.vars, &mut self.tried).await {
-            Ok(attempt) => Ok(Answer {
-                head: attempt.head.clone(),
-                content: Content::Attempt(Box::new(attempt)),
-            }),
+            Ok(attempt) => {
+                self.record
+                    .serve(&attempt.target, &attempt.model, attempt.seen());
+                Ok(Answer {
+                    head: attempt.head.clone(),
+                    content: Content::Attempt(Box::new(attempt)),
+                })
+            }
             Err(NoAnswer::Reply(reply)) => Ok(reply.into()),
             Err(NoAnswer::Error(error, outcome)) => {
                 self.record.outcome = Some(outcome);
@@ -244,9 +277,7 @@ impl Exchange {
     async fn respond(mut self: Box<Self>, answer: Result<Answer, ApiError>) -> Response<ReplyBody> {
         let Answer { head, mut content } = answer.unwrap_or_else(|error| self.error_answer(error));
         self.head = head;
-        if let Content::Attempt(attempt) = &content {
-            self.record.serve(attempt);
-        }
+        self.record.cache = self.cache_status();
         let runtime = self.runtime.clone();
         let mut replaced = None;
         let mut stopped = None;
@@ -310,6 +341,9 @@ impl Exchange {
             headers.append(header::VARY, HeaderValue::from_static("origin"));
         }
         if self.runtime.expose == Expose::Full {
+            if let Some(status) = self.cached.and_then(Status::header) {
+                headers.insert(CACHE_STATUS, status);
+            }
             let stages = self.runtime.pipeline.above.took(&self.states);
             self.record
                 .expose(headers, stages, &self.tried, self.request.started);
@@ -319,10 +353,11 @@ impl Exchange {
     fn view(&mut self) -> (&mut States, ExchangeView<'_>) {
         let view = ExchangeView {
             request: &mut self.request,
-            route: self.route.as_deref().map(|route| &*route.name),
+            route: self.route.as_deref(),
+            callers: &self.runtime.callers,
             vars: &mut self.vars,
             reply: Some(&mut self.head),
-            usage: self.record.usage,
+            record: &self.record,
         };
         (&mut self.states, view)
     }
@@ -338,6 +373,7 @@ impl Exchange {
     fn error_answer(&mut self, error: ApiError) -> Answer {
         let outcome = match () {
             () if error.is_cut_short() => Outcome::ClientClosed,
+            () if error.code == ApiError::NO_ROOM => Outcome::Rejected,
             () if error.status.is_server_error() => Outcome::InternalError,
             () => Outcome::ClientError,
         };
@@ -346,16 +382,16 @@ impl Exchange {
         Answer::from(error)
     }
 
-    /// One piece of the body on its way out, through the chunk hooks; `None` where nothing of it is left.
+    /// One piece of the body on its way out, through the chunk hooks: what is left of it.
     pub(super) fn on_chunk(
         &mut self,
         bytes: Bytes,
         usage: Option<Usage>,
-    ) -> Result<Option<Bytes>, Broken> {
+    ) -> Result<Chunks, Broken> {
         self.record.usage = usage.or(self.record.usage);
         let runtime = self.runtime.clone();
         if !runtime.pipeline.above.wants_chunks(&self.states) {
-            return Ok(Some(bytes));
+            return Ok(Chunks::from_buf([bytes]));
         }
         let (states, mut view) = self.view();
         runtime
@@ -375,6 +411,19 @@ impl Exchange {
         &self.request
     }
 
+    fn end(&mut self) {
+        let outcome = *self.record.outcome.get_or_insert(Outcome::ClientClosed);
+        self.record.left(self.tried.last(), &self.request);
+        let runtime = self.runtime.clone();
+        let (states, mut view) = self.view();
+        runtime.pipeline.above.on_end(states, &mut view, outcome);
+        let route = self.route.as_deref().map(|route| &*route.name);
+        access::line(&self.request, route, &self.tried, &self.record);
+        if let Some(upload) = &self.request.upload {
+            upload.abandon();
+        }
+    }
+
     /// What the access log will say.
     pub(super) fn record(&mut self) -> &mut access::Record {
         &mut self.record
@@ -383,44 +432,10 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        let outcome = *self.record.outcome.get_or_insert(Outcome::ClientClosed);
-        let runtime = self.runtime.clone();
-        let (states, mut view) = self.view();
-        runtime.pipeline.above.on_end(states, &mut view, outcome);
-        let route = self.route.as_deref().map(|route| &*route.name);
-        access::line(&self.request, route, &self.tried, &self.record);
-    }
-}
-
-impl From<Reply> for Answer {
-    fn from(reply: Reply) -> Self {
-        let mut headers = HeaderMap::with_capacity(reply.headers.len() + 8);
-        for (name, value) in &reply.headers {
-            if let (Ok(name), Ok(value)) = (
-                http::HeaderName::from_bytes(name.as_bytes()),
-                HeaderValue::from_str(value),
-            ) {
-                headers.append(name, value);
-            }
-        }
-        let status =
-            StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Self {
-            head: ReplyHead { status, headers },
-            content: Content::Full(Some(reply.body)),
-        }
-    }
-}
-
-impl From<ApiError> for Answer {
-    fn from(error: ApiError) -> Self {
-        let head = ReplyHead {
-            status: error.status,
-            headers: error.headers(),
-        };
-        Self {
-            head,
-            content: Content::Full(Some(error.to_json())),
+        self.record.cache = self.cache_status();
+        match self.lead.take() {
+            Some(lead) => self.end_with(lead),
+            None => self.end(),
         }
     }
 }
@@ -433,6 +448,11 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
         .unwrap_or_default();
     let name = b"text/event-stream";
     media.len() >= name.len() && media[..name.len()].eq_ignore_ascii_case(name)
+}
+
+fn misframed() -> ApiError {
+    let message = "The request has both Content-Length and Transfer-Encoding, or another Transfer-Encoding than `chunked`, or follows one whose end cannot be told, so that servers may disagree about where it ends. Send Content-Length, or `chunked` alone.";
+    ApiError::invalid("conflicting_framing", message).close()
 }
 
 fn stop_error(stop: Stop) -> ApiError {
@@ -450,30 +470,6 @@ fn fitting_length(mut response: Response<ReplyBody>) -> Response<ReplyBody> {
     response
 }
 
-/// The answer to a web page that asks whether it may call.
-fn preflight() -> Answer {
-    let mut headers = HeaderMap::with_capacity(8);
-    headers.insert(
-        header::ACCESS_CONTROL_ALLOW_METHODS,
-        HeaderValue::from_static("GET, POST, DELETE"),
-    );
-    headers.insert(
-        header::ACCESS_CONTROL_ALLOW_HEADERS,
-        HeaderValue::from_static("*, authorization"),
-    );
-    headers.insert(
-        header::ACCESS_CONTROL_MAX_AGE,
-        HeaderValue::from_static("600"),
-    );
-    Answer {
-        head: ReplyHead {
-            status: StatusCode::NO_CONTENT,
-            headers,
-        },
-        content: Content::Full(None),
-    }
-}
-
 /// The client's own `x-request-id` if it is short and plain, else a fresh one, ordered by time.
 pub(crate) fn request_id(headers: &HeaderMap) -> HeaderValue {
     let is_sane = |id: &&HeaderValue| {
@@ -483,6 +479,8 @@ pub(crate) fn request_id(headers: &HeaderMap) -> HeaderValue {
                 .as_bytes()
                 .iter()
                 .all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(byte))
+            // It is logged as it is.
+            && !id.to_str().is_ok_and(filter::holds_secret)
     };
     if let Some(id) = headers.get("x-request-id").filter(is_sane) {
         return id.clone();

@@ -6,7 +6,7 @@ use millgate_plugin::{Host, Place, Stage};
 use schemars::{Schema, SchemaGenerator};
 
 use super::erased::{ErasedStage, Native};
-use crate::config::Section;
+use crate::{cache, config::Section};
 
 /// A kind of stage.
 pub struct StageKind {
@@ -16,8 +16,19 @@ pub struct StageKind {
     pub place: Place,
     /// The JSON Schema of its table, less the keys that every stage has.
     pub schema: fn(&mut SchemaGenerator) -> Schema,
-    /// Makes one from its name and table; `None` after telling the section what is wrong.
-    pub make: fn(&str, &Section<'_>, &Host) -> Option<Arc<dyn ErasedStage>>,
+    /// Makes one.
+    pub make: Make,
+}
+
+/// Makes a stage from its name and table; `None` after telling the section what is wrong.
+pub type MakeStage = fn(&str, &Section<'_>, &Host) -> Option<Arc<dyn ErasedStage>>;
+
+/// How a stage is made.
+pub enum Make {
+    /// By a function.
+    Stage(MakeStage),
+    /// It is the host's own [`Cache`](crate::cache::Cache), which no hooks could make.
+    Cache,
 }
 
 impl StageKind {
@@ -28,7 +39,7 @@ impl StageKind {
             kind: S::KIND,
             place: S::PLACE,
             schema: |generator| generator.subschema_for::<S::Config>(),
-            make: |name, section, host| {
+            make: Make::Stage(|name, section, host| {
                 let config = section.read::<S::Config>()?;
                 match S::new(name, config, host) {
                     Ok(stage) => Some(Arc::new(Native(stage))),
@@ -37,7 +48,18 @@ impl StageKind {
                         None
                     }
                 }
-            },
+            }),
+        }
+    }
+
+    /// The kind of the cache.
+    #[must_use]
+    pub const fn cache() -> Self {
+        Self {
+            kind: cache::KIND,
+            place: Place::AboveRoute,
+            schema: |generator| generator.subschema_for::<cache::config::Config>(),
+            make: Make::Cache,
         }
     }
 }

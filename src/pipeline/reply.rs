@@ -1,6 +1,7 @@
 //! The body of a reply. It owns its exchange: when it has been written, or the client has left, the exchange ends.
 
 use std::{
+    collections::VecDeque,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -9,23 +10,16 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use millgate_plugin::Outcome;
 
+pub use super::content::Content;
 use super::exchange::Exchange;
-use crate::routing::attempt::{Attempt, Broken};
-
-/// What a body is made of.
-pub enum Content {
-    /// All of it, until it has been taken.
-    Full(Option<Bytes>),
-    /// An attempt that has committed.
-    Attempt(Box<Attempt>),
-    /// Nothing more.
-    Ended,
-}
+use crate::routing::attempt::Broken;
 
 /// A reply on its way to the client.
 pub struct ReplyBody {
     exchange: Box<Exchange>,
     content: Content,
+    /// What has passed the stages and is not sent yet.
+    passed: VecDeque<Bytes>,
     sent: u64,
     is_stream: bool,
     /// Length of the whole, where it was known at the start.
@@ -44,15 +38,12 @@ impl ReplyBody {
         let length = if exchange.watches_chunks() {
             None
         } else {
-            match &content {
-                Content::Full(bytes) => Some(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-                Content::Attempt(attempt) => attempt.exact_size(),
-                Content::Ended => Some(0),
-            }
+            content.exact_size(exchange.request().include_usage)
         };
         Self {
             exchange,
             content,
+            passed: VecDeque::new(),
             sent: 0,
             is_stream,
             length,
@@ -61,39 +52,39 @@ impl ReplyBody {
 
     fn poll_bytes(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Cut>>> {
         loop {
-            let (bytes, usage) = match &mut self.content {
-                Content::Full(bytes) => match bytes.take() {
-                    Some(bytes) => (bytes, None),
-                    None => return Poll::Ready(None),
-                },
-                Content::Attempt(attempt) => match std::task::ready!(attempt.poll_piece(context)) {
-                    Some(Ok(piece)) if piece.is_usage && !self.exchange.request().include_usage => {
-                        continue;
-                    }
-                    Some(Ok(piece)) => (
-                        piece.bytes,
-                        attempt
-                            .answer()
-                            .and_then(crate::routing::answer::Answer::usage),
-                    ),
-                    Some(Err(broken)) => return Poll::Ready(Some(self.break_off(&broken))),
-                    None => return Poll::Ready(None),
-                },
-                Content::Ended => return Poll::Ready(None),
-            };
-            match self.exchange.on_chunk(bytes, usage) {
-                Ok(Some(bytes)) if bytes.is_empty() => {}
-                Ok(Some(bytes)) => {
-                    if self.sent == 0 {
-                        self.exchange.record().first_byte();
-                    }
-                    self.sent += bytes.len() as u64;
-                    return Poll::Ready(Some(Ok(bytes)));
+            if let Some(bytes) = self.passed.pop_front() {
+                return Poll::Ready(Some(Ok(self.sends(bytes))));
+            }
+            let bytes = match std::task::ready!(self.content.poll_piece(context)) {
+                Some(Ok(piece)) if piece.is_usage && !self.exchange.request().include_usage => {
+                    continue;
                 }
-                Ok(None) => {}
+                Some(Ok(piece)) => piece.bytes,
+                Some(Err(broken)) => return Poll::Ready(Some(self.break_off(&broken))),
+                None => return Poll::Ready(None),
+            };
+            let usage = self.content.seen().and_then(|seen| seen.usage);
+            match self.exchange.on_chunk(bytes, usage) {
+                Ok(chunks) => {
+                    let mut chunks = chunks.into_iter().filter(|bytes| !bytes.is_empty());
+                    let first = chunks.next();
+                    self.passed.extend(chunks);
+                    if let Some(bytes) = first {
+                        return Poll::Ready(Some(Ok(self.sends(bytes))));
+                    }
+                }
                 Err(broken) => return Poll::Ready(Some(self.break_off(&broken))),
             }
         }
+    }
+
+    /// Takes note of what is sent.
+    fn sends(&mut self, bytes: Bytes) -> Bytes {
+        if self.sent == 0 {
+            self.exchange.record().first_byte();
+        }
+        self.sent += bytes.len() as u64;
+        bytes
     }
 
     /// After the commit a stream may only end with one error event, anything else only by closing.
@@ -116,24 +107,21 @@ impl ReplyBody {
         Ok(event)
     }
 
-    /// Lets go of the content, telling its attempt how things went.
+    /// Lets go of the content; its attempt, where it is nobody else's, hears how things went.
     fn end(&mut self, outcome: Outcome) {
-        if let Content::Attempt(mut attempt) = std::mem::replace(&mut self.content, Content::Ended)
-        {
-            self.exchange.record().finish(&attempt);
+        let content = std::mem::replace(&mut self.content, Content::Ended);
+        if let Some(seen) = content.seen() {
+            self.exchange.record().finish(seen);
+        }
+        if let Content::Attempt(mut attempt) = content {
             attempt.end(outcome);
         }
     }
 
     /// Whether the client was given everything that there was to give.
     fn is_delivered(&self) -> bool {
-        match &self.content {
-            Content::Full(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
-            Content::Attempt(attempt) => {
-                attempt.is_delivered() || self.length.is_some_and(|length| self.sent >= length)
-            }
-            Content::Ended => true,
-        }
+        (self.content.is_delivered() && self.passed.is_empty())
+            || self.length.is_some_and(|length| self.sent >= length)
     }
 }
 
@@ -151,11 +139,7 @@ impl Body for ReplyBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.content {
-            Content::Full(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
-            Content::Attempt(_) => false,
-            Content::Ended => true,
-        }
+        self.content.is_over() && self.passed.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {

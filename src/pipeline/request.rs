@@ -1,13 +1,21 @@
 //! What a client asked for, and what the stages above `route` made of it.
 
-use std::{net::IpAddr, time::Instant};
+use std::{
+    net::IpAddr,
+    sync::{Arc, OnceLock},
+    time::{Instant, SystemTime},
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use millgate_plugin::{Endpoint, Field, SetError};
 
 use crate::{
-    api::endpoint::{Call, classify},
+    api::{
+        endpoint::{Call, classify},
+        estimate,
+    },
+    callers::{self, Callers, KeyHash, Models, NotFound},
     http::json::{self, Members},
     routing::upload::Upload,
 };
@@ -44,15 +52,56 @@ impl Vars {
     }
 }
 
-/// Who is calling, as far as a stage has found out.
+/// Who is calling, as far as a stage has found out: shared with the list of callers until a stage says otherwise.
 #[derive(Clone, Debug, Default)]
-pub struct Caller {
+pub struct Caller(Option<Arc<callers::Caller>>);
+
+impl Caller {
     /// Id of the key or user.
-    pub id: Option<Box<str>>,
+    #[must_use]
+    pub fn id(&self) -> Option<&str> {
+        self.0
+            .as_deref()
+            .map(|caller| &*caller.id)
+            .filter(|id| !id.is_empty())
+    }
+
     /// Team, for limits and reports.
-    pub team: Option<Box<str>>,
+    #[must_use]
+    pub fn team(&self) -> Option<&str> {
+        self.0.as_deref()?.team.as_deref()
+    }
+
+    /// What the caller is marked with, for reports.
+    #[must_use]
+    pub fn tags(&self) -> &[Box<str>] {
+        self.0.as_deref().map_or(&[], |caller| &caller.tags)
+    }
+
     /// What else is known: a department ticket, a user name.
-    pub meta: Vars,
+    #[must_use]
+    pub fn meta(&self, key: &str) -> Option<&[u8]> {
+        self.0.as_deref()?.meta.get(key)
+    }
+
+    /// The models that may be asked for; `None` where all may.
+    #[must_use]
+    pub fn models(&self) -> Option<&Models> {
+        self.0.as_deref()?.models.as_ref()
+    }
+
+    /// Whether a model may be asked for.
+    #[must_use]
+    pub fn may_ask_for(&self, model: &str) -> bool {
+        self.0
+            .as_deref()
+            .is_none_or(|caller| caller.may_ask_for(model))
+    }
+
+    /// To be changed for this request alone.
+    fn own(&mut self) -> &mut callers::Caller {
+        Arc::make_mut(self.0.get_or_insert_default())
+    }
 }
 
 /// One request of a client. Shared, and no longer changed, from `route` on.
@@ -90,6 +139,21 @@ pub struct ClientRequest {
     pub upload: Option<Upload>,
     /// Who is calling.
     pub caller: Caller,
+    /// What a stage above `route` has made of it.
+    pub marks: Marks,
+}
+
+/// What a stage has made of a request, beside its fields.
+#[derive(Clone, Debug, Default)]
+pub struct Marks {
+    /// The client's own credential goes up: only providers that take it are asked.
+    pub forwards_auth: bool,
+    /// The model is not the one that the client named, or that was looked at before.
+    pub model_changed: bool,
+    /// `peer` as text, once somebody has asked for it.
+    peer: OnceLock<Box<str>>,
+    /// Tokens of the prompt, once somebody has asked for them.
+    input_estimate: OnceLock<u64>,
 }
 
 impl ClientRequest {
@@ -131,9 +195,12 @@ impl ClientRequest {
             Field::Path => Some(self.path.as_bytes()),
             Field::Model => (!self.model.is_empty()).then_some(self.model.as_bytes()),
             Field::RequestId => Some(self.id.as_bytes()),
-            Field::CallerId => self.caller.id.as_deref().map(str::as_bytes),
-            Field::CallerTeam => self.caller.team.as_deref().map(str::as_bytes),
-            Field::CallerMeta => self.caller.meta.get(key),
+            Field::PeerAddress => Some(self.peer_text().as_bytes()),
+            Field::CallerId => self.caller.id().map(str::as_bytes),
+            Field::CallerTeam => self.caller.team().map(str::as_bytes),
+            Field::CallerMeta => self.caller.meta(key),
+            Field::CallerModels => self.caller.models().map(|list| list.lines().as_bytes()),
+            Field::ForwardsAuth => self.marks.forwards_auth.then_some(b"1"),
             Field::RequestHeader => self.headers.get(key).map(HeaderValue::as_bytes),
             Field::RequestBody => Some(&self.body),
             Field::RequestMember => self.members.get(&self.body, key),
@@ -147,6 +214,8 @@ impl ClientRequest {
         match field {
             Field::Endpoint => Some(self.endpoint as u64),
             Field::Stream => Some(u64::from(self.stream)),
+            Field::InputEstimate => Some(self.input_estimate()),
+            Field::ModelAllowed => Some(u64::from(self.is_model_allowed())),
             _ => None,
         }
     }
@@ -158,10 +227,21 @@ impl ClientRequest {
             .transpose()
             .map_err(|_| SetError::Invalid);
         match field {
-            Field::Model => self.model = text?.ok_or(SetError::Invalid)?.into(),
-            Field::CallerId => self.caller.id = text?.map(Into::into),
-            Field::CallerTeam => self.caller.team = text?.map(Into::into),
-            Field::CallerMeta => self.caller.meta.set(key, value),
+            Field::Model => {
+                self.model = text?.ok_or(SetError::Invalid)?.into();
+                self.marks.model_changed = true;
+            }
+            Field::CallerId => self.caller.own().id = text?.unwrap_or_default().into(),
+            Field::CallerTeam => self.caller.own().team = text?.map(Into::into),
+            Field::CallerMeta => self.caller.own().meta.set(key, value),
+            Field::CallerModels => self.caller.own().models = text?.map(Models::from_lines),
+            Field::ForwardsAuth => {
+                self.marks.forwards_auth = match value {
+                    None | Some(b"0") => false,
+                    Some(b"1") => true,
+                    Some(_) => return Err(SetError::Invalid),
+                }
+            }
             Field::RequestHeader => set_header(&mut self.headers, key, value)?,
             _ => return Err(SetError::ReadOnly),
         }
@@ -172,9 +252,45 @@ impl ClientRequest {
     pub fn each(&self, field: Field, visit: &mut dyn FnMut(&str, &[u8]) -> bool) {
         match field {
             Field::RequestHeader => each_header(&self.headers, visit),
-            Field::CallerMeta => self.caller.meta.each(visit),
+            Field::CallerMeta => {
+                if let Some(caller) = &self.caller.0 {
+                    caller.meta.each(visit);
+                }
+            }
             _ => {}
         }
+    }
+
+    /// The caller is now the one whose key has this hash, if anybody's has.
+    pub fn identify(&mut self, callers: &Callers, hash: Option<&[u8]>) -> Result<(), SetError> {
+        let Some(hash) = hash else {
+            self.caller = Caller::default();
+            return Ok(());
+        };
+        let hash = KeyHash::try_from(hash).map_err(|_| SetError::Invalid)?;
+        let found = callers.find(&hash, SystemTime::now());
+        self.caller = Caller(Some(found.map_err(|why| match why {
+            NotFound::Nobody => SetError::Unknown,
+            NotFound::NotReadYet => SetError::Unavailable,
+        })?));
+        Ok(())
+    }
+
+    /// Whether the caller may ask for the model. The list of models is open to all, and shows each their own.
+    #[must_use]
+    pub fn is_model_allowed(&self) -> bool {
+        self.endpoint == Endpoint::Models || self.caller.may_ask_for(&self.model)
+    }
+
+    /// Tokens of the prompt, as far as its length tells.
+    #[must_use]
+    pub fn input_estimate(&self) -> u64 {
+        let estimate = || estimate::prompt(&self.body, &self.members);
+        *self.marks.input_estimate.get_or_init(estimate)
+    }
+
+    fn peer_text(&self) -> &str {
+        self.marks.peer.get_or_init(|| self.peer.to_string().into())
     }
 }
 

@@ -1,15 +1,20 @@
 //! What stages are shown of an exchange: one view above `route`, one below it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use http::{HeaderMap, HeaderValue, StatusCode};
 use millgate_plugin::{Exchange, Field, SetError};
 
 use super::request::{ClientRequest, Vars, each_header, set_header};
-use crate::routing::{scanner::Usage, target::Target};
+use crate::{
+    callers::Callers,
+    prices::Price,
+    routing::{route::Route, scanner::Usage, target::Target},
+    telemetry::access::Record,
+};
 
 /// Status and headers of a reply on its way out.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct ReplyHead {
     /// HTTP status.
     pub status: StatusCode,
@@ -21,20 +26,22 @@ pub struct ReplyHead {
 pub struct ExchangeView<'a> {
     /// The request; changed only while nobody else holds it, which is until `route`.
     pub request: &'a mut Arc<ClientRequest>,
-    /// Name of the route that matches.
-    pub route: Option<&'a str>,
+    /// The route that matches.
+    pub route: Option<&'a Route>,
+    /// Who may call.
+    pub callers: &'a Callers,
     /// Notes of the stages.
     pub vars: &'a mut Vars,
     /// The reply, once there is one.
     pub reply: Option<&'a mut ReplyHead>,
-    /// Tokens, once known.
-    pub usage: Option<Usage>,
+    /// What has been found out so far.
+    pub record: &'a Record,
 }
 
 impl Exchange for ExchangeView<'_> {
     fn get(&self, field: Field, key: &str) -> Option<&[u8]> {
         match field {
-            Field::Route => self.route.map(str::as_bytes),
+            Field::Route => self.route.map(|route| route.name.as_bytes()),
             Field::Var => self.vars.get(key),
             Field::ReplyHeader => reply_header(self.reply.as_deref(), key),
             _ => self.request.get(field, key),
@@ -42,17 +49,32 @@ impl Exchange for ExchangeView<'_> {
     }
 
     fn number(&self, field: Field) -> Option<u64> {
-        reply_number(field, self.reply.as_deref(), self.usage)
-            .or_else(|| self.request.number(field))
+        match field {
+            Field::CacheStatus => self.record.cache.map(|status| status as u64),
+            Field::DeadlineLeft => Some(millis_until(self.request.started + self.route?.deadline)),
+            Field::OutputEstimate => self.record.output_estimate,
+            Field::Cost => self.record.cost(self.request),
+            Field::InputPrice | Field::OutputPrice => {
+                let target = self.route?.targets.first()?;
+                let model = target.model_for(self.request.endpoint, &self.request.model);
+                price_number(field, target.prices.of(model)?)
+            }
+            _ => reply_number(field, self.reply.as_deref(), self.record.usage)
+                .or_else(|| self.request.number(field)),
+        }
     }
 
     fn set(&mut self, field: Field, key: &str, value: Option<&[u8]>) -> Result<(), SetError> {
         match field {
             Field::Var => self.vars.set(key, value),
             Field::ReplyHeader => set_reply_header(self.reply.as_deref_mut(), key, value)?,
-            _ => Arc::get_mut(self.request)
-                .ok_or(SetError::ReadOnly)?
-                .set(field, key, value)?,
+            _ => {
+                let request = Arc::get_mut(self.request).ok_or(SetError::ReadOnly)?;
+                match field {
+                    Field::CallerKey => request.identify(self.callers, value)?,
+                    _ => request.set(field, key, value)?,
+                }
+            }
         }
         Ok(())
     }
@@ -120,8 +142,12 @@ pub struct AttemptView<'a> {
     pub edits: &'a mut HeaderEdits,
     /// The reply, once there is one.
     pub reply: Option<&'a mut ReplyHead>,
+    /// When the attempt has to have an answer.
+    pub until: Instant,
     /// Tokens, once known.
     pub usage: Option<Usage>,
+    /// Tokens of the answer, as estimated; `None` until the provider is asked.
+    pub output_estimate: Option<u64>,
 }
 
 impl Exchange for AttemptView<'_> {
@@ -140,6 +166,18 @@ impl Exchange for AttemptView<'_> {
     fn number(&self, field: Field) -> Option<u64> {
         match field {
             Field::Attempt => Some(u64::from(self.number)),
+            Field::DeadlineLeft => Some(millis_until(self.until)),
+            Field::OutputEstimate => self.output_estimate,
+            Field::Cost => {
+                let used = self.usage.or_else(|| {
+                    let output = self.output_estimate?;
+                    Some(Usage::estimated(self.request.input_estimate(), output))
+                })?;
+                Some(self.target.prices.of(self.model)?.of(&used))
+            }
+            Field::InputPrice | Field::OutputPrice => {
+                price_number(field, self.target.prices.of(self.model)?)
+            }
             _ => reply_number(field, self.reply.as_deref(), self.usage)
                 .or_else(|| self.request.number(field)),
         }
@@ -180,6 +218,18 @@ fn set_reply_header(
 fn each_reply_header(reply: Option<&ReplyHead>, visit: &mut dyn FnMut(&str, &[u8]) -> bool) {
     if let Some(reply) = reply {
         each_header(&reply.headers, visit);
+    }
+}
+
+fn millis_until(end: Instant) -> u64 {
+    end.saturating_duration_since(Instant::now()).as_millis() as u64
+}
+
+fn price_number(field: Field, price: Price) -> Option<u64> {
+    match field {
+        Field::InputPrice => Some(price.input),
+        Field::OutputPrice => Some(price.output),
+        _ => None,
     }
 }
 

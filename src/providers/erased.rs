@@ -17,6 +17,8 @@ pub trait ErasedProvider: Send + Sync {
     fn answers(&self) -> bool;
     /// See [`Provider::include_usage`].
     fn include_usage(&self) -> bool;
+    /// See [`Provider::charges`].
+    fn charges(&self) -> bool;
     /// See [`Provider::serves`].
     fn serves(&self, endpoint: Endpoint) -> bool;
     /// See [`Provider::BASE_PATH`].
@@ -62,6 +64,10 @@ impl<P: Provider> ErasedProvider for Native<P> {
 
     fn include_usage(&self) -> bool {
         self.0.include_usage()
+    }
+
+    fn charges(&self) -> bool {
+        self.0.charges()
     }
 
     fn serves(&self, endpoint: Endpoint) -> bool {

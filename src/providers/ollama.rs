@@ -128,6 +128,10 @@ impl Provider for Ollama {
         true
     }
 
+    fn charges(&self) -> bool {
+        false
+    }
+
     fn begin(&self) -> Attempt {
         Attempt {
             reply: Reply::Unasked,

@@ -159,7 +159,6 @@ mod tests {
         let provider = provider("");
         assert!(ALL.into_iter().all(|endpoint| provider.serves(endpoint)));
         assert!(provider.include_usage());
-        
     }
 
     #[test]

@@ -67,6 +67,10 @@ impl Provider for Rehearsal {
         true
     }
 
+    fn charges(&self) -> bool {
+        false
+    }
+
     fn begin(&self) -> Self::State {}
 
     fn encode(&self, _state: &mut (), _call: &Call<'_>) -> Result<UpstreamRequest, Refusal> {

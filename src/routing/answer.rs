@@ -1,129 +1,33 @@
 //! What a provider answers, read piece by piece: from a socket or from a provider that answers by itself, decoded
 //! where the codec asks for it, split into events and watched for content, its end and its usage.
 
+mod parts;
+
+pub use parts::{Decoder, Fault, Piece, Seen, Shape, Source};
+
 use std::{
-    any::Any,
     collections::VecDeque,
     future::Future,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
 use bytes::Bytes;
 use http_body::Body;
-use hyper::body::Incoming;
-use millgate_plugin::{Endpoint, Refusal};
-use tokio::{
-    sync::mpsc,
-    time::{Instant, Sleep},
-};
+use tokio::time::{Instant, Sleep};
 
 use super::{
-    scanner::{Document, ReplyError, StreamScanner, Usage},
+    scanner::{Document, Usage},
     transport::chain,
 };
-use crate::{
-    http::{
-        json,
-        sse::{self, Splitter},
-    },
-    providers::erased::ErasedProvider,
-};
-
-/// The most that one event may hold: images come as base64 within events.
-const MAX_EVENT: usize = 32 << 20;
+use crate::http::{json, sse};
 
 /// The largest document that is collected before it is passed on; a larger one is committed when it gets there.
 const MAX_DOCUMENT: usize = 1 << 20;
 
 /// How long an upstream may take to end a stream after its `[DONE]`, before it is taken as ended.
 const AFTER_DONE: Duration = Duration::from_secs(1);
-
-/// Where the bytes come from.
-pub enum Source {
-    /// A socket.
-    Upstream(Incoming),
-    /// A provider that answers by itself.
-    Answering(mpsc::Receiver<Result<Bytes, Refusal>>),
-    /// Nothing more comes.
-    Ended,
-}
-
-/// How a reply is cut into pieces.
-pub enum Shape {
-    /// Server-sent events, each watched.
-    Events {
-        /// Cuts.
-        splitter: Splitter,
-        /// Watches.
-        scanner: StreamScanner,
-        /// Whether a `[DONE]` comes last; a stream of the Responses API just ends.
-        has_done: bool,
-    },
-    /// A JSON document, collected until it is complete or larger than 1 MiB.
-    Document {
-        /// What has come of it.
-        parts: Vec<Bytes>,
-        /// How much that is, in bytes.
-        length: usize,
-    },
-    /// Bytes of whatever kind, as they come.
-    Raw,
-}
-
-impl Shape {
-    /// The shape of a JSON document of which nothing has come yet.
-    #[must_use]
-    pub const fn document() -> Self {
-        Self::Document {
-            parts: Vec::new(),
-            length: 0,
-        }
-    }
-
-    /// The shape of an endpoint's event stream, for an answer of so many choices.
-    #[must_use]
-    pub fn events(endpoint: Endpoint, choices: u64) -> Self {
-        Self::Events {
-            splitter: Splitter::new(MAX_EVENT),
-            scanner: StreamScanner::new(endpoint).choices_of(choices),
-            has_done: endpoint != Endpoint::Responses,
-        }
-    }
-}
-
-/// A codec at work on one answer.
-pub type Decoder = (Arc<dyn ErasedProvider>, Box<dyn Any + Send>);
-
-/// A piece of an answer.
-#[derive(Debug)]
-pub struct Piece {
-    /// Of an event stream one whole event, of a document all of it, else bytes as they came.
-    pub bytes: Bytes,
-    /// Whether this is the usage chunk of a stream, which a client that did not ask for it must not see.
-    pub is_usage: bool,
-}
-
-/// Why an answer broke off.
-#[derive(Debug)]
-pub enum Fault {
-    /// The connection failed.
-    Broken(String),
-    /// It ended before its end.
-    Incomplete(&'static str),
-    /// What came is not what it should be.
-    Bad(String),
-    /// The upstream reported an error in mid-answer.
-    Reported(Box<ReplyError>),
-    /// The codec refused what came.
-    Codec(Refusal),
-    /// Nothing came for too long.
-    Idle,
-    /// It took too long as a whole.
-    TooLong,
-}
 
 /// An answer being read.
 pub struct Answer {
@@ -133,6 +37,7 @@ pub struct Answer {
     ready: VecDeque<Result<Piece, Fault>>,
     usage: Option<Usage>,
     progress: Progress,
+    has_failed: bool,
     received: u64,
     /// Runs only after the commit.
     timer: Option<Timer>,
@@ -170,6 +75,7 @@ impl Answer {
             ready: VecDeque::new(),
             usage: None,
             progress: Progress::Silent,
+            has_failed: false,
             received: 0,
             timer: None,
         }
@@ -205,13 +111,25 @@ impl Answer {
         self.usage
     }
 
-    /// Events with content that have passed, about one for each token.
+    /// Events with content that have passed, about one for each token; `None` where it is no event stream.
     #[must_use]
-    pub fn content_events(&self) -> u64 {
+    pub fn tokens_seen(&self) -> Option<u64> {
         match &self.shape {
-            Shape::Events { scanner, .. } => scanner.content_events(),
-            _ => 0,
+            Shape::Events { scanner, .. } => Some(scanner.tokens_seen()),
+            _ => None,
         }
+    }
+
+    /// Whether nothing that belongs to the answer is missing any more, `[DONE]` included.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.progress == Progress::Done
+    }
+
+    /// Whether the answer tells, in its own words, that it has failed.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.has_failed
     }
 
     /// Bytes that came from the provider.
@@ -406,10 +324,11 @@ impl Answer {
         {
             let mark = scanner.look(&event);
             // A response that fails after it has begun says so in an event of its own, which its client knows.
-            if let Some(error) = mark.error
-                && !(mark.end && self.progress >= Progress::Content)
-            {
-                return Err(Fault::Reported(error));
+            if let Some(error) = mark.error {
+                if !mark.end || self.progress < Progress::Content {
+                    return Err(Fault::Reported(error));
+                }
+                self.has_failed = true;
             }
             if mark.garbage {
                 return Err(Fault::Bad("an event is not JSON".to_owned()));

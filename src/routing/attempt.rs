@@ -10,6 +10,7 @@ use std::{
     future::poll_fn,
     sync::Arc,
     task::{Poll, ready},
+    time::Instant,
 };
 
 use bytes::Bytes;
@@ -17,15 +18,17 @@ use http::{HeaderMap, StatusCode, header};
 use millgate_plugin::{Endpoint, Outcome};
 
 use super::{
-    answer::{Answer, Fault, Piece, Shape, Source},
+    answer::{Answer, Fault, Piece, Seen, Shape, Source},
     answering,
     balance::InFlightGuard,
     effective,
     failure::Failure,
+    flight::StageTimes,
     route::{Commit, Route},
     target::Target,
 };
 use crate::{
+    api::estimate,
     http::headers,
     pipeline::{
         Pipeline, States,
@@ -46,6 +49,8 @@ pub struct Context {
     pub request: Arc<ClientRequest>,
     /// The rule it fell under.
     pub route: Arc<Route>,
+    /// Until when one of them must have committed.
+    pub deadline: Instant,
 }
 
 /// An attempt. Dropped before its end, it tells its stages that the client has left.
@@ -54,7 +59,7 @@ pub struct Attempt {
     /// The target asked.
     pub target: Arc<Target>,
     /// The model it is asked for.
-    pub model: Box<str>,
+    pub model: Arc<str>,
     number: u32,
     states: States,
     vars: Vars,
@@ -64,6 +69,14 @@ pub struct Attempt {
     answer: Option<Answer>,
     /// Pieces that came before the commit.
     held: VecDeque<Piece>,
+    /// What has passed the stages and is not handed out yet.
+    passed: VecDeque<Piece>,
+    /// Whether the upstream says that its answer is not to be stored.
+    forbids_storing: bool,
+    /// Whether the provider is being, or has been, asked.
+    asked: bool,
+    /// When it has to have an answer.
+    until: Instant,
     ended: bool,
     _busy: InFlightGuard,
 }
@@ -72,6 +85,8 @@ impl Attempt {
     /// The `number`th attempt of an exchange; `vars` are the notes of the stages above `route`.
     #[must_use]
     pub fn new(context: Context, target: Arc<Target>, number: u32, vars: Vars) -> Self {
+        let deadline = context.request.started + context.route.deadline;
+        let until = deadline.min(Instant::now() + context.route.attempt_timeout);
         let model = target
             .model_for(context.request.endpoint, &context.request.model)
             .into();
@@ -90,6 +105,10 @@ impl Attempt {
             },
             answer: None,
             held: VecDeque::new(),
+            passed: VecDeque::new(),
+            forbids_storing: false,
+            asked: false,
+            until,
             ended: false,
         }
     }
@@ -110,6 +129,7 @@ impl Attempt {
             &self.target,
             &self.model,
         );
+        self.asked = true;
         let codec = &self.target.provider.codec;
         let answer = if codec.answers() {
             let answers = answering::start(codec.clone(), &self.context.request, &self.model, body);
@@ -159,6 +179,9 @@ impl Attempt {
         context: &mut std::task::Context<'_>,
     ) -> Poll<Option<Result<Piece, Broken>>> {
         loop {
+            if let Some(piece) = self.passed.pop_front() {
+                return Poll::Ready(Some(Ok(piece)));
+            }
             let next = match self.held.pop_front() {
                 Some(piece) => Some(Ok(piece)),
                 None => match &mut self.answer {
@@ -180,8 +203,15 @@ impl Attempt {
             }
             let (states, mut view) = self.view();
             match pipeline.below.on_chunk(states, &mut view, piece.bytes) {
-                Ok(Some(bytes)) => return Poll::Ready(Some(Ok(Piece { bytes, ..piece }))),
-                Ok(None) => {}
+                Ok(chunks) => {
+                    let is_usage = piece.is_usage;
+                    let mut pieces = chunks.into_iter().map(|bytes| Piece { bytes, is_usage });
+                    let first = pieces.next();
+                    self.passed.extend(pieces);
+                    if let Some(piece) = first {
+                        return Poll::Ready(Some(Ok(piece)));
+                    }
+                }
                 Err(stop) => return Poll::Ready(Some(Err(Broken::stopped(stop)))),
             }
         }
@@ -191,6 +221,21 @@ impl Attempt {
     #[must_use]
     pub fn answer(&self) -> Option<&Answer> {
         self.answer.as_ref()
+    }
+
+    /// Tokens of the answer so far, as estimated from what has passed; `None` until the provider is asked. Of answers
+    /// that are no text it is none.
+    #[must_use]
+    pub fn output_estimate(&self) -> Option<u64> {
+        let Some(answer) = &self.answer else {
+            return self.asked.then_some(0);
+        };
+        Some(match self.context.request.endpoint {
+            Endpoint::Chat | Endpoint::Completions | Endpoint::Responses => answer
+                .tokens_seen()
+                .unwrap_or_else(|| estimate::text(answer.received())),
+            _ => 0,
+        })
     }
 
     /// The exact length of the body still to come, where it is known.
@@ -208,14 +253,61 @@ impl Attempt {
         }
     }
 
+    /// What is known so far of the tokens.
+    #[must_use]
+    pub fn seen(&self) -> Seen {
+        Seen {
+            usage: self.answer.as_ref().and_then(Answer::usage),
+            output_estimate: self.output_estimate(),
+        }
+    }
+
+    /// Whether nothing more comes from the upstream, so that no piece has to be waited for.
+    #[must_use]
+    pub fn is_all_there(&self) -> bool {
+        self.answer.as_ref().is_none_or(Answer::is_over)
+    }
+
+    /// Whether the answer may be kept and given again, as far as its target and its upstream are concerned.
+    #[must_use]
+    pub fn may_be_kept(&self) -> bool {
+        let has_failed = self.answer.as_ref().is_some_and(Answer::has_failed);
+        self.head.status.is_success()
+            && !has_failed
+            && !self.forbids_storing
+            && !self.target.provider.is_last_resort()
+    }
+
+    /// Whether everything has been handed out, down to what comes behind the answer's end.
+    #[must_use]
+    pub fn is_spent(&self) -> bool {
+        let is_done = |answer: &Answer| answer.is_done() && answer.is_drained();
+        self.has_passed_on() && self.answer.as_ref().is_none_or(is_done)
+    }
+
+    /// Whether nothing that was read waits to be handed out.
+    fn has_passed_on(&self) -> bool {
+        self.held.is_empty() && self.passed.is_empty()
+    }
+
     /// Whether everything that belongs to the answer has been handed out.
     #[must_use]
     pub fn is_delivered(&self) -> bool {
-        self.held.is_empty()
+        self.has_passed_on()
             && self
                 .answer
                 .as_ref()
                 .is_none_or(|answer| answer.is_complete() && answer.is_drained())
+    }
+
+    /// The stages that had a say in it, and how long each took.
+    #[must_use]
+    pub fn stages_took(&self) -> StageTimes {
+        let stages = &self.context.pipeline.below;
+        stages
+            .took(&self.states)
+            .map(|(name, took)| (name.clone(), took))
+            .collect()
     }
 
     /// Tells the attempt's stages how it ended; once.
@@ -231,6 +323,7 @@ impl Attempt {
     /// What the attempt's stages work on.
     fn view(&mut self) -> (&mut States, AttemptView<'_>) {
         let usage = self.answer.as_ref().and_then(Answer::usage);
+        let output_estimate = self.output_estimate();
         let view = AttemptView {
             request: &self.context.request,
             route: &self.context.route.name,
@@ -240,7 +333,9 @@ impl Attempt {
             vars: &mut self.vars,
             edits: &mut self.edits,
             reply: Some(&mut self.head),
+            until: self.until,
             usage,
+            output_estimate,
         };
         (&mut self.states, view)
     }

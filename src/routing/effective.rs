@@ -3,14 +3,16 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use millgate_plugin::Endpoint;
+use millgate_plugin::{Endpoint, Provider as _};
 use serde_json::{Value, json};
 use smallvec::SmallVec;
 
 use super::{route::Route, target::Target};
 use crate::{
+    api::stored,
     http::json::{self, Edit},
     pipeline::request::ClientRequest,
+    providers::openai::OpenAi,
 };
 
 /// The body for an attempt; the client's own bytes where nothing is to be changed.
@@ -44,6 +46,15 @@ pub fn body(request: &ClientRequest, route: &Route, target: &Target, model: &str
                 });
             }
         }
+    }
+    let forgets = !route.shared_state
+        && target.provider.codec.kind() == OpenAi::KIND
+        && stored::leaves_open(request);
+    if forgets && !edits.iter().any(|edit| edit.name() == "store") {
+        edits.push(Edit::Set {
+            name: "store",
+            value: b"false",
+        });
     }
     if wants_usage(request, target) {
         options = with_usage(request);

@@ -64,6 +64,18 @@ impl Failure {
         Self::new(FailureClass::Unsupported, error, "endpoint not served")
     }
 
+    /// The client's own key is to be sent on, and the provider takes none: it is not even asked.
+    #[must_use]
+    pub fn takes_no_credential(provider: &str) -> Self {
+        let error = ApiError::invalid(
+            "no_target_for_key",
+            format!(
+                "The provider `{provider}` cannot be used with a key of your own. Ask for a model of another provider."
+            ),
+        );
+        Self::new(FailureClass::Unsupported, error, "takes no client's key")
+    }
+
     /// `attempt_timeout` or `deadline` ran out.
     #[must_use]
     pub fn timeout(provider: &str, limit: &'static str) -> Self {
@@ -345,6 +357,29 @@ mod tests {
         }
         let missing = Refusal::new(RefusalKind::NotFound, "no").code("model_not_found");
         assert_eq!(Failure::codec(missing).class, FailureClass::ModelMissing);
+    }
+
+    #[test]
+    fn what_an_error_under_200_says_is_shown_where_it_is_about_the_request() {
+        for (code, class, status, shown) in [
+            (400, FailureClass::Client, 400, true),
+            (422, FailureClass::Client, 422, true),
+            (401, FailureClass::UpstreamAuth, 502, false),
+            (503, FailureClass::Status(503), 503, false),
+        ] {
+            let body = format!(r#"{{"error":{{"message":"in its words","code":{code}}}}}"#);
+            let reported = scanner::reply_error(body.as_bytes()).unwrap();
+            let failure = Failure::reported("p", &reported, &FallbackOn::default());
+            assert_eq!(
+                (failure.class, failure.error.status.as_u16()),
+                (class, status)
+            );
+            assert_eq!(
+                failure.error.message.contains("in its words"),
+                shown,
+                "{code}"
+            );
+        }
     }
 
     #[test]

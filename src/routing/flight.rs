@@ -1,12 +1,15 @@
 //! From a route to an answer: target after target, try after try, until one commits or the chain is exhausted.
 
 use std::{
+    future::Future,
+    pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use millgate_plugin::{Outcome, Reply};
 use smallvec::SmallVec;
+use tokio::time::error::Elapsed;
 
 use super::{
     attempt::{Attempt, Context, NotCommitted},
@@ -31,9 +34,40 @@ pub struct Tried {
     pub failure: Option<FailureClass>,
     /// How long it took to get there.
     pub took: Duration,
+    /// The stages below `route` that had a say in it, and how long each took; once it has committed.
+    pub stages: StageTimes,
+}
+
+/// How long stages took over an attempt.
+pub type StageTimes = SmallVec<[(Arc<str>, Duration); 2]>;
+
+/// Where the attempts of a flight are written down as they are made, so that they are known whatever becomes of it.
+pub trait Journal: Send {
+    /// An attempt begins.
+    fn begin(&mut self, tried: Tried);
+
+    /// The attempt that was begun last has ended.
+    fn settle(&mut self, begun: Instant, ended: Result<StageTimes, FailureClass>);
+}
+
+impl Journal for Vec<Tried> {
+    fn begin(&mut self, tried: Tried) {
+        self.push(tried);
+    }
+
+    fn settle(&mut self, begun: Instant, ended: Result<StageTimes, FailureClass>) {
+        if let Some(last) = self.last_mut() {
+            last.took = begun.elapsed();
+            match ended {
+                Ok(stages) => last.stages = stages,
+                Err(class) => last.failure = Some(class),
+            }
+        }
+    }
 }
 
 /// How a flight ends without an answer.
+#[derive(Clone, Debug)]
 pub enum NoAnswer {
     /// Every target failed, or the request itself was at fault.
     Error(ApiError, Outcome),
@@ -41,16 +75,23 @@ pub enum NoAnswer {
     Reply(Reply),
 }
 
+impl From<Failure> for NoAnswer {
+    fn from(failed: Failure) -> Self {
+        let outcome = failed.outcome();
+        Self::Error(failed.error, outcome)
+    }
+}
+
 /// Asks the route's targets until one commits. `tried` grows as every attempt begins, so that it is known even when
 /// the client leaves and this future is dropped.
 pub async fn answer(
     context: &Context,
     vars: &Vars,
-    tried: &mut Vec<Tried>,
+    tried: &mut dyn Journal,
 ) -> Result<Attempt, NoAnswer> {
     let route = &context.route;
     let targets = &route.targets;
-    let deadline = context.request.started + route.deadline;
+    let deadline = context.deadline;
     let order = order(targets, route.strategy);
     let mut attempts = Attempts::default();
     let mut last: Option<Failure> = None;
@@ -63,8 +104,7 @@ pub async fn answer(
             // Something real is there, and failed: a rehearsed answer would hide that.
             break;
         }
-        if !target.provider.codec.serves(context.request.endpoint) {
-            let skipped = Failure::unsupported(&target.provider.name, context.request.endpoint);
+        if let Some(skipped) = passed_over(target, &context.request) {
             last = Some(worse(last, skipped));
             something_answered = true;
             is_retry = false;
@@ -75,10 +115,11 @@ pub async fn answer(
         if !is_retry {
             target.provider.budget.deposit();
         }
-        tried.push(Tried {
+        tried.begin(Tried {
             target: target.clone(),
             failure: None,
             took: Duration::ZERO,
+            stages: StageTimes::new(),
         });
         let mut attempt = Attempt::new(
             context.clone(),
@@ -87,15 +128,15 @@ pub async fn answer(
             vars.clone(),
         );
         let until = deadline.min(begun + route.attempt_timeout);
-        let run = tokio::time::timeout_at(until.into(), attempt.run()).await;
+        let run = bounded(attempt.run(), until, context.request.upload.as_ref()).await;
         let failed = match run {
             Ok(Ok(())) => {
-                settle(tried, begun, None);
+                tried.settle(begun, Ok(attempt.stages_took()));
                 return Ok(attempt);
             }
             Ok(Err(NotCommitted::Reply(reply))) => {
+                tried.settle(begun, Ok(attempt.stages_took()));
                 attempt.end(Outcome::Ok);
-                settle(tried, begun, None);
                 return Err(NoAnswer::Reply(reply));
             }
             Ok(Err(NotCommitted::Failed(failed))) => *failed,
@@ -113,7 +154,7 @@ pub async fn answer(
         something_answered |=
             failed.class != FailureClass::Connect && !target.provider.is_last_resort();
         tell(context, target, attempts.number(), &failed);
-        settle(tried, begun, Some(failed.class));
+        tried.settle(begun, Err(failed.class));
 
         let now = Instant::now();
         let seen = retry::Failed {
@@ -145,6 +186,43 @@ pub async fn answer(
         }
     }
     Err(no_answer(last, route))
+}
+
+/// Why a target is not even asked; `None` where it is.
+fn passed_over(target: &Target, request: &ClientRequest) -> Option<Failure> {
+    let provider = &target.provider;
+    if !provider.codec.serves(request.endpoint) {
+        return Some(Failure::unsupported(&provider.name, request.endpoint));
+    }
+    (!provider.takes_credential_of(request)).then(|| Failure::takes_no_credential(&provider.name))
+}
+
+/// How often it is looked whether a client that is being waited for has gone on.
+const GLANCE: Duration = Duration::from_millis(100);
+
+/// Runs an attempt until then. The clock stands still while more of an upload is waited for: how slow a client is says
+/// nothing about its provider, and has a limit of its own.
+async fn bounded<T>(
+    attempt: impl Future<Output = T>,
+    until: Instant,
+    upload: Option<&Upload>,
+) -> Result<T, Elapsed> {
+    let mut attempt = pin!(attempt);
+    let mut alarm = until;
+    loop {
+        let run = tokio::time::timeout_at(alarm.into(), attempt.as_mut()).await;
+        let (elapsed, upload) = match (run, upload) {
+            (Ok(done), _) => return Ok(done),
+            (Err(elapsed), None) => return Err(elapsed),
+            (Err(elapsed), Some(upload)) => (elapsed, upload),
+        };
+        let now = Instant::now();
+        let extended = until + upload.waited();
+        if extended <= now {
+            return Err(elapsed);
+        }
+        alarm = extended.max(now + GLANCE);
+    }
 }
 
 /// Whether the request can be sent once more. What may have left something behind is not: only after a failure
@@ -195,8 +273,23 @@ fn worse(earlier: Option<Failure>, failed: Failure) -> Failure {
     };
     match earlier {
         Some(earlier) if telling(&earlier) > telling(&failed) => earlier,
+        // Where stages refuse every target, the client may come back as soon as the first of them lets it pass.
+        Some(earlier) if both_refused(&earlier, &failed) && comes_sooner(&earlier, &failed) => {
+            earlier
+        }
         _ => failed,
     }
+}
+
+fn both_refused(one: &Failure, other: &Failure) -> bool {
+    let refused = FailureClass::Rejected;
+    (one.class, other.class) == (refused, refused)
+}
+
+/// Whether `earlier` may be asked again sooner than `failed`; what names no time never may.
+fn comes_sooner(earlier: &Failure, failed: &Failure) -> bool {
+    let after = |failure: &Failure| failure.retry_after.unwrap_or(Duration::MAX);
+    after(earlier) < after(failed)
 }
 
 fn no_answer(last: Option<Failure>, route: &Route) -> NoAnswer {
@@ -211,17 +304,13 @@ fn no_answer(last: Option<Failure>, route: &Route) -> NoAnswer {
         );
         return NoAnswer::Error(error, Outcome::UpstreamError);
     };
-    // Where the route does not try again, a client's own retries multiply nothing.
-    failed.error.exhausted =
-        failed.class != FailureClass::Unsupported && route.retry.fallback_on.covers(failed.class);
-    let outcome = failed.outcome();
-    NoAnswer::Error(failed.error, outcome)
-}
-
-/// Notes how the attempt that was begun last has ended.
-fn settle(tried: &mut [Tried], begun: Instant, failure: Option<FailureClass>) {
-    if let Some(last) = tried.last_mut() {
-        last.failure = failure;
-        last.took = begun.elapsed();
-    }
+    // Where the route does not try again, a client's own retries multiply nothing; and what a stage refuses now, it
+    // may let pass when the client comes back.
+    let is_retried = route.retry.fallback_on.covers(failed.class);
+    failed.error.exhausted = is_retried
+        && !matches!(
+            failed.class,
+            FailureClass::Unsupported | FailureClass::Rejected
+        );
+    failed.into()
 }

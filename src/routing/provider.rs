@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::HeaderValue;
 
 use super::{pattern::Glob, retry::RetryBudget, transport::Transport};
-use crate::providers::erased::ErasedProvider;
+use crate::{pipeline::request::ClientRequest, providers::erased::ErasedProvider};
 
 /// A named upstream.
 pub struct Provider {
@@ -34,6 +34,13 @@ impl Provider {
     #[must_use]
     pub fn sees_client(&self) -> bool {
         self.forward_auth || !self.forward_headers.is_empty()
+    }
+
+    /// Whether a request may go to it as far as its credential goes: where the client's own is to be sent on, only a
+    /// provider that takes that one.
+    #[must_use]
+    pub fn takes_credential_of(&self, request: &ClientRequest) -> bool {
+        self.forward_auth || !request.marks.forwards_auth
     }
 
     /// Whether it is only for machines on which nothing else is there.

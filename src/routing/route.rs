@@ -49,6 +49,8 @@ pub struct Route {
     pub commit: Commit,
     /// Request members to add where the client left them out.
     pub params: Params,
+    /// A hash of what decides the answers: targets, who they are, what is asked of them.
+    pub fingerprint: [u8; 32],
 }
 
 /// What a request is matched by.

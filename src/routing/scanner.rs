@@ -72,7 +72,7 @@ pub struct StreamScanner {
     endpoint: Endpoint,
     /// Choices that have no finish reason yet.
     unfinished: u64,
-    content_events: u64,
+    tokens_seen: u64,
 }
 
 impl StreamScanner {
@@ -84,7 +84,7 @@ impl StreamScanner {
         Self {
             endpoint,
             unfinished: 1,
-            content_events: 0,
+            tokens_seen: 0,
         }
     }
 
@@ -95,11 +95,11 @@ impl StreamScanner {
         self
     }
 
-    /// How many events brought a piece of the answer so far. Upstreams send about one token with each, so it
-    /// estimates the output where no usage comes.
+    /// About how many tokens of the answer have come so far, where no usage tells. Upstreams send about one with each
+    /// event; of those that send more at once the length of the text is counted.
     #[must_use]
-    pub const fn content_events(&self) -> u64 {
-        self.content_events
+    pub const fn tokens_seen(&self) -> u64 {
+        self.tokens_seen
     }
 
     /// Looks at one whole event, as [`sse::Splitter`] gives it.
@@ -141,7 +141,7 @@ impl StreamScanner {
                 ..Mark::default()
             },
             _ => {
-                self.content_events += 1;
+                self.tokens_seen += 1;
                 Mark {
                     content: true,
                     ..Mark::default()
@@ -152,9 +152,10 @@ impl StreamScanner {
 
     /// A chunk of chat or completions.
     fn choices(&mut self, data: &[u8]) -> Mark {
-        let has_delta = KEYS.delta.iter().any(|key| key.has_something(data));
+        let tokens = KEYS.delta.iter().find_map(|key| key.tokens(data));
+        let has_delta = tokens.is_some();
         let has_finish = KEYS.finish_reason.has_something(data);
-        self.content_events += u64::from(has_delta);
+        self.tokens_seen += tokens.unwrap_or(0);
         if has_finish {
             let finished = if self.unfinished > 1 {
                 finished_choices(data)
@@ -185,11 +186,13 @@ impl StreamScanner {
     /// An event of the Responses API that is no error.
     fn response(&mut self, kind: &[u8], data: &[u8]) -> Mark {
         let ends = matches!(kind, b"response.completed" | b"response.incomplete");
-        let has_delta = kind.ends_with(b".delta") && KEYS.response_delta.has_something(data);
+        let is_delta = kind.ends_with(b".delta");
+        let tokens = is_delta.then(|| KEYS.response_delta.tokens(data)).flatten();
+        let has_delta = tokens.is_some();
         // What is done has had deltas, or never will: either way it is part of the answer.
         let is_content =
             has_delta || kind.ends_with(b".done") || kind.ends_with(b".partial_image") || ends;
-        self.content_events += u64::from(has_delta);
+        self.tokens_seen += tokens.unwrap_or(0);
         Mark {
             content: is_content,
             end: ends,

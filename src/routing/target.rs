@@ -5,6 +5,7 @@ use std::sync::Arc;
 use millgate_plugin::Endpoint;
 
 use super::{balance::InFlight, provider::Provider};
+use crate::prices::Prices;
 
 /// Request members to add where the client left them out, as raw JSON.
 pub type Params = Vec<(Box<str>, Box<str>)>;
@@ -22,6 +23,8 @@ pub struct Target {
     pub params: Params,
     /// Attempts under way.
     pub busy: InFlight,
+    /// What its models cost.
+    pub prices: Arc<Prices>,
 }
 
 impl Target {

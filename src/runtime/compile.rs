@@ -2,33 +2,42 @@
 //! out cannot fail to be put in force.
 
 mod advice;
+mod auth;
+mod callers;
+mod fingerprint;
 mod kinds;
 pub mod listeners;
 mod pipeline;
 mod providers;
+pub mod redact;
 mod routes;
+mod unpriced;
 mod usage;
 
 use std::sync::Arc;
 
-use millgate_plugin::Host;
-
-use super::Runtime;
+use super::{Runtime, host::Process};
 use crate::{
     api::{models::ModelLists, read::Limits},
-    config::Loaded,
+    config::{Loaded, Severity},
     http::guard::Guard,
 };
 
 /// Compiles a config; `None` where it has errors, which are among its findings then. What `previous` has made from
-/// tables that are still the same is kept: pools stay warm, limits remember. `host` is what the stages may call on.
+/// tables that are still the same is kept: pools stay warm, limits remember. `process` is what lasts through all of it.
 #[must_use]
-pub fn compile(loaded: &Loaded, previous: Option<&Runtime>, host: &Host) -> Option<Runtime> {
+pub fn compile(loaded: &Loaded, previous: Option<&Runtime>, process: &Process) -> Option<Runtime> {
     let providers = providers::compile(loaded, previous);
     let routes = routes::compile(loaded, &providers);
-    let pipeline = pipeline::compile(loaded, previous, host);
+    let pipeline = pipeline::compile(loaded, previous, process);
+    let are_asked = !auth::asked(loaded).is_empty();
+    let callers = callers::compile(loaded, process.store.clone(), are_asked);
+    auth::check(loaded, &callers);
+    let filter = redact::compile(loaded, previous);
     listeners::check(loaded);
+    check_buffers(loaded);
     usage::check(loaded);
+    unpriced::check(loaded, &routes);
     advice::check(loaded);
     if loaded.findings.has_errors() {
         return None;
@@ -41,12 +50,30 @@ pub fn compile(loaded: &Loaded, previous: Option<&Runtime>, host: &Host) -> Opti
         routes,
         providers,
         guard: Guard::new(&server.hosts, &server.cors_origins),
+        callers,
         limits: Limits {
             max_body: server.max_body_size.bytes(),
+            max_buffered: server.max_buffered.bytes(),
             max_upload: server.max_upload_size.bytes(),
             body_timeout: server.body_timeout.get(),
+            upload_timeout: server.upload_timeout.get(),
         },
+        budget: previous.map_or_else(Arc::default, |previous| previous.budget.clone()),
         expose: server.expose,
+        filter: Arc::new(filter),
         models: ModelLists::default(),
     })
+}
+
+/// A single body has to fit among all of them, else it would be told to come back for ever.
+fn check_buffers(loaded: &Loaded) {
+    let server = &loaded.config.server;
+    if server.max_buffered.bytes() < server.max_body_size.bytes() {
+        loaded.report(
+            &["server", "max_buffered"],
+            Severity::Error,
+            "a body of `max_body_size` would never fit into `max_buffered`, which is for all bodies together",
+            Some("make max_buffered larger, or max_body_size smaller".to_owned()),
+        );
+    }
 }

@@ -1,6 +1,7 @@
 //! The runtime in force, and its exchange for the next one.
 
 use std::{
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
@@ -9,28 +10,36 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use millgate_plugin::Host;
 
-use super::{Runtime, compile::compile};
+use super::{
+    Runtime,
+    compile::{compile, listeners},
+    host::Process,
+};
 use crate::config::{self, Loaded};
 
 /// What a server serves from.
 pub struct Gateway {
     current: ArcSwap<Runtime>,
-    host: Host,
+    process: Process,
     path: PathBuf,
+    /// Where clients connect, whatever a config says that is read later.
+    clients: SocketAddr,
     draining: AtomicBool,
     reloading: Mutex<()>,
 }
 
 impl Gateway {
-    /// A gateway that serves `runtime`, read from the config at `path` and made with `host`.
+    /// A gateway that serves `runtime`, of this `process`, read from the config at `path`, to clients that connect to this
+    /// address. Logs show from now on what the config lets them.
     #[must_use]
-    pub fn new(runtime: Runtime, path: &Path, host: Host) -> Self {
+    pub fn new(runtime: Runtime, path: &Path, clients: SocketAddr, process: Process) -> Self {
+        put_in_force(&runtime, &process);
         Self {
             current: ArcSwap::from_pointee(runtime),
-            host,
+            process,
             path: path.to_owned(),
+            clients,
             draining: AtomicBool::new(false),
             reloading: Mutex::new(()),
         }
@@ -50,10 +59,12 @@ impl Gateway {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let loaded = config::load(&self.path, &process_environment);
+        listeners::check_bound(&loaded, self.clients);
         let previous = self.runtime();
-        match compile(&loaded, Some(&previous), &self.host) {
+        match compile(&loaded, Some(&previous), &self.process) {
             Some(next) => {
                 let next = Arc::new(next);
+                put_in_force(&next, &self.process);
                 self.current.store(next.clone());
                 Ok((next, Box::new(loaded)))
             }
@@ -70,6 +81,14 @@ impl Gateway {
     #[must_use]
     pub fn is_ready(&self) -> bool {
         !self.draining.load(Ordering::Acquire)
+    }
+}
+
+/// What a runtime needs of its process before anybody is served from it.
+fn put_in_force(runtime: &Runtime, process: &Process) {
+    runtime.filter.install();
+    if let Some(cache) = &runtime.pipeline.cache {
+        cache.put_in_force(process.store.folder());
     }
 }
 

@@ -1,40 +1,48 @@
 //! What stages may call on: [`millgate_plugin::Host`] as this process offers it.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicI64, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use http_body_util::{BodyExt, Limited};
-use millgate_plugin::{
-    BoxFuture, CallError, Count, Done, Host, HttpAnswer, HttpCall, Services, Tally,
-};
+use millgate_plugin::{BoxFuture, CallError, Done, Host, HttpAnswer, HttpCall, Services, Tally};
 
 use crate::{
+    cache::disk::Disk,
     routing::{
         transport::{Base, Options, SendError, Transport},
         upload::UpstreamBody,
     },
     server::tasks,
+    store::Store,
 };
 
-/// The services of this process.
-#[derive(Default)]
-pub struct Hosting {
-    tallies: Mutex<HashMap<Box<str>, Arc<Sum>>>,
+/// What lasts as long as the process, whatever is reloaded. Cheap to clone.
+#[derive(Clone)]
+pub struct Process {
+    /// What stages may call on.
+    pub host: Host,
+    /// Keys, and sums that outlive a restart; in memory alone until it is opened.
+    pub store: Arc<Store>,
+    /// Where a cache keeps what is to survive a restart; idle until one asks for it.
+    pub disk: Arc<Disk>,
 }
 
-impl Hosting {
-    /// A host whose tallies last as long as the process.
-    #[must_use]
-    pub fn host() -> Host {
-        Host::new(Self::default())
+impl Default for Process {
+    fn default() -> Self {
+        let store = Arc::new(Store::default());
+        let host = Host::new(Hosting {
+            store: store.clone(),
+        });
+        Self {
+            host,
+            store,
+            disk: Arc::default(),
+        }
     }
+}
+
+struct Hosting {
+    store: Arc<Store>,
 }
 
 impl Services for Hosting {
@@ -50,23 +58,7 @@ impl Services for Hosting {
     }
 
     fn tally(&self, key: &str) -> Tally {
-        let mut tallies = self.tallies.lock().unwrap_or_else(PoisonError::into_inner);
-        let sum = tallies.entry(key.into()).or_default();
-        Tally::new(sum.clone())
-    }
-}
-
-/// A sum in memory.
-#[derive(Default)]
-struct Sum(AtomicI64);
-
-impl Count for Sum {
-    fn total(&self) -> i64 {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    fn add(&self, amount: i64) {
-        self.0.fetch_add(amount, Ordering::Relaxed);
+        self.store.tally(key)
     }
 }
 

@@ -1,35 +1,60 @@
 //! What a connection's wire must know of its exchanges: whether one is under way, and whether all of what the client
-//! has sent was read.
+//! has sent was read; and what an exchange must know of the wire: whether its request can be trusted.
 
 use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Buf;
 use http_body::{Body, Frame, SizeHint};
 
+use super::streams::{self, Asked};
+
 /// The exchanges of one connection.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Exchanges(Arc<Counts>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Counts {
     begun: AtomicU32,
     ended: AtomicU32,
     may_be_unread: AtomicBool,
+    /// Requests from this number on, counted from 0, are not trusted.
+    distrusted: AtomicU64,
+}
+
+impl Default for Counts {
+    fn default() -> Self {
+        Self {
+            begun: AtomicU32::default(),
+            ended: AtomicU32::default(),
+            may_be_unread: AtomicBool::default(),
+            distrusted: AtomicU64::new(u64::MAX),
+        }
+    }
 }
 
 impl Exchanges {
     /// One more is under way, until what is returned is dropped.
     pub(super) fn begin(&self) -> UnderWay {
-        self.0.begun.fetch_add(1, Ordering::Relaxed);
+        let number = self.0.begun.fetch_add(1, Ordering::Relaxed);
         self.0.may_be_unread.store(false, Ordering::Relaxed);
-        UnderWay(self.clone())
+        UnderWay {
+            exchanges: self.clone(),
+            number,
+        }
+    }
+
+    /// Where this request and those behind it end, servers may disagree about. Only on HTTP/1.1, where requests come
+    /// one after the other and each that can be read begins an exchange.
+    pub(super) fn distrust(&self, number: u64) {
+        self.0.distrusted.fetch_min(number, Ordering::Relaxed);
     }
 
     /// How many there have been, modulo 2³².
@@ -40,6 +65,19 @@ impl Exchanges {
     /// Whether none is under way.
     pub(super) fn are_over(&self) -> bool {
         self.0.ended.load(Ordering::Relaxed) == self.begun()
+    }
+
+    /// Comes back once there has been no exchange for so long, and before it has been for twice as long. HTTP/1 has a
+    /// closer watch in its wire; on HTTP/2 pings keep a connection open that nobody uses.
+    pub(super) async fn idle(self, time: Duration) {
+        let mut begun = None;
+        loop {
+            tokio::time::sleep(time).await;
+            if self.are_over() && begun == Some(self.begun()) {
+                return;
+            }
+            begun = Some(self.begun());
+        }
     }
 
     /// The last one was answered perhaps without reading all of its request.
@@ -55,11 +93,21 @@ impl Exchanges {
 
 /// An exchange under way.
 #[derive(Debug)]
-pub(super) struct UnderWay(Exchanges);
+pub(super) struct UnderWay {
+    exchanges: Exchanges,
+    number: u32,
+}
+
+impl UnderWay {
+    /// Whether its request must not be passed on.
+    pub(super) fn is_distrusted(&self) -> bool {
+        u64::from(self.number) >= self.exchanges.0.distrusted.load(Ordering::Relaxed)
+    }
+}
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.0.0.ended.fetch_add(1, Ordering::Relaxed);
+        self.exchanges.0.ended.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -86,7 +134,12 @@ impl<B: Body<Data: Buf> + Unpin> Body for Watched<B> {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        streams::note(match frame {
+            Poll::Ready(Some(_)) => Asked::Gave,
+            _ => Asked::HadNothing,
+        });
+        frame
     }
 
     fn is_end_stream(&self) -> bool {

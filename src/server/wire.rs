@@ -17,11 +17,7 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-use super::{Limits, exchanges::Exchanges, refusal::Refusal, stall::Stall};
-
-/// How long a connection is kept that a client is done with for now. More than what balancers and proxies in front of
-/// the gateway keep theirs (nginx and AWS: 60 s), so that it is they who close, and no request meets a closed one.
-const IDLE: Duration = Duration::from_secs(90);
+use super::{Limits, exchanges::Exchanges, refusal::Refusal, stall::Stall, tap::Tap};
 
 /// After the last reply the rest of a request is read for as long as it keeps coming, …
 const LINGER_SILENCE: Duration = Duration::from_secs(1);
@@ -31,11 +27,12 @@ const LINGER: Duration = Duration::from_secs(10);
 
 /// The connection as hyper sees it.
 pub(super) struct Wire {
-    stream: TokioIo<TcpStream>,
+    stream: TokioIo<Tap>,
     peer: SocketAddr,
     exchanges: Exchanges,
     speaks: Speaks,
     header_timeout: Duration,
+    keep_alive_timeout: Duration,
     stall: Stall,
     /// Fires no later than the client has been silent for too long. Moved rarely, so that a request costs no timer.
     alarm: Pin<Box<Sleep>>,
@@ -76,11 +73,12 @@ impl Wire {
         limits: &Limits,
     ) -> Self {
         Self {
-            stream: TokioIo::new(stream),
+            stream: TokioIo::new(Tap::new(stream, exchanges.clone())),
             peer,
             exchanges,
             speaks: Speaks::Nothing,
             header_timeout: limits.header_timeout,
+            keep_alive_timeout: limits.keep_alive_timeout,
             stall: Stall::new(limits.write_timeout),
             alarm: Box::pin(tokio::time::sleep(limits.header_timeout)),
             waiting: None,
@@ -94,11 +92,11 @@ impl Wire {
 
     /// Whether a client has let us wait for its request too long. Else the alarm is set for when it will have.
     fn is_too_late(&mut self, context: &mut Context<'_>) -> bool {
-        // HTTP/2 has pings of its own.
-        if self.speaks == Speaks::Other || !self.exchanges.are_over() {
+        let begun = self.exchanges.begun();
+        // HTTP/2 has pings of its own, and says that it closes; but its first request must come as soon as any.
+        if (self.speaks == Speaks::Other && begun > 0) || !self.exchanges.are_over() {
             return false;
         }
-        let begun = self.exchanges.begun();
         let since = match self.waiting {
             Some((since, after)) if after == begun => since,
             _ => {
@@ -110,7 +108,7 @@ impl Wire {
         let limit = if self.heard {
             self.header_timeout
         } else {
-            IDLE
+            self.keep_alive_timeout
         };
         let deadline = since + limit;
         if self.alarm.deadline() > deadline {

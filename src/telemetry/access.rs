@@ -2,17 +2,21 @@
 
 use std::{
     fmt::Write as _,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use millgate_plugin::Outcome;
+use millgate_plugin::{CacheStatus, Outcome};
 use percent_encoding::{CONTROLS, utf8_percent_encode};
 
 use crate::{
+    cache::key::Key,
     pipeline::request::ClientRequest,
+    prices::Prices,
     routing::{
-        attempt::Attempt, flight::Tried, retry::FailureClass, scanner::Usage, upload::Upload,
+        answer::Seen, flight::Tried, retry::FailureClass, scanner::Usage, target::Target,
+        upload::Upload,
     },
 };
 
@@ -29,23 +33,36 @@ pub struct Record {
     pub usage: Option<Usage>,
     /// Body bytes sent to the client.
     pub bytes: u64,
+    /// What the cache had to do with it; `None` where there is none.
+    pub cache: Option<CacheStatus>,
+    /// Under what the cache knows the answer.
+    pub cache_key: Option<Key>,
+    /// The cache that was asked, and how long it took to look.
+    pub looked_up: Option<(Arc<str>, Duration)>,
     /// The provider that answered.
-    provider: Option<std::sync::Arc<str>>,
+    provider: Option<Arc<str>>,
     /// The model that it was asked for.
-    model: Option<Box<str>>,
+    model: Option<Arc<str>>,
     first_byte: Option<Instant>,
-    /// Tokens of the answer, as estimated where nobody counted.
-    estimated_output: Option<u64>,
+    /// Tokens of the answer, as estimated from what has passed; `None` where no upstream has been asked, or none has
+    /// answered.
+    pub output_estimate: Option<u64>,
+    /// What the models of the target that was asked last cost, and which of them it was.
+    priced: Option<(Arc<Prices>, Arc<str>)>,
 }
 
 impl Record {
-    /// This attempt has committed.
-    pub fn serve(&mut self, attempt: &Attempt) {
-        self.provider = Some(attempt.target.provider.name.clone());
-        self.model = Some(attempt.model.clone());
-        self.usage = attempt
-            .answer()
-            .and_then(crate::routing::answer::Answer::usage);
+    /// This target answers, for this exchange.
+    pub fn serve(&mut self, target: &Target, model: &Arc<str>, seen: Seen) {
+        self.share(target.provider.name.clone(), model.clone(), seen);
+        self.priced = Some((target.prices.clone(), model.clone()));
+    }
+
+    /// This is whose answer it gets that was given to another exchange, which has paid for it.
+    pub fn share(&mut self, provider: Arc<str>, model: Arc<str>, seen: Seen) {
+        self.provider = Some(provider);
+        self.model = Some(model);
+        self.finish(seen);
     }
 
     /// The first byte of the body goes out.
@@ -53,22 +70,41 @@ impl Record {
         self.first_byte.get_or_insert_with(Instant::now);
     }
 
-    /// No more will come from this attempt.
-    pub fn finish(&mut self, attempt: &Attempt) {
-        let Some(answer) = attempt.answer() else {
-            return;
-        };
-        self.usage = answer.usage().or(self.usage);
-        if self.usage.is_none() && answer.content_events() > 0 {
-            self.estimated_output = Some(answer.content_events());
+    /// No more will come of the answer.
+    pub fn finish(&mut self, seen: Seen) {
+        self.usage = seen.usage.or(self.usage);
+        self.output_estimate = seen.output_estimate.or(self.output_estimate);
+    }
+
+    /// It is over. Where the attempt that was begun last has neither failed nor committed, the client has left during it.
+    pub fn left(&mut self, last: Option<&Tried>, request: &ClientRequest) {
+        let has_left = self.outcome == Some(Outcome::ClientClosed);
+        let under_way = last.filter(|tried| has_left && tried.failure.is_none());
+        if let Some(Tried { target, .. }) = under_way.filter(|_| self.output_estimate.is_none()) {
+            let model = target.model_for(request.endpoint, &request.model);
+            self.priced = Some((target.prices.clone(), model.into()));
+            self.output_estimate = Some(0);
         }
+    }
+
+    /// What the answer costs, in billionths of a US dollar; `None` where there is none, or no price of its model. By the
+    /// estimates where nobody counted.
+    #[must_use]
+    pub fn cost(&self, request: &ClientRequest) -> Option<u64> {
+        let (prices, model) = self.priced.as_ref()?;
+        let price = prices.of(model)?;
+        let used = self.usage.or_else(|| {
+            let output = self.output_estimate?;
+            Some(Usage::estimated(request.input_estimate(), output))
+        })?;
+        Some(price.of(&used))
     }
 
     /// The telling headers of a reply. Times end with its head.
     pub fn expose<'a>(
         &self,
         headers: &mut HeaderMap,
-        stages: impl Iterator<Item = (&'a str, Duration)>,
+        stages: impl Iterator<Item = (&'a Arc<str>, Duration)>,
         tried: &[Tried],
         started: Instant,
     ) {
@@ -83,8 +119,18 @@ impl Record {
             time(&mut timing, stage, took);
         }
         let attempts = made(tried);
-        if attempts > 0 {
+        let is_shared = self.cache.is_some_and(CacheStatus::is_shared);
+        if attempts > 0 || is_shared {
             headers.insert(ATTEMPTS, HeaderValue::from(attempts));
+        }
+        if let Some((cache, took)) = &self.looked_up {
+            time(&mut timing, cache, *took);
+        }
+        // Those below `route` are part of what the upstream took.
+        for (stage, took) in tried.last().into_iter().flat_map(|last| &last.stages) {
+            time(&mut timing, stage, *took);
+        }
+        if attempts > 0 {
             let upstream = tried.iter().map(|tried| tried.took).sum();
             time(&mut timing, "upstream", upstream);
         }
@@ -137,7 +183,7 @@ pub fn line(request: &ClientRequest, route: Option<&str>, tried: &[Tried], recor
         target: "millgate::access",
         request_id = request.id(),
         peer = %request.peer,
-        caller = request.caller.id.as_deref(),
+        caller = request.caller.id(),
         method = request.method.as_str(),
         path = &*request.path,
         endpoint = request.endpoint.name(),
@@ -149,13 +195,15 @@ pub fn line(request: &ClientRequest, route: Option<&str>, tried: &[Tried], recor
         attempts = made(tried),
         failed = (tried.iter().any(|tried| tried.failure.is_some())).then(|| failures(tried)),
         status = record.status,
+        cache = record.cache.map(CacheStatus::name),
+        cache_key = record.cache_key.map(tracing::field::display),
         outcome = record.outcome.unwrap_or(Outcome::ClientClosed).name(),
         error = record.error.as_deref(),
         ms = since(Instant::now()),
         first_ms = record.first_byte.map(since),
         input_tokens = record.usage.map(|usage| usage.input),
         output_tokens = record.usage.map(|usage| usage.output),
-        estimated_tokens = record.estimated_output,
+        estimated_tokens = record.output_estimate.filter(|tokens| *tokens > 0 && record.usage.is_none()),
         request_bytes = request.upload.as_ref().map_or(request.body.len() as u64, Upload::passed),
         bytes = record.bytes,
     );

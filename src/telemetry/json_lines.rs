@@ -11,8 +11,11 @@ use tracing::{
 };
 use tracing_subscriber::{Layer, layer::Context};
 
-use super::writer::Lines;
-use crate::http::json::write_string;
+use super::{
+    filter::{clean, is_typed},
+    writer::Lines,
+};
+use crate::{calendar::timestamp, http::json::write_string};
 
 /// Writes events as lines.
 pub struct JsonLines(pub Lines);
@@ -43,7 +46,10 @@ fn write_line(line: &mut Vec<u8>, event: &Event<'_>, now: SystemTime) {
     line.extend_from_slice(b"\",\"level\":\"");
     line.extend_from_slice(event.metadata().level().as_str().as_bytes());
     line.push(b'"');
-    event.record(&mut Fields(line));
+    event.record(&mut Fields {
+        line,
+        target: event.metadata().target(),
+    });
     line.extend_from_slice(b",\"target\":");
     write_string(line, event.metadata().target());
     line.extend_from_slice(b"}\n");
@@ -61,7 +67,7 @@ fn write_time(line: &mut Vec<u8>, time: SystemTime) {
     SECOND.with_borrow_mut(|(second, text)| {
         if *second != since.as_secs() {
             *second = since.as_secs();
-            *text = date(since.as_secs());
+            *text = timestamp(since.as_secs()) + ".";
         }
         line.extend_from_slice(text.as_bytes());
     });
@@ -74,43 +80,38 @@ fn write_time(line: &mut Vec<u8>, time: SystemTime) {
     line.extend_from_slice(&digits);
 }
 
-/// `2026-11-22T14:14:39.` of seconds since the epoch, by the proleptic Gregorian calendar.
-fn date(seconds: u64) -> String {
-    let (days, time) = (seconds / 86_400, seconds % 86_400);
-    // Years are counted from March, so that the leap day is a year's last; 400 of them have 146 097 days.
-    let days = days + 719_468;
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = era * 400 + year + u64::from(month <= 2);
-    let (hour, minute, second) = (time / 3600, time / 60 % 60, time % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.")
+/// Writes `,"name":value` for each field. Free text goes through the filter.
+struct Fields<'a> {
+    line: &'a mut Vec<u8>,
+    target: &'static str,
 }
 
-/// Writes `,"name":value` for each field.
-struct Fields<'a>(&'a mut Vec<u8>);
-
 impl Fields<'_> {
+    fn text(&mut self, field: &Field, text: &str) {
+        self.name(field);
+        if is_typed(self.target, field.name()) {
+            write_string(self.line, text);
+        } else {
+            write_string(self.line, &clean(text));
+        }
+    }
+
     fn name(&mut self, field: &Field) {
-        self.0.push(b',');
-        write_string(self.0, field.name());
-        self.0.push(b':');
+        self.line.push(b',');
+        write_string(self.line, field.name());
+        self.line.push(b':');
     }
 
     fn number(&mut self, field: &Field, number: impl fmt::Display) {
         self.name(field);
         // Writing to memory does not fail.
-        let _ = write!(self.0, "{number}");
+        let _ = write!(self.line, "{number}");
     }
 }
 
 impl Visit for Fields<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.name(field);
-        write_string(self.0, value);
+        self.text(field, value);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
@@ -126,7 +127,7 @@ impl Visit for Fields<'_> {
             self.number(field, value);
         } else {
             self.name(field);
-            self.0.extend_from_slice(b"null");
+            self.line.extend_from_slice(b"null");
         }
     }
 
@@ -135,8 +136,7 @@ impl Visit for Fields<'_> {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.name(field);
-        write_string(self.0, &format!("{value:?}"));
+        self.text(field, &format!("{value:?}"));
     }
 }
 
@@ -177,28 +177,5 @@ mod tests {
             line,
             "{\"timestamp\":\"2026-11-22T14:14:39.000042Z\",\"level\":\"WARN\",\"message\":\"done\",\"text\":\"안녕 \\\"you\\\"\\n\",\"whole\":3,\"part\":0.5,\"nan\":null,\"yes\":true,\"shown\":\"%\",\"debugged\":\"Some(1)\",\"target\":\"t\"}\n"
         );
-    }
-
-    #[test]
-    fn dates_are_those_of_the_calendar() {
-        for (seconds, text) in [
-            (0, "1970-01-01T00:00:00."),
-            (951_782_400, "2000-02-29T00:00:00."),
-            (951_868_799, "2000-02-29T23:59:59."),
-            (951_868_800, "2000-03-01T00:00:00."),
-            (4_107_542_399, "2100-02-28T23:59:59."),
-            (4_107_542_400, "2100-03-01T00:00:00."),
-            (1_798_761_599, "2026-12-31T23:59:59."),
-        ] {
-            assert_eq!(date(seconds), text);
-        }
-        // And the same as a calendar of others, once a day and a bit for 300 years.
-        for seconds in (0..9_500_000_000).step_by(86_400 * 13 + 12_345) {
-            let theirs =
-                httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
-            let day = &date(seconds)[8..10];
-            assert_eq!(&theirs[5..7], day);
-            assert_eq!(&theirs[12..16], &date(seconds)[..4]);
-        }
     }
 }

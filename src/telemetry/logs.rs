@@ -1,27 +1,42 @@
 //! Where log lines go: standard error, for people on a terminal, as JSON otherwise.
 
-use std::io::IsTerminal;
+use std::{fmt, io::IsTerminal, panic::PanicHookInfo};
 
+use tracing::field::Field;
 use tracing_subscriber::{
-    EnvFilter, Layer, Registry, layer::SubscriberExt, util::SubscriberInitExt,
+    EnvFilter, Layer, Registry,
+    field::MakeExt,
+    fmt::format::{Writer, debug_fn},
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
 };
 
 use super::{
+    filter::{clean, is_typed},
     json_lines::JsonLines,
     writer::{self, Writing},
 };
 use crate::config::{Log, log::Format};
 
+/// The target of the gateway's own events.
+const OWN: &str = env!("CARGO_PKG_NAME");
+
 /// Starts logging, which goes on until what is returned is dropped; the error names the filter that cannot be read.
 pub fn init(log: &Log) -> Result<Option<Writing>, String> {
     let filter = EnvFilter::try_new(&log.level).map_err(|error| format!("log.level: {error}"))?;
+    let is_terminal = std::io::stderr().is_terminal();
     let pretty = match log.format {
         Format::Pretty => true,
         Format::Json => false,
-        Format::Auto => std::io::stderr().is_terminal(),
+        Format::Auto => is_terminal,
     };
     let (lines, writing): (Box<dyn Layer<Registry> + Send + Sync>, _) = if pretty {
-        let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+        let mut lines = tracing_subscriber::fmt::layer()
+            .with_writer(std::io::stderr)
+            .fmt_fields(debug_fn(write_field).delimited(" "));
+        if !is_terminal {
+            lines.set_ansi(false);
+        }
         (Box::new(lines.compact().with_filter(filter)), None)
     } else {
         let (lines, writing) = writer::start(std::io::stderr())
@@ -35,5 +50,28 @@ pub fn init(log: &Log) -> Result<Option<Writing>, String> {
         .with(lines)
         .try_init()
         .map_err(|error| error.to_string())?;
+    std::panic::set_hook(Box::new(log_panic));
     Ok(writing)
+}
+
+/// A field of an event for people: the message as it is, anything else with its name.
+fn write_field(to: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
+    let text = format!("{value:?}");
+    // Whose event it is, is not known here: the name alone decides.
+    let text = if is_typed(OWN, field.name()) {
+        text.into()
+    } else {
+        clean(&text)
+    };
+    match field.name() {
+        "message" => to.write_str(&text),
+        name => write!(to, "{name}={text}"),
+    }
+}
+
+/// What a panic says may be what a client said, so that it goes the way of all logs.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let place = panic.location().map(ToString::to_string);
+    let message = panic.payload_as_str().unwrap_or("no message");
+    tracing::error!(place, panic = message, "panicked");
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{
     CHAT, gateway, nothing_happened,
     support::{
-        Gateway, config,
+        Gateway, chat_body, config,
         wire::{self, Raw},
     },
 };
@@ -142,27 +142,70 @@ async fn garbage_behind_a_request_does_not_spoil_a_reply_that_is_read_late() {
 }
 
 #[tokio::test]
-async fn conflicting_framing_ends_with_the_first_request() {
+async fn conflicting_framing_is_refused_and_ends_the_connection() {
     let (gateway, mock) = gateway("").await;
-    // RFC 9112, 6.3: chunks overrule a length, and the connection is closed; what a gateway that goes by the
-    // length would take for the body is no second request.
+    // RFC 9112, 6.3. Whichever of the two a server goes by, what another takes for the body is no second request.
     let smuggled = wire::get("/v1/smuggled");
+    let body = chat_body("hi", false).to_string();
+    let body = format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
     let fields = "host: localhost\r\ncontent-type: application/json";
     for framing in [
         "content-length: 4\r\ntransfer-encoding: chunked",
         "transfer-encoding: chunked\r\ncontent-length: 4",
+        "Transfer-Encoding:chunked\r\nx: y\r\nContent-Length:0",
+        "transfer-encoding: gzip, chunked",
+        "transfer-encoding: chunked\r\ntransfer-encoding: chunked",
     ] {
         let request =
-            format!("POST {CHAT} HTTP/1.1\r\n{fields}\r\n{framing}\r\n\r\n0\r\n\r\n{smuggled}");
-        let mut client = Raw::with(gateway.address, request).await;
-        let reply = client.reply().await;
-        assert_eq!(
-            (reply.status.as_u16(), &*reply.refusal()),
-            (400, "invalid_json")
-        );
-        assert_eq!(client.closed().await, "");
+            format!("POST {CHAT} HTTP/1.1\r\n{fields}\r\n{framing}\r\n\r\n{body}{smuggled}");
+        for part in [1, 50, request.len()] {
+            let mut client = Raw::connect(gateway.address).await;
+            for bytes in request.as_bytes().chunks(part) {
+                // Once it has been refused, the rest is not read.
+                if !client.try_send(bytes).await {
+                    break;
+                }
+            }
+            let reply = client.reply().await;
+            assert_eq!(
+                (reply.status.as_u16(), &*reply.refusal()),
+                (400, "conflicting_framing")
+            );
+            assert_eq!(reply.header("connection"), "close");
+            assert_eq!(client.closed().await, "");
+        }
     }
     nothing_happened(&gateway, &mock).await;
+}
+
+#[tokio::test]
+async fn conflicting_framing_is_found_behind_good_requests() {
+    let (gateway, mock) = gateway("").await;
+    let fields = "host: localhost\r\ncontent-type: application/json";
+    let body = chat_body("hi", false).to_string();
+    let chunks = format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
+    let chunked =
+        format!("POST {CHAT} HTTP/1.1\r\n{fields}\r\ntransfer-encoding: chunked\r\n\r\n{chunks}");
+    let conflict = chunked.replacen(
+        "transfer-encoding",
+        "content-length: 4\r\ntransfer-encoding",
+        1,
+    );
+    // All at once, so that it comes with the end of what is before it.
+    let all = [
+        wire::chat(),
+        chunked.clone().into(),
+        wire::chat(),
+        chunked.into(),
+        conflict.into(),
+    ];
+    let mut client = Raw::with(gateway.address, all.concat()).await;
+    for _ in 0..4 {
+        assert_eq!(client.reply().await.status, 200);
+    }
+    assert_eq!(client.reply().await.refusal(), "conflicting_framing");
+    assert_eq!(client.closed().await, "");
+    assert_eq!(mock.counts().requests, 4);
 }
 
 #[tokio::test]

@@ -1,8 +1,13 @@
 //! Too much of it.
 
+use millgate::mock::{Fault, Script};
+
 use super::{
     CHAT, answer, gateway, nothing_happened,
-    support::wire::{self, Raw},
+    support::{
+        Gateway, chat_body,
+        wire::{self, Raw},
+    },
 };
 
 #[tokio::test]
@@ -145,4 +150,90 @@ async fn a_model_s_name_that_is_too_long() {
         assert_eq!(mock.counts().paths.get(path), None);
         assert_eq!(post(1024).await.status, 200);
     }
+}
+
+/// A chat whose body has about this many bytes.
+fn chat_of(length: usize, stream: bool) -> String {
+    chat_body(&"x".repeat(length), stream).to_string()
+}
+
+#[tokio::test]
+async fn bodies_that_are_too_many_together() {
+    let (gateway, mock) = gateway("max_body_size = \"64KiB\"\nmax_buffered = \"64KiB\"").await;
+    mock.set_script(Script {
+        gate: true,
+        ..Script::default()
+    });
+    let mut first = Raw::with(gateway.address, wire::post(CHAT, chat_of(40 << 10, true))).await;
+    mock.wait_for(|counts| counts.in_flight == 1).await;
+
+    // By its length, before a byte of it is sent, and chunked once there is no room for more.
+    let fields = "host: localhost\r\ncontent-type: application/json\r\nx-request-id: too-many";
+    let announced = format!("POST {CHAT} HTTP/1.1\r\n{fields}\r\ncontent-length: 40000\r\n\r\n");
+    let chunk = format!("4000\r\n{}\r\n", " ".repeat(0x4000));
+    let chunked = format!(
+        "POST {CHAT} HTTP/1.1\r\n{fields}\r\ntransfer-encoding: chunked\r\n\r\n{chunk}{chunk}"
+    );
+    for request in [announced, chunked] {
+        let reply = answer(&gateway, request).await;
+        assert_eq!(
+            (reply.status.as_u16(), &*reply.refusal()),
+            (503, "too_many_bodies")
+        );
+        assert_eq!(reply.header("retry-after"), "1");
+        assert_eq!(reply.header("connection"), "close");
+    }
+    let line = gateway.access_line("too-many").await;
+    assert_eq!(line["outcome"], "rejected");
+    assert_eq!(mock.counts().requests, 1);
+
+    // What fits beside it is served, and the end of the first makes room.
+    mock.release(1000);
+    let small = wire::post(CHAT, chat_of(10 << 10, false));
+    assert_eq!(answer(&gateway, small).await.status, 200);
+    assert_eq!(first.reply().await.status, 200);
+    served_once_there_is_room(&gateway, 60 << 10).await;
+
+    // So does a client that leaves.
+    mock.set_script(Script::fault(Fault::StallBeforeHead));
+    let leaving = Raw::with(gateway.address, wire::post(CHAT, chat_of(60 << 10, true))).await;
+    mock.wait_for(|counts| counts.in_flight == 1).await;
+    assert_eq!(
+        answer(&gateway, wire::post(CHAT, chat_of(10 << 10, false)))
+            .await
+            .code(),
+        "too_many_bodies"
+    );
+    mock.set_script(Script::default());
+    drop(leaving);
+    served_once_there_is_room(&gateway, 60 << 10).await;
+}
+
+/// The end of an exchange is seen by its client before the gateway has put everything away.
+async fn served_once_there_is_room(gateway: &Gateway, length: usize) {
+    for _ in 0..1000 {
+        let reply = answer(gateway, wire::post(CHAT, chat_of(length, false))).await;
+        if reply.status == 200 {
+            return;
+        }
+        assert_eq!(reply.code(), "too_many_bodies");
+    }
+    panic!("no room for a body although nobody holds any");
+}
+
+#[tokio::test]
+async fn clients_that_announce_much_and_send_nothing_take_nothing() {
+    let (gateway, _mock) = gateway("max_body_size = \"64KiB\"\nmax_buffered = \"64KiB\"").await;
+    let head = format!(
+        "POST {CHAT} HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\ncontent-type: application/json\r\ncontent-length: 65536\r\n\r\n"
+    );
+    let mut silent = Vec::new();
+    for _ in 0..20 {
+        let mut client = Raw::with(gateway.address, &head).await;
+        // Its body is being waited for.
+        assert_eq!(client.head().await.0, 100);
+        silent.push(client);
+    }
+    let largest = wire::post(CHAT, chat_of(60 << 10, false));
+    assert_eq!(answer(&gateway, largest).await.status, 200);
 }

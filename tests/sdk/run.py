@@ -69,13 +69,15 @@ def start_suite(stack, suite, binary, python):
     dead = stack.enter_context(refusing_port())
     # Nothing of the caller's environment may reach the gateway's config.
     bare = {key: os.environ[key] for key in ("PATH", "HOME", "TMPDIR") if key in os.environ}
+    # Nor anything of the gateway's into the caller's home.
+    state = stack.enter_context(tempfile.TemporaryDirectory())
     mock = stack.enter_context(running([binary, "mock", "--listen", "127.0.0.1:0"], env=bare))
     mock_url = address(mock, "millgate mock")
     log = stack.enter_context(open(folder / "gateway.log", "w+"))
     gateway = stack.enter_context(
         running(
             [binary, "serve", "--config", FOLDER / "config.toml", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"],
-            env=bare | {"MOCK_URL": mock_url, "DEAD_URL": dead},
+            env=bare | {"MOCK_URL": mock_url, "DEAD_URL": dead, "STATE_DIRECTORY": state},
             stderr=log,
         )
     )

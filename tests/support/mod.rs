@@ -11,6 +11,7 @@
     reason = "a test's own module: each test uses a part of it"
 )]
 
+pub mod issuer;
 pub mod raw;
 pub mod wire;
 
@@ -399,6 +400,16 @@ impl Client {
         Self {
             base: base.to_owned(),
             client,
+        }
+    }
+
+    /// A client of the same gateway that calls from another address of this machine: `127.0.0.2`.
+    pub fn from_address(gateway: &Gateway, address: &str) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_local_address(Some(address.parse().unwrap()));
+        Self {
+            base: gateway.url(),
+            client: HyperClient::builder(TokioExecutor::new()).build(connector),
         }
     }
 

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! millgate-overhead run [--millgate PATH] [--config PATH]… [--mock PATH] [--only TEXT] [--markdown FILE]
-//!                       [--quick] [--korean] [--same]
+//!                       [--quick] [--korean] [--same] [--stages]
 //! millgate-overhead bare LISTEN UPSTREAM
 //! ```
 //! `run` starts the mock upstream, the proxies and millgate, and loads them in turn, round after round, so
@@ -17,6 +17,7 @@
 //!   `OVERHEAD_UPSTREAM` in its environment.
 //! - `--only` runs the scenarios whose title holds the text.
 //! - `--quick` is a short run that shows that all works, not a measurement.
+//! - `--stages` measures millgate also without any stage and with each one alone.
 //! - `--korean` makes half of each prompt Korean. `--same` makes all requests the same, so that a cache answers.
 
 #![allow(
@@ -68,6 +69,7 @@ fn bare(listen: &str, upstream: &str) -> Result<(), Failure> {
 }
 
 /// The options of `run`.
+#[expect(clippy::struct_excessive_bools, reason = "independent options")]
 #[derive(Default)]
 struct Settings {
     millgate: Option<PathBuf>,
@@ -78,6 +80,7 @@ struct Settings {
     quick: bool,
     korean: bool,
     same: bool,
+    stages: bool,
 }
 
 impl Settings {
@@ -95,6 +98,7 @@ impl Settings {
                 "--quick" => settings.quick = true,
                 "--korean" => settings.korean = true,
                 "--same" => settings.same = true,
+                "--stages" => settings.stages = true,
                 other => return Err(format!("there is no option {other}").into()),
             }
         }
@@ -147,6 +151,9 @@ async fn measure(settings: &Settings, folder: &Path) -> Result<String, Failure> 
     recipes.extend(site.nginx()?);
     if let Some(millgate) = &settings.millgate {
         recipes.push(site.millgate(millgate, None)?);
+        if settings.stages {
+            recipes.extend(site.each_stage(millgate)?);
+        }
         for config in &settings.configs {
             recipes.push(site.millgate(millgate, Some(config))?);
         }

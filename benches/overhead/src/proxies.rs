@@ -98,7 +98,7 @@ impl Site<'_> {
         Ok(Some(recipe))
     }
 
-    /// millgate with a config of the operator's, or with nothing but a route.
+    /// millgate with every stage there is, or with a config of the operator's.
     ///
     /// The config finds in its environment where to listen (`OVERHEAD_LISTEN`, `OVERHEAD_ADMIN`) and the
     /// upstream (`OVERHEAD_UPSTREAM`), all as `HOST:PORT`.
@@ -108,9 +108,9 @@ impl Site<'_> {
             None => "millgate".to_owned(),
         };
         let mut recipe = self.recipe(&name, program.to_owned())?;
-        let plain = self.folder.join("millgate.toml");
-        fs::write(&plain, MILLGATE_CONFIG)?;
-        let config = config.unwrap_or(&plain);
+        let whole = self.folder.join("millgate.toml");
+        fs::write(&whole, ALL_STAGES.to_owned() + MILLGATE_CONFIG)?;
+        let config = config.unwrap_or(&whole);
         recipe.arguments = vec!["serve".into(), "--config".into(), config.into()];
         recipe.environment = vec![
             ("OVERHEAD_LISTEN".to_owned(), recipe.address.to_string()),
@@ -123,11 +123,34 @@ impl Site<'_> {
         ];
         Ok(recipe)
     }
+
+    /// millgate without any stage, and with each one alone.
+    pub(crate) fn each_stage(&self, program: &Path) -> io::Result<Vec<Recipe>> {
+        let recipe = |(name, pipeline): &(&str, &str)| {
+            let config = self.folder.join(name).with_extension("toml");
+            fs::write(&config, format!("pipeline = {pipeline}\n{MILLGATE_CONFIG}"))?;
+            self.millgate(program, Some(&config))
+        };
+        EACH_STAGE.iter().map(recipe).collect()
+    }
 }
 
-/// millgate with every stage there is, and its access log on.
+/// The pipeline with every stage there is.
+const ALL_STAGES: &str =
+    "pipeline = [\"redact\", \"auth\", \"rate_limit\", \"cache\", \"route\", \"auth_header\"]\n";
+
+/// Pipelines of one stage, and of none.
+const EACH_STAGE: [(&str, &str); 6] = [
+    ("none", r#"["route"]"#),
+    ("redact", r#"["redact", "route"]"#),
+    ("auth", r#"["auth", "route"]"#),
+    ("rate_limit", r#"["rate_limit", "route"]"#),
+    ("cache", r#"["cache", "route"]"#),
+    ("auth_header", r#"["route", "auth_header"]"#),
+];
+
+/// The stages and a route, with the access log on. The limits are never reached, and the cache is asked every time.
 const MILLGATE_CONFIG: &str = r#"
-pipeline = ["route", "company_headers"]
 
 [server]
 listen = "${OVERHEAD_LISTEN}"
@@ -140,8 +163,23 @@ kind = "openai"
 base_url = "http://${OVERHEAD_UPSTREAM}/v1"
 api_key = "sk-mock"
 
-[stages.company_headers]
-kind = "auth_header"
+[callers.bench]
+key = "sk-overhead-0123456789abcdef"
+team = "bench"
+
+[stages.redact]
+
+[stages.auth]
+
+[stages.rate_limit]
+requests = "100M/min"
+limits = [{ tokens = "1000M/min" }, { concurrent = 100000 }]
+
+[stages.cache]
+cacheable = "always"
+max_size = "64MiB"
+
+[stages.auth_header]
 headers = { x-dep-ticket = "T-1", Send-System-Name = "bench", User-ID = "system", User-Type = "AD", Prompt-Msg-Id = "{uuid}", Completion-Msg-Id = "{uuid}" }
 
 [routes.default]

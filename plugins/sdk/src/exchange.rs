@@ -133,7 +133,7 @@ pub enum Field {
     /// `[key]` What else is known of the caller. Writable above `route`.
     CallerMeta = 10,
     /// SHA-256 of the key that the client presented, 32 bytes. Write only, above `route`: the host fills in the caller
-    /// whose key it is, or says [`SetError::Unknown`].
+    /// whose key it is, or says [`SetError::Unknown`] or [`SetError::Unavailable`].
     CallerKey = 11,
     /// Number: 0 where the caller may not ask for [`Field::Model`], else 1. Read only.
     ModelAllowed = 12,
@@ -156,7 +156,8 @@ pub enum Field {
     TargetModel = 34,
     /// Number: which attempt of the exchange this is, from 1. Read only; below `route`.
     Attempt = 35,
-    /// Number: milliseconds left of the exchange's deadline. Read only; absent while no route matches.
+    /// Number: milliseconds left of the exchange's deadline, or below `route` of the attempt's time where that ends
+    /// sooner. Read only; absent while no route matches.
     DeadlineLeft = 37,
     /// `[key]` Header sent to the upstream: edits made here win over everything else. Below `route`.
     UpstreamHeader = 36,
@@ -170,13 +171,19 @@ pub enum Field {
     OutputTokens = 65,
     /// Number: tokens of the prompt as estimated from the request's length. Read only.
     InputEstimate = 66,
-    /// Number: tokens of the answer so far, as estimated from what has passed. Read only.
+    /// Number: tokens of the answer so far, as estimated from what has passed; absent while no upstream is being asked,
+    /// and where all that were asked have failed. Read only.
     OutputEstimate = 67,
-    /// Number: what the exchange has cost, in billionths of a US dollar, once known and where the model has a price.
-    /// Read only.
+    /// Number: what the exchange has cost, in billionths of a US dollar, once an upstream has answered and where the
+    /// model has a price. By the estimates where the upstream has not said what it used. Read only.
     Cost = 68,
     /// [`CacheStatus`] as a number; absent where no cache took part. Read only, from `on_response` on.
     CacheStatus = 69,
+    /// Number: what a million tokens of the prompt cost, in billionths of a US dollar; above `route` at the first target.
+    /// Absent where the model has no price. Read only.
+    InputPrice = 70,
+    /// Number: the same for the answer. Read only.
+    OutputPrice = 71,
     /// `[key]` Free for stages to leave notes for each other. Writable; what an attempt wrote dies with it.
     Var = 80,
 }
@@ -233,6 +240,8 @@ pub enum SetError {
     Invalid = 2,
     /// Nobody is known by this value.
     Unknown = 3,
+    /// Whether somebody is known by this value cannot be told now.
+    Unavailable = 4,
 }
 
 impl std::fmt::Display for SetError {
@@ -241,6 +250,7 @@ impl std::fmt::Display for SetError {
             Self::ReadOnly => "the field cannot be written here",
             Self::Invalid => "the name or value is not valid for the field",
             Self::Unknown => "nobody is known by this value",
+            Self::Unavailable => "whether somebody is known by this value cannot be told now",
         })
     }
 }

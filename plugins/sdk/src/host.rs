@@ -8,7 +8,10 @@ use crate::BoxFuture;
 
 /// The services of the gateway, handed to a stage when it is made. Cheap to clone.
 #[derive(Clone)]
-pub struct Host(Arc<dyn Services>);
+pub struct Host {
+    services: Arc<dyn Services>,
+    shadow: bool,
+}
 
 /// What a gateway offers; authors use [`Host`].
 pub trait Services: Send + Sync {
@@ -119,7 +122,26 @@ impl fmt::Debug for Tally {
 impl Host {
     /// A host with these services.
     pub fn new(services: impl Services + 'static) -> Self {
-        Self(Arc::new(services))
+        Self {
+            services: Arc::new(services),
+            shadow: false,
+        }
+    }
+
+    /// The same host for a stage whose `mode` is `"shadow"`, or is not.
+    #[must_use]
+    pub fn with_shadow(&self, shadow: bool) -> Self {
+        Self {
+            services: self.services.clone(),
+            shadow,
+        }
+    }
+
+    /// Whether the stage that is being made is in shadow mode: the gateway passes over its refusals, and it must not
+    /// hold anything up by itself either.
+    #[must_use]
+    pub const fn is_shadow(&self) -> bool {
+        self.shadow
     }
 
     /// Makes an HTTP call in the background; `done` is told the answer. Nothing of it runs on the caller's time.
@@ -128,19 +150,19 @@ impl Host {
         call: HttpCall,
         done: impl FnOnce(Result<HttpAnswer, CallError>) + Send + 'static,
     ) {
-        self.0.call(call, Box::new(done));
+        self.services.call(call, Box::new(done));
     }
 
     /// A future that is done after `time`.
     #[must_use]
     pub fn sleep(&self, time: Duration) -> BoxFuture {
-        self.0.sleep(time)
+        self.services.sleep(time)
     }
 
     /// The sum under `key`, zero where nobody has added to it. Keys are for ever: put the period into one that ends.
     #[must_use]
     pub fn tally(&self, key: &str) -> Tally {
-        self.0.tally(key)
+        self.services.tally(key)
     }
 }
 

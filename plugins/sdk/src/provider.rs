@@ -106,6 +106,12 @@ pub trait Provider: Send + Sync + Sized + 'static {
         false
     }
 
+    /// Whether its upstream sends bills. Where it does not, models have the prices that the config gives them, and no
+    /// others, whatever they are called.
+    fn charges(&self) -> bool {
+        true
+    }
+
     /// The state of an attempt that begins.
     fn begin(&self) -> Self::State;
 

@@ -78,6 +78,8 @@ pub struct Refusal {
     pub message: Cow<'static, str>,
     /// `error.code`, where the kind's own does not say enough.
     pub code: Option<Cow<'static, str>>,
+    /// `error.type`, where the one that follows from the status does not say enough.
+    pub error_type: Option<Cow<'static, str>>,
     /// `error.param`: the request member at fault.
     pub param: Option<Cow<'static, str>>,
     /// When it is worth trying again.
@@ -91,6 +93,7 @@ impl Refusal {
             kind,
             message: message.into(),
             code: None,
+            error_type: None,
             param: None,
             retry_after: None,
         }
@@ -100,6 +103,13 @@ impl Refusal {
     #[must_use]
     pub fn code(mut self, code: impl Into<Cow<'static, str>>) -> Self {
         self.code = Some(code.into());
+        self
+    }
+
+    /// With `error.type`.
+    #[must_use]
+    pub fn error_type(mut self, error_type: impl Into<Cow<'static, str>>) -> Self {
+        self.error_type = Some(error_type.into());
         self
     }
 

@@ -212,8 +212,18 @@ pub trait Stage: Send + Sync + Sized + 'static {
     /// whose table was another. A stage whose table has not changed is kept as it is and hears nothing.
     fn adopt(&self, _old: &Self) {}
 
+    /// Where in the pipeline it makes sense with this table, where that is narrower than [`Stage::PLACE`].
+    fn place(&self) -> Place {
+        Self::PLACE
+    }
+
     /// The hooks to call.
     fn hooks(&self) -> Hooks;
+
+    /// Whether it works with what outlives a restart, such as tallies: that is then read before the first exchange comes.
+    fn needs_store(&self) -> bool {
+        false
+    }
 
     /// The state of an exchange or attempt that is being entered.
     fn begin(&self) -> Self::State;

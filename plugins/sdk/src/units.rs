@@ -88,5 +88,5 @@ mod size;
 mod tests;
 
 pub use duration::Duration;
-pub use rate::{Per, Rate};
+pub use rate::{Per, Rate, whole_count};
 pub use size::Size;

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::{
+    cache,
     config::{self, Loaded, Patterns, Provider, Stage, stage::When},
     pipeline::Mounted,
     routing::{pattern::Glob, route, target},
@@ -64,8 +65,11 @@ pub(super) enum Place {
 pub(super) struct StepStage {
     pub(super) kind: String,
     pub(super) when: When,
-    pub(super) on_error: config::stage::OnError,
-    pub(super) mode: config::stage::Mode,
+    /// `None` where it can neither fail nor refuse, as for `mode`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) on_error: Option<config::stage::OnError>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) mode: Option<config::stage::Mode>,
     /// Why no request comes by; `None` where some may.
     pub(super) not_reached: Option<String>,
 }
@@ -175,7 +179,9 @@ fn pipeline(loaded: &Loaded, runtime: &Runtime) -> Vec<Step> {
             .stages()
             .iter()
             .chain(pipeline.below.stages());
-        let is_mounted = mounted.any(|mounted: &Mounted| *mounted.name == **name);
+        let cache = pipeline.cache.as_ref();
+        let is_mounted = mounted.any(|mounted: &Mounted| *mounted.name == **name)
+            || cache.is_some_and(|cache| *cache.name == **name);
         Step {
             name: name.clone(),
             place,
@@ -189,11 +195,13 @@ impl StepStage {
     fn new(name: &str, stage: &Stage, is_mounted: bool) -> Self {
         let providers = stage.when.provider.iter().flat_map(Patterns::iter);
         let providers: Vec<_> = providers.map(|name| format!("`{name}`")).collect();
+        let kind = stage.kind.clone().unwrap_or_else(|| name.to_owned());
+        let has_hooks = kind != cache::KIND;
         Self {
-            kind: stage.kind.clone().unwrap_or_else(|| name.to_owned()),
+            kind,
             when: stage.when.clone(),
-            on_error: stage.on_error,
-            mode: stage.mode,
+            on_error: has_hooks.then_some(stage.on_error),
+            mode: has_hooks.then_some(stage.mode),
             not_reached: (!is_mounted).then(|| format!("no route uses {}", providers.join(" or "))),
         }
     }

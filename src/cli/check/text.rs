@@ -2,8 +2,13 @@
 
 use std::fmt::{Display, Write};
 
+use millgate_plugin::Stage as _;
+
 use super::report::{Compiled, Place, Report, Route, Step, StepStage, Target, Upstream};
-use crate::config::{Patterns, route::Strategy, stage};
+use crate::{
+    config::{Patterns, route::Strategy, stage},
+    stages::redact::Redact,
+};
 
 /// Columns before the values of a route.
 const LABEL: usize = 10;
@@ -210,6 +215,11 @@ fn aligned(rows: &[Vec<String>]) -> Vec<String> {
 /// What is said of a stage, defaults left out.
 fn said(stage: &StepStage) -> String {
     let mut said = vec![stage.kind.clone()];
+    if stage.kind == Redact::KIND {
+        // It has none of what follows.
+        said.push("for all that is logged".to_owned());
+        return said.join(", ");
+    }
     let when = &stage.when;
     let conditions = [
         ("provider", &when.provider),
@@ -224,15 +234,14 @@ fn said(stage: &StepStage) -> String {
             said.push(format!("when {what} is {}", patterns.join(" or ")));
         }
     }
-    said.push(match stage.on_error {
+    said.extend(stage.on_error.map(|on_error| match on_error {
         stage::OnError::Fail => "on_error fail".to_owned(),
         stage::OnError::Skip => "on_error skip".to_owned(),
-    });
-    if stage.mode == stage::Mode::Shadow {
-        said.push("mode shadow: refuses nothing".to_owned());
-    } else {
-        said.push("mode enforce".to_owned());
-    }
+    }));
+    said.extend(stage.mode.map(|mode| match mode {
+        stage::Mode::Shadow => "mode shadow: refuses nothing".to_owned(),
+        stage::Mode::Enforce => "mode enforce".to_owned(),
+    }));
     said.join(", ")
 }
 

@@ -1,6 +1,6 @@
 //! SIGHUP: the config is read again, and the log says what came of it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::Arguments;
 use crate::{
@@ -9,6 +9,7 @@ use crate::{
         finding::{Finding, Findings, Renderer},
     },
     runtime::gateway::Gateway,
+    store::Store,
 };
 
 /// How many findings are logged; the rest is in `millgate check`.
@@ -17,15 +18,22 @@ const SHOWN_FINDINGS: usize = 50;
 /// Reads the config anew for a server that was started with certain values.
 pub(super) struct Reloader {
     gateway: Arc<Gateway>,
+    store: Arc<Store>,
     started_with: Vec<(&'static str, String)>,
     listen_is_given: bool,
     admin_listen_is_given: bool,
 }
 
 impl Reloader {
-    pub(super) fn new(gateway: Arc<Gateway>, arguments: &Arguments, config: &Config) -> Self {
+    pub(super) fn new(
+        gateway: Arc<Gateway>,
+        store: Arc<Store>,
+        arguments: &Arguments,
+        config: &Config,
+    ) -> Self {
         let mut reloader = Self {
             gateway,
+            store,
             started_with: Vec::new(),
             listen_is_given: arguments.listen.is_some(),
             admin_listen_is_given: arguments.admin_listen.is_some(),
@@ -39,6 +47,9 @@ impl Reloader {
         match self.gateway.reload() {
             Ok((runtime, loaded)) => {
                 log(&loaded.findings);
+                if runtime.pipeline.needs_store() {
+                    self.store.open(Duration::ZERO);
+                }
                 let config = &loaded.config;
                 for (key, now) in self.needing_restart(config) {
                     tracing::warn!(
@@ -75,6 +86,10 @@ impl Reloader {
             (
                 "server.header_timeout",
                 format!("{:?}", server.header_timeout),
+            ),
+            (
+                "server.keep_alive_timeout",
+                format!("{:?}", server.keep_alive_timeout),
             ),
             (
                 "server.write_timeout",

@@ -14,13 +14,17 @@ const TELLING: &[&str] = &[
     "cookie",
 ];
 
+/// The key of a limit: tokens that are counted, and no secret.
+const COUNTED: &str = "tokens";
+
 /// The parts of a line of TOML to draw as `*`: string values of keys that sound secret, unless they are given
 /// as placeholders, and user names and passwords in URLs. In their order; none overlaps another.
 pub(super) fn secrets(line: &str) -> Vec<Range<usize>> {
     let mut parts: Vec<Range<usize>> = url_logins(line);
     let mut done = 0;
     for (equals, _) in line.match_indices('=') {
-        if equals >= done && sounds_secret(key_before(&line[..equals])) {
+        let key = key_before(&line[..equals]);
+        if equals >= done && key != COUNTED && sounds_secret(key) {
             let values = values_after(line, equals + 1);
             done = values.last().map_or(done, |part| part.end);
             parts.extend(values);

@@ -45,6 +45,10 @@ fn secrets_in_lines_are_masked() {
         ("max_tokens = 5", "max_tokens = 5"),
         ("use_tokens = true", "use_tokens = true"),
         (
+            "budget = { tokens = \"5M/year\", token = \"t\" }",
+            "budget = { tokens = \"5M/year\", token = \"*\" }",
+        ),
+        (
             "proxy = \"http://me:pw@host/\"",
             "proxy = \"http://*****@host/\"",
         ),

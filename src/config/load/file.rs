@@ -37,6 +37,26 @@ pub(super) fn read_optional(path: &Path, findings: &Findings) -> Option<Arc<Sour
     }
 }
 
+/// The text of a file that another one names at `place`.
+pub(super) fn read_included(
+    path: &Path,
+    place: &Place,
+    findings: &Findings,
+) -> Option<Arc<Source>> {
+    match bytes(path) {
+        Ok(bytes) => text(path, &bytes, true, findings),
+        Err(error) => {
+            let finding = unreadable(path, &error).at(place.clone());
+            let help = "a relative path begins at the folder of the configuration".to_owned();
+            findings.add(match error.kind() {
+                io::ErrorKind::NotFound => finding.help(help),
+                _ => finding,
+            });
+            None
+        }
+    }
+}
+
 fn bytes(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?

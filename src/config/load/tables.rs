@@ -4,13 +4,14 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     config::{
-        Config, Duration, Entries, KEYS,
+        Caller, Config, Duration, Entries, KEYS,
         finding::{Finding, Findings},
+        price::Price,
         provider,
         read::{Section, Strictness, read_node},
         route::Route,
         stage,
-        tree::{Node, Table, Value},
+        tree::{Key, Node, Table, Value},
     },
     nearest::nearest,
 };
@@ -28,7 +29,9 @@ pub(super) fn read(tree: &Node, findings: &Findings) -> Config {
         log: tables.one("log").unwrap_or_default(),
         providers: tables.many("providers", provider::KEYS),
         stages: tables.many("stages", stage::KEYS),
+        callers: tables.callers(),
         routes: tables.routes(),
+        prices: tables.prices(),
     };
     tables.positive(&["server", "header_timeout"], config.server.header_timeout);
     tables.positive(&["server", "body_timeout"], config.server.body_timeout);
@@ -99,6 +102,15 @@ impl<'a> Tables<'a> {
         self.named(sort).map(read).collect()
     }
 
+    /// All callers. Whether anybody asks for their keys, only the compiled whole can tell.
+    fn callers(&self) -> Entries<Caller> {
+        let read = |(id, node): (&str, &Node)| {
+            let caller = read_node(node, Strictness::Lenient, &[], self.findings).value;
+            (id.to_owned(), caller.unwrap_or_default())
+        };
+        self.named("callers").map(read).collect()
+    }
+
     /// All routes; every one of them is in use.
     fn routes(&self) -> Entries<Route> {
         let read = |(name, node): (&str, &Node)| {
@@ -106,6 +118,22 @@ impl<'a> Tables<'a> {
             (name.to_owned(), route.unwrap_or_default())
         };
         self.named("routes").map(read).collect()
+    }
+
+    /// All prices, by the names of models, in which a pattern's characters are welcome.
+    fn prices(&self) -> Entries<Price> {
+        let Some(node) = self.tree.child("prices") else {
+            return Entries::default();
+        };
+        let Some(table) = node.as_table() else {
+            self.expect_table(node, "prices.\"MODEL\"");
+            return Entries::default();
+        };
+        let read = |(key, node): (&Key, &Node)| {
+            let price = read_node(node, Strictness::Strict, &[], self.findings).value;
+            (key.name.clone(), price.unwrap_or_default())
+        };
+        table.iter().map(read).collect()
     }
 
     /// The tables of one sort by name. What is no table, and what has no proper name, becomes a finding.

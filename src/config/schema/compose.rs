@@ -18,7 +18,9 @@ pub fn json_schema(kinds: &Kinds) -> Value {
         &mut tables.server,
         &mut tables.admin,
         &mut tables.log,
+        &mut tables.caller,
         &mut tables.route,
+        &mut tables.price,
     ] {
         placeholders::for_file(table);
     }
@@ -30,7 +32,9 @@ pub fn json_schema(kinds: &Kinds) -> Value {
         ("server", &tables.server),
         ("admin", &tables.admin),
         ("log", &tables.log),
+        ("caller", &tables.caller),
         ("route", &tables.route),
+        ("price", &tables.price),
     ] {
         definitions.insert(name.to_owned(), table.clone());
     }
@@ -64,9 +68,19 @@ pub fn json_schema(kinds: &Kinds) -> Value {
             named(&of(key), &reference(entry), kinded.by_name(entry)),
         );
     }
-    let routes = named(&of("routes"), &reference("route"), Map::new());
-    overlay.insert("routes".to_owned(), routes.clone());
-    top.insert("routes".to_owned(), routes);
+    for (key, entry) in [
+        ("callers", "caller"),
+        ("routes", "route"),
+        ("prices", "price"),
+    ] {
+        let mut tables = named(&of(key), &reference(entry), Map::new());
+        if key == "prices" {
+            // Names of models are patterns.
+            tables["propertyNames"] = true.into();
+        }
+        overlay.insert(key.to_owned(), tables.clone());
+        top.insert(key.to_owned(), tables);
+    }
     let environment = json!({
         "description": "Laid over the rest where ENVIRONMENT has this name: tables merge, arrays replace.",
         "type": "object",

@@ -9,14 +9,20 @@ const INTRODUCTION: &str = include_str!("introduction.md");
 /// Types that are written in a way of their own, by the name of their schema.
 const WRITTEN: &[(&str, &str)] = &[
     ("BaseUrl", "URL"),
+    ("Dollars", "US dollars"),
     ("Duration", "duration"),
+    ("KeySha256", "string"),
     ("Listen", "address"),
     ("Milliseconds", "duration"),
+    ("Moment", "date and time"),
+    ("Money", "amount of dollars"),
     ("Patterns", "pattern or list of them"),
     ("ProxyUrl", "URL"),
     ("Rate", "rate"),
     ("Secret", "string"),
     ("Size", "size"),
+    ("TokenAllowance", "amount of tokens"),
+    ("UtcOffset", "hours and minutes"),
 ];
 
 /// The whole reference.
@@ -38,7 +44,9 @@ pub fn markdown(kinds: &Kinds) -> String {
     }
     page.kinded("providers", &tables.provider);
     page.kinded("stages", &tables.stage);
+    page.section(2, "[callers.ID]", &tables.caller);
     page.section(2, "[routes.NAME]", &tables.route);
+    page.section(2, "[prices.\"MODEL\"]", &tables.price);
     page.line("\n## [environment.NAME]\n");
     page.line("Any of the tables above, and `pipeline`, for one environment: see [How a file is read](#how-a-file-is-read).");
     page.text

@@ -43,21 +43,26 @@ pub(super) enum ChunkAct {
     Keep,
     Drop,
     Replace(&'static str),
+    /// Into its bytes.
+    Split,
     Fail,
     Panic,
 }
 
-type Journal = Arc<Mutex<Vec<String>>>;
+/// What stages write down, one after the other.
+pub(super) type Journal = Arc<Mutex<Vec<String>>>;
 
 /// A stage that does as it is told, and writes down what it was asked.
 pub(super) struct Scripted {
-    name: &'static str,
+    pub(super) name: &'static str,
     journal: Journal,
     pub(super) hooks: Hooks,
     pub(super) request: Act,
     pub(super) response: Act,
     pub(super) chunk: ChunkAct,
     pub(super) end_panics: bool,
+    /// The model that it asks for instead.
+    pub(super) model: Option<&'static str>,
 }
 
 impl Scripted {
@@ -106,8 +111,25 @@ impl Stage for Scripted {
         [0; 2]
     }
 
-    fn on_request(&self, state: &mut [u32; 2], _: &mut dyn Exchange) -> Result<Flow, StageError> {
+    fn on_request(
+        &self,
+        state: &mut [u32; 2],
+        exchange: &mut dyn Exchange,
+    ) -> Result<Flow, StageError> {
         self.note("request");
+        let mut known = Vec::new();
+        exchange.each(Field::Var, &mut |name, _| {
+            known.push(name.to_owned());
+            true
+        });
+        if !known.is_empty() {
+            self.note(format_args!("knows {}", known.join(" ")));
+        }
+        if let Some(model) = self.model {
+            exchange.set(Field::Model, "", Some(model.as_bytes()))?;
+        }
+        // Only whole exchanges take notes.
+        let _ = exchange.set(Field::Var, self.name, Some(b"was here"));
         Self::act(self.request, &mut state[0])
     }
 
@@ -125,13 +147,17 @@ impl Stage for Scripted {
         &self,
         _: &mut [u32; 2],
         _: &mut dyn Exchange,
-        chunk: &Bytes,
+        chunk: Chunk<'_>,
     ) -> Result<ChunkFlow, StageError> {
-        self.note(format_args!("chunk {}", String::from_utf8_lossy(chunk)));
+        self.note(format_args!("chunk {}", String::from_utf8_lossy(&chunk)));
         match self.chunk {
             ChunkAct::Keep => Ok(ChunkFlow::Keep),
             ChunkAct::Drop => Ok(ChunkFlow::Drop),
             ChunkAct::Replace(text) => Ok(ChunkFlow::Replace(Bytes::from_static(text.as_bytes()))),
+            ChunkAct::Split => {
+                let pieces = chunk.chunks(1).map(Bytes::copy_from_slice);
+                Ok(ChunkFlow::Split(pieces.collect()))
+            }
             ChunkAct::Fail => Err(StageError("failed".to_owned())),
             ChunkAct::Panic => panic!("on purpose"),
         }
@@ -191,39 +217,53 @@ pub(super) struct Run {
 
 pub(super) fn run_with(change: impl Fn(&mut Scripted), mount: impl Fn(&mut Mounted)) -> Run {
     let journal = Journal::default();
-    let mounted = ["a", "b", "c"].map(|name| {
-        let mut stage = Scripted {
-            name,
-            journal: journal.clone(),
-            hooks: Hooks::REQUEST | Hooks::RESPONSE | Hooks::CHUNK | Hooks::END,
-            request: Act::Next,
-            response: Act::Next,
-            chunk: ChunkAct::Keep,
-            end_panics: false,
+    let stages = ["a", "b", "c"].map(|name| {
+        let is_changed = name == "b";
+        let change = |stage: &mut Scripted| {
+            if is_changed {
+                change(stage);
+            }
         };
-        if name == "b" {
-            change(&mut stage);
-        }
-        let mut mounted = Mounted {
-            name: name.into(),
-            kind: Scripted::KIND,
-            table: no_table(),
-            when: When::default(),
-            on_error: OnError::Fail,
-            mode: Mode::Enforce,
-            hooks: stage.hooks,
-            stage: Arc::new(Native(stage)),
-        };
-        if name == "b" {
+        let mut mounted = mounted(name, &journal, change);
+        if is_changed {
             mount(&mut mounted);
         }
         mounted
     });
     Run {
-        phases: Phases::new(mounted.into()),
+        phases: Phases::new(stages.into()),
         states: States::default(),
         board: Board { status: 200 },
         journal,
+    }
+}
+
+/// A stage of this name in its place, changed, that writes into `journal`.
+pub(super) fn mounted(
+    name: &'static str,
+    journal: &Journal,
+    change: impl FnOnce(&mut Scripted),
+) -> Mounted {
+    let mut stage = Scripted {
+        name,
+        journal: journal.clone(),
+        hooks: Hooks::REQUEST | Hooks::RESPONSE | Hooks::CHUNK | Hooks::END,
+        request: Act::Next,
+        response: Act::Next,
+        chunk: ChunkAct::Keep,
+        end_panics: false,
+        model: None,
+    };
+    change(&mut stage);
+    Mounted {
+        name: name.into(),
+        kind: Scripted::KIND,
+        table: no_table(),
+        when: When::default(),
+        on_error: OnError::Fail,
+        mode: Mode::Enforce,
+        hooks: stage.hooks,
+        stage: Arc::new(Native(stage)),
     }
 }
 
@@ -254,10 +294,13 @@ impl Run {
         stops
     }
 
-    pub(super) fn chunk(&mut self, text: &'static str) -> Result<Option<Bytes>, Stop> {
+    pub(super) fn chunk(&mut self, text: &'static str) -> Result<Vec<String>, Stop> {
         let chunk = Bytes::from_static(text.as_bytes());
-        self.phases
-            .on_chunk(&mut self.states, &mut self.board, chunk)
+        let chunks = self
+            .phases
+            .on_chunk(&mut self.states, &mut self.board, chunk)?;
+        let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
+        Ok(chunks.iter().map(text).collect())
     }
 
     pub(super) fn end(&mut self, outcome: Outcome) {

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::Attempt;
 use crate::{
     api::error::ApiError,
+    cache::control,
     http::headers,
     pipeline::view::ReplyHead,
     routing::{
@@ -22,7 +23,7 @@ use crate::{
         retry::FailureClass,
         scanner,
         transport::SendError,
-        upload::{Upload, UpstreamBody},
+        upload::{ClientFault, Upload, UpstreamBody},
     },
 };
 
@@ -124,6 +125,7 @@ impl Attempt {
             let body = read_error_body(body).await;
             return Err(self.refused(&head, &body));
         }
+        self.forbids_storing = control::forbids_storing(&head.headers);
         self.head = ReplyHead {
             status: head.status,
             headers: headers::from_upstream(&head.headers),
@@ -201,17 +203,24 @@ impl Attempt {
 
 /// What the client did wrong with its upload, whatever has become of the request.
 fn failed_upload(upload: &Upload) -> Option<Failure> {
-    let (error, detail) = if upload.is_too_large() {
-        let error = ApiError::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "body_too_large",
-            "The upload is larger than the gateway allows.",
-        );
-        (error.close(), "upload too large")
-    } else if upload.is_cut_short() {
-        (ApiError::body_cut_short(), "upload cut short")
-    } else {
-        return None;
+    let (error, detail) = match upload.fault()? {
+        ClientFault::TooLarge => {
+            let error = ApiError::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "body_too_large",
+                "The upload is larger than the gateway allows.",
+            );
+            (error.close(), "upload too large")
+        }
+        ClientFault::CutShort => (ApiError::body_cut_short(), "upload cut short"),
+        ClientFault::Stalled => {
+            let error = ApiError::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "request_timeout",
+                "Nothing more of the upload arrived for too long. Operators: see [server] upload_timeout.",
+            );
+            (error.close(), "upload stalled")
+        }
     };
     Some(Failure::new(FailureClass::Client, error, detail))
 }

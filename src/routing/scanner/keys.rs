@@ -8,6 +8,8 @@ use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 
+use crate::api::estimate;
+
 /// The keys that a scanner looks for.
 pub(super) struct Keys {
     /// What carries a piece of an answer, the most frequent first.
@@ -39,6 +41,9 @@ pub(super) static KEYS: LazyLock<Keys> = LazyLock::new(|| Keys {
     kind: Key::new(r#""type""#),
 });
 
+/// Bytes of a text that may well be one token; hardly any is longer.
+const LONG_TOKEN: u64 = 16;
+
 /// One key, with its quotes.
 pub(super) struct Key(Finder<'static>);
 
@@ -66,6 +71,19 @@ impl Key {
     /// Whether the key stands anywhere with a value that is something.
     pub(super) fn has_something(&self, data: &[u8]) -> bool {
         self.values(data).any(is_something)
+    }
+
+    /// About how many tokens the key brings: none where its value is nothing. Most servers send one at a time, some send
+    /// them by the dozen, which is told by the length.
+    pub(super) fn tokens(&self, data: &[u8]) -> Option<u64> {
+        let value = self.values(data).find(|value| is_something(value))?;
+        let text = value.strip_prefix(b"\"").map_or((0, 0), estimate::string);
+        let bytes = (text.0 as u64).saturating_sub(text.1);
+        Some(if bytes > LONG_TOKEN {
+            estimate::text(bytes)
+        } else {
+            1
+        })
     }
 
     /// Whether the name stands anywhere as a key with a value that is something, or as a value itself.

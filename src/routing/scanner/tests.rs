@@ -132,7 +132,7 @@ fn completions_speak_in_text() {
     assert_eq!(mark("\"\"", "null"), Mark::default());
     assert_eq!(mark("\"하나\"", "null"), content());
     assert_eq!(mark("\"\"", "\"length\""), finish());
-    assert_eq!(scanner.content_events(), 1, "a finish is not a token");
+    assert_eq!(scanner.tokens_seen(), 1, "a finish is not a token");
 }
 
 #[test]
@@ -339,7 +339,7 @@ fn responses_fail_in_their_own_ways() {
 }
 
 #[test]
-fn content_events_are_counted() {
+fn events_count_as_tokens() {
     let mut scanner = StreamScanner::new(Endpoint::Chat);
     for data in [
         chunk(r#"{"role":"assistant","content":""}"#, "null"),
@@ -350,7 +350,35 @@ fn content_events_are_counted() {
     ] {
         scanner.look(format!("data: {data}\n\n").as_bytes());
     }
-    assert_eq!(scanner.content_events(), 2);
+    assert_eq!(scanner.tokens_seen(), 2);
+}
+
+#[test]
+fn an_event_of_many_tokens_counts_as_many() {
+    for (endpoint, event) in [
+        (
+            Endpoint::Chat,
+            chunk(
+                &format!(r#"{{"content":"{}"}}"#, "word ".repeat(80)),
+                "null",
+            ),
+        ),
+        (
+            Endpoint::Completions,
+            format!(r#"{{"choices":[{{"text":"{}"}}]}}"#, "word ".repeat(80)),
+        ),
+        (
+            Endpoint::Responses,
+            format!(
+                r#"{{"type":"response.output_text.delta","delta":"{}"}}"#,
+                "word ".repeat(80)
+            ),
+        ),
+    ] {
+        let mut scanner = StreamScanner::new(endpoint);
+        scanner.look(format!("data: {event}\n\n").as_bytes());
+        assert_eq!(scanner.tokens_seen(), 100, "{endpoint:?}");
+    }
 }
 
 #[test]

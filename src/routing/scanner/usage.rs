@@ -1,9 +1,11 @@
 //! What an answer used, in either shape of the API.
 
+use serde::{Deserialize, Serialize};
+
 use crate::http::json;
 
 /// Tokens of one answer, as the upstream counted them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     /// Tokens of the prompt, cached ones included.
     pub input: u64,
@@ -16,6 +18,17 @@ pub struct Usage {
 }
 
 impl Usage {
+    /// What an answer used as far as lengths tell.
+    #[must_use]
+    pub const fn estimated(input: u64, output: u64) -> Self {
+        Self {
+            input,
+            output,
+            cached: None,
+            reasoning: None,
+        }
+    }
+
     /// Reads the raw value of a `usage` member: `prompt_tokens` and `completion_tokens` (chat, completions,
     /// embeddings) or `input_tokens` and `output_tokens` (responses), with their `…_details`.
     /// `None` where it counts neither.

@@ -2,15 +2,15 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::config::{Loaded, Server, Severity};
+use super::auth;
+use crate::config::{Loaded, Severity};
 
 /// What to do about a listener that everybody could use.
-pub const REMEDY: &str = "listen on 127.0.0.1, or say that everybody who reaches the address may use the providers' keys: [server] allow_anonymous = true";
+pub const REMEDY: &str = "listen on 127.0.0.1, ask for keys with a stage of the kind `auth` above \"route\", or say that everybody who reaches the address may use the providers' keys: [server] allow_anonymous = true";
 
 /// Refuses a listener for clients that is open to the network and asks nobody who they are.
 pub(super) fn check(loaded: &Loaded) {
-    let server = &loaded.config.server;
-    if let Some(message) = objection(server, server.listen.0) {
+    if let Some(message) = objection(loaded, loaded.config.server.listen.0) {
         loaded.report(
             &["server", "listen"],
             Severity::Error,
@@ -20,10 +20,26 @@ pub(super) fn check(loaded: &Loaded) {
     }
 }
 
+/// Refuses a config under which the listener that there is already would be open to anybody: `--listen` may have made it,
+/// or an earlier config.
+pub fn check_bound(loaded: &Loaded, bound: SocketAddr) {
+    let is_told_already = objection(loaded, loaded.config.server.listen.0).is_some();
+    if let Some(message) = objection(loaded, bound).filter(|_| !is_told_already) {
+        let help = "keep the stage `auth` or [server] allow_anonymous = true, or restart to listen elsewhere";
+        loaded.report(
+            &["server", "allow_anonymous"],
+            Severity::Error,
+            format!("clients are being served on {message}"),
+            Some(help.to_owned()),
+        );
+    }
+}
+
 /// Why clients may not be listened for at an address; `None` where they may.
 #[must_use]
-pub fn objection(server: &Server, address: SocketAddr) -> Option<String> {
-    let is_refused = !is_loopback(address.ip()) && !server.allow_anonymous;
+pub fn objection(loaded: &Loaded, address: SocketAddr) -> Option<String> {
+    let is_open = !loaded.config.server.allow_anonymous && !auth::is_everybody_asked(loaded);
+    let is_refused = is_open && !is_loopback(address.ip());
     is_refused.then(|| {
         format!("`{address}` can be reached from other machines, and nobody is asked for a key")
     })
@@ -50,14 +66,8 @@ mod tests {
             ("192.168.0.5:8080", false),
             ("[::ffff:10.0.0.1]:8080", false),
         ] {
-            let address = address.parse().unwrap();
-            let closed = Server::default();
-            assert_eq!(objection(&closed, address).is_none(), is_fine, "{address}");
-            let open = Server {
-                allow_anonymous: true,
-                ..Server::default()
-            };
-            assert_eq!(objection(&open, address), None, "{address}");
+            let address: SocketAddr = address.parse().unwrap();
+            assert_eq!(is_loopback(address.ip()), is_fine, "{address}");
         }
     }
 }

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::providers::provider_of;
+use super::{fingerprint, providers::provider_of};
 use crate::{
     config::{self, Loaded, Severity, route as table},
     nearest::nearest,
+    prices::{PriceLists, Prices},
     routing::{
         balance::{InFlight, Strategy},
         pattern::Glob,
@@ -21,6 +22,11 @@ use crate::{
 
 /// Every route, in the order of the file.
 pub(super) fn compile(loaded: &Loaded, providers: &[Compiled<Provider>]) -> Routes {
+    let configured = Prices::configured(loaded.config.prices.iter());
+    let prices = PriceLists {
+        charged: Arc::new(configured.clone().over_list()),
+        own: Arc::new(configured),
+    };
     if loaded.config.routes.is_empty() && !loaded.findings.has_errors() {
         loaded.report::<&str>(
             &[],
@@ -33,7 +39,9 @@ pub(super) fn compile(loaded: &Loaded, providers: &[Compiled<Provider>]) -> Rout
         .config
         .routes
         .iter()
-        .filter_map(|(name, route)| compile_route(loaded, providers, name, route).map(Arc::new))
+        .filter_map(|(name, route)| {
+            compile_route(loaded, (providers, &prices), name, route).map(Arc::new)
+        })
         .collect();
     warn_of_shadowed(loaded);
     Routes(routes)
@@ -41,7 +49,7 @@ pub(super) fn compile(loaded: &Loaded, providers: &[Compiled<Provider>]) -> Rout
 
 fn compile_route(
     loaded: &Loaded,
-    providers: &[Compiled<Provider>],
+    made: (&[Compiled<Provider>], &PriceLists),
     name: &str,
     route: &config::Route,
 ) -> Option<Route> {
@@ -77,11 +85,11 @@ fn compile_route(
         .targets
         .iter()
         .enumerate()
-        .map(|(index, target)| compile_target(loaded, providers, name, index, target))
+        .map(|(index, target)| compile_target(loaded, made, name, index, target))
         .collect::<Vec<_>>()
         .into_iter()
         .collect::<Option<_>>()?;
-    Some(Route {
+    let mut compiled = Route {
         name: name.into(),
         models: route.model.iter().map(Glob::new).collect(),
         paths: route.paths.iter().map(|path| Glob::new(path)).collect(),
@@ -107,7 +115,10 @@ fn compile_route(
             table::Commit::Head => Commit::Head,
         },
         params: params(&route.params),
-    })
+        fingerprint: [0; 32],
+    };
+    compiled.fingerprint = fingerprint::of_route(&compiled, made.0);
+    Some(compiled)
 }
 
 /// Each entry by itself, so that the caret stands at the one that means nothing.
@@ -126,7 +137,7 @@ fn fallback_on(loaded: &Loaded, name: &str, route: &config::Route) -> Option<Fal
 
 fn compile_target(
     loaded: &Loaded,
-    providers: &[Compiled<Provider>],
+    (providers, prices): (&[Compiled<Provider>], &PriceLists),
     route: &str,
     index: usize,
     target: &table::Target,
@@ -169,12 +180,18 @@ fn compile_target(
             Params::new(),
         ),
     };
+    let prices = if provider.codec.charges() {
+        prices.charged.clone()
+    } else {
+        prices.own.clone()
+    };
     Some(Arc::new(Target {
         provider,
         model: model.map(Into::into),
         weight,
         params: own,
         busy: InFlight::default(),
+        prices,
     }))
 }
 

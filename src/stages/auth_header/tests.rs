@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use millgate_plugin::SetError;
 
 use super::*;
-use crate::runtime::host::Hosting;
+use crate::runtime::host::Process;
 
 /// One attempt of a request, as far as this stage looks at it.
 #[derive(Default)]
@@ -40,7 +40,7 @@ fn stage(config: &serde_json::Value) -> Result<AuthHeader, SetupError> {
     AuthHeader::new(
         "company",
         serde_json::from_value(config.clone()).unwrap(),
-        &Hosting::host(),
+        &Process::default().host,
     )
 }
 

@@ -199,7 +199,7 @@ describe('other endpoints', () => {
 });
 
 describe('errors', () => {
-  // An upstream's 401 and 403 are about the gateway's key and become a 502; no stage of the gateway gives a 401 yet.
+  // An upstream's 401 and 403 are about the gateway's key and become a 502.
   const classes = {
     400: OpenAI.BadRequestError,
     404: OpenAI.NotFoundError,
@@ -228,6 +228,40 @@ describe('errors', () => {
       const error = await fails(() => create('mock-model'), OpenAI.InternalServerError);
       assert.deepEqual([error.status, error.code], [502, 'upstream_auth']);
     }
+  });
+
+  test('a wrong key is an authentication error', async () => {
+    for (const stream of [false, true]) {
+      const error = await fails(() => create('mock-model', { stream }, client({ apiKey: 'wrong' })), OpenAI.AuthenticationError);
+      assert.deepEqual([error.status, error.code], [401, 'invalid_api_key']);
+      assert.ok(error.message && error.requestID);
+    }
+    assert.deepEqual(await requests(), []);
+  });
+
+  test('a model that the caller may not use is not permitted', async () => {
+    const limited = client({ apiKey: 'limited-application-key' });
+    const error = await fails(() => create('rehearsal', {}, limited), OpenAI.PermissionDeniedError);
+    assert.deepEqual([error.code, error.param], ['model_not_allowed', 'model']);
+    assert.ok((await create('mock-model', {}, limited)).choices.length);
+  });
+
+  test('a caller that asks too often is told when to come back, and does', async () => {
+    const hurried = client({ apiKey: 'hurried-application-key' });
+    await create('mock-model', {}, hurried);
+    const atOnce = client({ apiKey: 'hurried-application-key', maxRetries: 0 });
+    let error;
+    for (const stream of [false, true]) {
+      error = await fails(() => create('mock-model', { stream }, atOnce), OpenAI.RateLimitError);
+      assert.deepEqual([error.status, error.code, error.type], [429, 'rate_limit_exceeded', 'requests']);
+      assert.equal(error.headers.get('retry-after'), '2');
+      assert.equal(error.headers.get('x-should-retry'), null);
+    }
+    const began = performance.now();
+    // It retries twice by default, the first time after half a second: both would be too early.
+    assert.ok((await create('mock-model', {}, hurried)).choices.length);
+    assert.ok(performance.now() - began > Number(error.headers.get('retry-after-ms')) - 100);
+    assert.equal((await requests()).length, 2);
   });
 
   test('a web page of another origin is not permitted', async () => {

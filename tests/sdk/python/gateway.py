@@ -68,7 +68,7 @@ class GatewayTest(unittest.TestCase):
 
     def new_client(self, **options):
         """A client as an application makes it: one URL changed."""
-        client = openai.OpenAI(base_url=options.pop("base_url", BASE_URL), api_key="application-key", **options)
+        client = openai.OpenAI(base_url=options.pop("base_url", BASE_URL), api_key=options.pop("api_key", "application-key"), **options)
         self.addCleanup(client.close)
         return client
 

@@ -1,8 +1,6 @@
-"""Errors: each arrives as the SDK's own exception, and the SDK does not multiply the gateway's retries.
+"""Errors: each arrives as the SDK's own exception, and the SDK does not multiply the gateway's retries."""
 
-There is no test of AuthenticationError: an upstream's 401 is about the gateway's key and becomes a 502, and
-no stage of the gateway checks the callers' keys yet.
-"""
+import time
 
 import openai
 from gateway import DEAD_URL, MOCK_URL, QUESTION, GatewayTest, on_backends, requests, script
@@ -41,6 +39,40 @@ class Errors(GatewayTest):
             script(status=status)
             error = self.fails(openai.InternalServerError)
             self.assertEqual((error.status_code, error.code), (502, "upstream_auth"))
+
+    def test_a_wrong_key_is_an_authentication_error(self):
+        for stream in (False, True):
+            error = self.fails(openai.AuthenticationError, using=self.new_client(api_key="wrong"), stream=stream)
+            self.assertEqual((error.status_code, error.code), (401, "invalid_api_key"))
+            self.assertTrue(error.message and error.request_id)
+        with self.assertRaises(openai.AuthenticationError):
+            self.new_client(api_key="wrong").models.list()
+        self.assertEqual(requests(), [])
+
+    def test_a_model_that_the_caller_may_not_use_is_not_permitted(self):
+        limited = self.new_client(api_key="limited-application-key")
+        error = self.fails(openai.PermissionDeniedError, "rehearsal", using=limited)
+        self.assertEqual((error.code, error.param), ("model_not_allowed", "model"))
+        self.assertTrue(all(model.id.startswith("mock-") for model in limited.models.list()))
+        limited.chat.completions.create(model="mock-model", messages=QUESTION)
+
+    def test_a_caller_that_asks_too_often_is_told_when_to_come_back_and_does(self):
+        hurried = self.new_client(api_key="hurried-application-key")
+        hurried.chat.completions.create(model="mock-model", messages=QUESTION)
+        at_once = hurried.with_options(max_retries=0)
+        for stream in (False, True):
+            error = self.fails(openai.RateLimitError, using=at_once, stream=stream)
+            self.assertEqual((error.status_code, error.code, error.type), (429, "rate_limit_exceeded", "requests"))
+            headers = error.response.headers
+            self.assertEqual((headers["retry-after"], headers["x-ratelimit-remaining-requests"]), ("2", "0"))
+            self.assertNotIn("x-should-retry", headers)
+        wait = int(headers["retry-after-ms"]) / 1000
+        began = time.monotonic()
+        # One retry of its own after half a second, as it does by default, would be one too early.
+        answer = hurried.chat.completions.with_raw_response.create(model="mock-model", messages=QUESTION)
+        self.assertEqual(answer.retries_taken, 1)
+        self.assertGreater(time.monotonic() - began, wait - 0.1)
+        self.assertEqual(len(requests()), 2)
 
     def test_an_unknown_host_is_not_permitted(self):
         stranger = self.new_client(default_headers={"Host": "evil.example"})

@@ -4,7 +4,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::UnitError;
 
-/// So many in a time: `"10/s"`, `"600/min"`, `"1000/h"`, `"50000/day"`. At least one.
+/// So many in a time: `"10/s"`, `"600/min"`, `"1000/h"`, `"50000/day"`; `"100k/min"` and `"2M/day"` are thousands and
+/// millions. At least one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Rate {
     count: u64,
@@ -90,18 +91,27 @@ impl FromStr for Rate {
     fn from_str(text: &str) -> Result<Self, UnitError> {
         let (count, per) = text.split_once('/').ok_or(UnitError::Malformed)?;
         let per = Per::from_name(per.trim()).ok_or(UnitError::Malformed)?;
-        let count = count.trim();
-        if count.starts_with('-') {
-            return Err(UnitError::TooSmall("a negative value makes no sense here"));
-        }
-        if count.is_empty() || !count.bytes().all(|b| b.is_ascii_digit()) {
-            return Err(UnitError::Malformed);
-        }
-        let count = count
-            .parse()
-            .map_err(|_| UnitError::TooLarge("this rate is too high"))?;
-        Self::new(count, per).ok_or(UnitError::TooSmall("a rate must allow at least one"))
+        Self::new(whole_count(count)?, per)
+            .ok_or(UnitError::TooSmall("a rate must allow at least one"))
     }
+}
+
+/// A whole number as operators write it, `k` and `M` standing for thousands and millions.
+pub fn whole_count(text: &str) -> Result<u64, UnitError> {
+    let text = text.trim();
+    if text.starts_with('-') {
+        return Err(UnitError::TooSmall("a negative value makes no sense here"));
+    }
+    let (digits, scale) = match text.strip_suffix(['k', 'M']) {
+        Some(digits) if text.ends_with('k') => (digits, 1000),
+        Some(digits) => (digits, 1_000_000),
+        None => (text, 1),
+    };
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(UnitError::Malformed);
+    }
+    let count = digits.parse().ok().and_then(|n: u64| n.checked_mul(scale));
+    count.ok_or(UnitError::TooLarge("this rate is too high"))
 }
 
 impl fmt::Display for Rate {
@@ -119,9 +129,9 @@ impl JsonSchema for Rate {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "description": "So many in a time, like \"10/s\", \"600/min\", \"1000/h\" or \"50000/day\".",
+            "description": "So many in a time, like \"10/s\", \"600/min\", \"100k/h\" or \"2M/day\".",
             "type": "string",
-            "pattern": r"^\s*[0-9]+\s*/\s*(s|sec|second|m|min|minute|h|hour|d|day)\s*$",
+            "pattern": r"^\s*[0-9]+[kM]?\s*/\s*(s|sec|second|m|min|minute|h|hour|d|day)\s*$",
         })
     }
 }

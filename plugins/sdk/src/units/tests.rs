@@ -111,6 +111,8 @@ fn rates_as_operators_write_them() {
         ("10/s", 10, Per::Second),
         ("5 / hour", 5, Per::Hour),
         ("1/day", 1, Per::Day),
+        ("100k/min", 100_000, Per::Minute),
+        ("2M / h", 2_000_000, Per::Hour),
     ] {
         assert_eq!(
             text.parse::<Rate>().unwrap(),
@@ -127,6 +129,10 @@ fn rates_as_operators_write_them() {
         "+1/s",
         "600/fortnight",
         "1/s/s",
+        "k/s",
+        "1m/s",
+        "1K/s",
+        "1kk/s",
     ] {
         assert_eq!(text.parse::<Rate>(), Err(UnitError::Malformed), "{text}");
     }
@@ -138,6 +144,10 @@ fn rates_as_operators_write_them() {
     }
     assert!(matches!(
         "99999999999999999999/s".parse::<Rate>(),
+        Err(UnitError::TooLarge(_))
+    ));
+    assert!(matches!(
+        "18446744073709552k/s".parse::<Rate>(),
         Err(UnitError::TooLarge(_))
     ));
 }

@@ -1,0 +1,91 @@
+//! `/api/cache`: how the cache does, and what it is to forget.
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{error, json};
+use crate::{api::error::ApiError, cache::entry::Purge, runtime::gateway::Gateway};
+
+/// The largest body that is read.
+const MAX_BODY: usize = 16 << 10;
+
+/// What to forget: exactly one of them.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Asked {
+    all: bool,
+    key: Option<String>,
+    model: Option<String>,
+    caller: Option<String>,
+    tag: Option<String>,
+}
+
+impl Asked {
+    fn purge(self) -> Option<Purge> {
+        let mut asked = [
+            self.all.then_some(Purge::All),
+            self.key
+                .filter(|key| is_key(key))
+                .map(|key| Purge::Key(key.to_ascii_lowercase())),
+            self.model.map(Purge::Model),
+            self.caller.map(Purge::Caller),
+            self.tag.map(Purge::Tag),
+        ]
+        .into_iter()
+        .flatten();
+        let purge = asked.next()?;
+        asked.next().is_none().then_some(purge)
+    }
+}
+
+/// Whether it says enough of a key to mean one.
+fn is_key(text: &str) -> bool {
+    text.len() >= 8 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// `GET /api/cache`
+pub(super) fn stats(gateway: &Gateway) -> Response<Full<Bytes>> {
+    let runtime = gateway.runtime();
+    let Some(cache) = &runtime.pipeline.cache else {
+        return no_cache();
+    };
+    let stats = serde_json::to_vec(&cache.stats()).unwrap_or_default();
+    json(StatusCode::OK, stats.into())
+}
+
+/// `POST /api/cache/purge` with `{"all":true}`, `{"key":"…"}`, `{"model":"…"}`, `{"caller":"…"}` or `{"tag":"…"}`.
+pub(super) async fn purge(gateway: &Gateway, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let body = Limited::new(request.into_body(), MAX_BODY).collect().await;
+    let asked = body.ok().and_then(|body| {
+        let asked: Asked = serde_json::from_slice(&body.to_bytes()).ok()?;
+        asked.purge()
+    });
+    let Some(purge) = asked else {
+        return error(&ApiError::invalid(
+            "invalid_purge",
+            "Say what to forget by one of {\"all\":true}, {\"key\":…}, {\"model\":…}, {\"caller\":…} or {\"tag\":…}.",
+        ));
+    };
+    let runtime = gateway.runtime();
+    let Some(cache) = &runtime.pipeline.cache else {
+        return no_cache();
+    };
+    let purged = cache.purge(&purge).await;
+    tracing::info!(?purge, purged, "cache purged");
+    json(
+        StatusCode::OK,
+        json!({ "purged": purged }).to_string().into(),
+    )
+}
+
+fn no_cache() -> Response<Full<Bytes>> {
+    error(&ApiError::new(
+        StatusCode::NOT_FOUND,
+        "no_cache",
+        "There is no cache in the pipeline of this gateway.",
+    ))
+}
