@@ -75,6 +75,8 @@ pub struct Mounted {
     pub name: Arc<str>,
     /// What kind of stage it is.
     pub kind: &'static str,
+    /// The SHA-256 of the library that it comes from; `None` where it is linked in.
+    pub image: Option<&'static str>,
     /// The table that it was made from.
     pub table: Node,
     /// The exchanges it is for.

@@ -1,18 +1,25 @@
 //! Plugins: stages and providers from shared libraries, behind the same traits as those that are built in.
 //!
-//! A library is opened and checked ([`open`]), its manifest read ([`manifest`]), and what it holds mounted as a foreign
-//! stage ([`stage`]) or provider ([`provider`]) that calls it through the C interface (`plugins/abi`). What a
-//! plugin may call on is [`host`]; where it waits, [`token`]. This is the only `unsafe` code of the gateway.
+//! A library is read from where nobody else could have put it ([`open`]), looked into ([`elf`]), loaded ([`library`]) and
+//! believed as far as it can be checked ([`manifest`]). What it holds ([`image`], [`kinds`]) is mounted as foreign stages
+//! ([`stage`]) and providers ([`provider`]), which call it through the C interface (`plugins/abi`) with a table that its
+//! [`schema`] allows. What a plugin may call on is [`host`]; where it waits, [`token`]. This is the only `unsafe` code of
+//! the gateway.
 #![allow(
     unsafe_code,
     reason = "the C interface is pointers; each block says why it is sound"
 )]
 
+pub mod elf;
 pub mod host;
 pub mod image;
+mod kinds;
+mod library;
 pub mod manifest;
 pub mod open;
 pub mod provider;
+pub mod refused;
+pub mod schema;
 pub mod slices;
 pub mod stage;
 pub mod token;

@@ -1,5 +1,7 @@
 //! What a library says that it is, read with suspicion before any of its functions is called.
 
+use std::mem::offset_of;
+
 use millgate_plugin::border::abi;
 
 use super::slices::{sized, text};
@@ -34,29 +36,50 @@ pub struct Kind<T: 'static> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAPlugin {
     /// The first bytes of the symbol are others.
-    #[error("`millgate_plugin_v1` is not a manifest: it does not begin with MILLGATE")]
+    #[error("`millgate_plugin_v1` is no manifest: it does not begin with MILLGATE")]
     Magic,
     /// The manifest ends before what every version has.
-    #[error("its manifest has {0} bytes, too few for version 1")]
+    #[error("the plugin's manifest has {0} bytes, too few for version 1")]
     Short(u32),
     /// It needs a newer gateway.
-    #[error("it needs version 1.{0} of the plugin interface, and this gateway has 1.{minor}: use a newer gateway", minor = abi::MINOR)]
+    #[error(
+        "the plugin needs version 1.{0} of the plugin interface, and this gateway has 1.{minor}",
+        minor = abi::MINOR
+    )]
     Newer(u32),
     /// A panic in it would end the process.
-    #[error("it was built with panic = \"abort\", so that a panic in it would end the gateway: build it with panic = \"unwind\"")]
+    #[error("the plugin was built with panic = \"abort\": a panic in it would end the gateway")]
     Aborts,
+    /// It holds nothing.
+    #[error("the plugin has neither stages nor providers")]
+    Empty,
     /// Something that must be there is not.
-    #[error("{0} is missing")]
+    #[error("the plugin is not complete: {0} is missing")]
     Missing(String),
+    /// A kind's struct ends before what every version has.
+    #[error("number {1} of the plugin's {0} has {2} bytes, too few for version 1")]
+    ShortKind(&'static str, usize, u32),
     /// A text that is none.
     #[error("{0} is not UTF-8")]
     NotText(&'static str),
     /// A name that cannot be one.
-    #[error("{0:?} is no name: letters, digits, `-` and `_` are")]
+    #[error("the plugin uses {0:?} as a name, which none can be: letters, digits, `-` and `_` make one")]
     BadName(String),
     /// A name that stands for two things.
-    #[error("it has two {0} named {1:?}")]
+    #[error("the plugin has two {0} named `{1}`")]
     Twice(&'static str, String),
+}
+
+impl NotAPlugin {
+    /// What to do about it.
+    #[must_use]
+    pub const fn help(&self) -> &'static str {
+        match self {
+            Self::Newer(_) => "use a newer gateway, or an older build of the plugin",
+            Self::Aborts => "build it with panic = \"unwind\" in its profile, which is the default",
+            _ => "tell the plugin's author; `millgate plugin check FILE` shows what is wrong with it",
+        }
+    }
 }
 
 /// More kinds than any plugin has: a count beyond it is garbage.
@@ -94,20 +117,24 @@ impl Manifest {
         // SAFETY: texts of a library that stays loaded.
         let (name, version, sdk) = unsafe {
             (
-                text(manifest.name).ok_or(NotAPlugin::NotText("its name"))?,
-                text(manifest.version).ok_or(NotAPlugin::NotText("its version"))?,
-                text(manifest.sdk).ok_or(NotAPlugin::NotText("its sdk"))?,
+                text(manifest.name).ok_or(NotAPlugin::NotText("the plugin's name"))?,
+                text(manifest.version).ok_or(NotAPlugin::NotText("the plugin's version"))?,
+                text(manifest.sdk).ok_or(NotAPlugin::NotText("the name of the plugin's SDK"))?,
             )
         };
+        let name = checked_name(name)?;
         // SAFETY: as above, arrays of pointers.
-        let (stages, providers) = unsafe {
+        let (stages, providers): (Vec<Kind<abi::StageType>>, Vec<Kind<abi::ProviderType>>) = unsafe {
             (
-                kinds(manifest.stages, manifest.stage_count, "stages")?,
-                kinds(manifest.providers, manifest.provider_count, "providers")?,
+                kinds(manifest.stages, manifest.stage_count)?,
+                kinds(manifest.providers, manifest.provider_count)?,
             )
         };
+        if stages.is_empty() && providers.is_empty() {
+            return Err(NotAPlugin::Empty);
+        }
         Ok(Self {
-            name: checked_name(name)?,
+            name,
             version,
             sdk,
             minor: manifest.minor,
@@ -121,6 +148,8 @@ impl Manifest {
 /// A kind's struct, as far as it is read before its functions are called.
 trait Functions: Sized {
     const WHAT: &'static str;
+    /// Its size up to the name, before which nothing can be said about it.
+    const UP_TO_NAME: usize;
     fn size(this: *const Self) -> *const u32;
     fn name(&self) -> abi::Slice;
     /// The first required function that is null.
@@ -129,6 +158,7 @@ trait Functions: Sized {
 
 impl Functions for abi::StageType {
     const WHAT: &'static str = "stages";
+    const UP_TO_NAME: usize = offset_of!(Self, name) + size_of::<abi::Slice>();
 
     fn size(this: *const Self) -> *const u32 {
         this.cast()
@@ -152,6 +182,7 @@ impl Functions for abi::StageType {
 
 impl Functions for abi::ProviderType {
     const WHAT: &'static str = "providers";
+    const UP_TO_NAME: usize = offset_of!(Self, name) + size_of::<abi::Slice>();
 
     fn size(this: *const Self) -> *const u32 {
         this.cast()
@@ -183,23 +214,27 @@ impl Functions for abi::ProviderType {
 unsafe fn kinds<T: Functions>(
     array: *const *const T,
     count: usize,
-    what: &'static str,
 ) -> Result<Vec<Kind<T>>, NotAPlugin> {
     let mut kinds: Vec<Kind<T>> = Vec::new();
     if count == 0 {
         return Ok(kinds);
     }
     if array.is_null() || count > MOST_KINDS {
-        return Err(NotAPlugin::Missing(format!("the list of its {count} {what}")));
+        return Err(NotAPlugin::Missing(format!("the list of its {count} {}", T::WHAT)));
     }
     for index in 0..count {
         // SAFETY: within the array, as the caller vouches for.
         let pointer = unsafe { array.add(index).read() };
         if pointer.is_null() {
-            return Err(NotAPlugin::Missing(format!("number {index} of its {what}")));
+            return Err(NotAPlugin::Missing(format!("number {index} of its {}", T::WHAT)));
         }
         // SAFETY: not null; it begins with its size.
-        let functions = unsafe { sized(pointer, T::size(pointer).read()) };
+        let size = unsafe { T::size(pointer).read() };
+        if (size as usize) < T::UP_TO_NAME {
+            return Err(NotAPlugin::ShortKind(T::WHAT, index, size));
+        }
+        // SAFETY: not null, and as large as it says.
+        let functions = unsafe { sized(pointer, size) };
         // SAFETY: a text of a library that stays loaded.
         let name = unsafe { text(functions.name()) }.ok_or(NotAPlugin::NotText("a kind's name"))?;
         let name = checked_name(name)?;

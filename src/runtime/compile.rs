@@ -8,6 +8,7 @@ mod fingerprint;
 mod kinds;
 pub mod listeners;
 mod pipeline;
+mod plugins;
 mod providers;
 pub mod redact;
 mod routes;
@@ -27,9 +28,10 @@ use crate::{
 /// tables that are still the same is kept: pools stay warm, limits remember. `process` is what lasts through all of it.
 #[must_use]
 pub fn compile(loaded: &Loaded, previous: Option<&Runtime>, process: &Process) -> Option<Runtime> {
-    let providers = providers::compile(loaded, previous);
+    let kinds = plugins::compile(loaded, process);
+    let providers = providers::compile(loaded, &kinds, previous);
     let routes = routes::compile(loaded, &providers);
-    let pipeline = pipeline::compile(loaded, previous, process);
+    let pipeline = pipeline::compile(loaded, &kinds, previous, process);
     let are_asked = !auth::asked(loaded).is_empty();
     let callers = callers::compile(loaded, process.store.clone(), are_asked);
     auth::check(loaded, &callers);
@@ -49,6 +51,7 @@ pub fn compile(loaded: &Loaded, previous: Option<&Runtime>, process: &Process) -
         pipeline: Arc::new(pipeline),
         routes,
         providers,
+        plugins: kinds.images,
         guard: Guard::new(&server.hosts, &server.cors_origins),
         callers,
         limits: Limits {

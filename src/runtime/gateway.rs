@@ -16,7 +16,10 @@ use super::{
     compile::{compile, listeners},
     host::Process,
 };
-use crate::config::{self, Loaded};
+use crate::{
+    config::{self, Loaded},
+    plugin::{self, image::Image},
+};
 
 /// What a server serves from.
 pub struct Gateway {
@@ -43,6 +46,13 @@ impl Gateway {
             draining: AtomicBool::new(false),
             reloading: Mutex::new(()),
         }
+    }
+
+    /// The libraries of plugins that were loaded since the start, in that order.
+    #[must_use]
+    pub fn images(&self) -> Vec<&'static Image> {
+        let images = self.process.images.as_ref();
+        images.map(|images| images.all()).unwrap_or_default()
     }
 
     /// The runtime in force.
@@ -87,6 +97,9 @@ impl Gateway {
 /// What a runtime needs of its process before anybody is served from it.
 fn put_in_force(runtime: &Runtime, process: &Process) {
     runtime.filter.install();
+    if !runtime.plugins.is_empty() {
+        plugin::host::serve(&process.host);
+    }
     if let Some(cache) = &runtime.pipeline.cache {
         cache.put_in_force(process.store.folder());
     }

@@ -8,6 +8,7 @@ use millgate_plugin::{BoxFuture, CallError, Done, Host, HttpAnswer, HttpCall, Se
 
 use crate::{
     cache::disk::Disk,
+    plugin::image::Images,
     routing::{
         transport::{Base, Options, SendError, Transport},
         upload::UpstreamBody,
@@ -25,6 +26,19 @@ pub struct Process {
     pub store: Arc<Store>,
     /// Where a cache keeps what is to survive a restart; idle until one asks for it.
     pub disk: Arc<Disk>,
+    /// The libraries of plugins that were loaded; `None` where none is to be.
+    pub images: Option<Arc<Images>>,
+}
+
+impl Process {
+    /// A process that loads no plugins.
+    #[must_use]
+    pub fn without_plugins() -> Self {
+        Self {
+            images: None,
+            ..Self::default()
+        }
+    }
 }
 
 impl Default for Process {
@@ -37,6 +51,7 @@ impl Default for Process {
             host,
             store,
             disk: Arc::default(),
+            images: Some(Arc::default()),
         }
     }
 }

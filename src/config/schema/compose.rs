@@ -18,6 +18,7 @@ pub fn json_schema(kinds: &Kinds) -> Value {
         &mut tables.server,
         &mut tables.admin,
         &mut tables.log,
+        &mut tables.plugin,
         &mut tables.caller,
         &mut tables.route,
         &mut tables.price,
@@ -32,6 +33,7 @@ pub fn json_schema(kinds: &Kinds) -> Value {
         ("server", &tables.server),
         ("admin", &tables.admin),
         ("log", &tables.log),
+        ("plugin", &tables.plugin),
         ("caller", &tables.caller),
         ("route", &tables.route),
         ("price", &tables.price),
@@ -69,6 +71,7 @@ pub fn json_schema(kinds: &Kinds) -> Value {
         );
     }
     for (key, entry) in [
+        ("plugins", "plugin"),
         ("callers", "caller"),
         ("routes", "route"),
         ("prices", "price"),

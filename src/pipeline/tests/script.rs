@@ -258,6 +258,7 @@ pub(super) fn mounted(
     Mounted {
         name: name.into(),
         kind: Scripted::KIND,
+        image: None,
         table: no_table(),
         when: When::default(),
         on_error: OnError::Fail,

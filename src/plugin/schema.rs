@@ -1,0 +1,128 @@
+//! The table of a plugin's stage or provider: as JSON, and held against the JSON Schema that the plugin carries, before
+//! the plugin sees it.
+
+mod check;
+mod rules;
+#[cfg(test)]
+mod tests;
+mod words;
+
+use serde_json::{Number, Value};
+
+use self::{
+    check::{Fault, Kind},
+    rules::{Rules, escaped},
+};
+use crate::config::{
+    Section,
+    tree::{self, Node},
+};
+
+/// What a plugin says that a table looks like.
+pub struct TableSchema(Option<Rules>);
+
+impl TableSchema {
+    /// From the text of a JSON Schema; without one, anything goes.
+    pub fn parse(text: Option<&str>) -> Result<Self, String> {
+        let Some(text) = text else {
+            return Ok(Self(None));
+        };
+        let schema: Value =
+            serde_json::from_str(text).map_err(|error| format!("it is no JSON: {error}"))?;
+        Rules::new(&schema).map(|rules| Self(Some(rules)))
+    }
+
+    /// The table as JSON, for the plugin; `None` after telling the section what is wrong with it. It holds secrets.
+    #[must_use]
+    pub fn read(&self, section: &Section<'_>) -> Option<Value> {
+        // Tells of placeholders without a value.
+        let _: Value = section.read()?;
+        let mut table = json(section)?;
+        let Some(rules) = &self.0 else {
+            return Some(table);
+        };
+        adapt(rules, section.node(), &mut table);
+        let faults = rules.check(&table);
+        faults.iter().for_each(|fault| fault.tell(section));
+        faults.is_empty().then_some(table)
+    }
+}
+
+/// A string that is wholly one placeholder takes the type that the schema wants: where it is wrong as a text, it becomes
+/// the number or the boolean that it reads like.
+fn adapt(rules: &Rules, node: &Node, table: &mut Value) {
+    let mut wrong = Vec::new();
+    places(&rules.check(table), &mut wrong);
+    for path in wrong {
+        let Some(tree::Value::String(text)) = node.at(&path).map(|node| &node.value) else {
+            continue;
+        };
+        let pointer: String = path.iter().map(|step| format!("/{}", escaped(step))).collect();
+        if let (true, Some(adapted), Some(place)) = (
+            text.adapts,
+            read_like(text.text.trim()),
+            table.pointer_mut(&pointer),
+        ) {
+            *place = adapted;
+        }
+    }
+}
+
+/// The values that faults are about, the shapes included that a value might have had.
+fn places(faults: &[Fault], found: &mut Vec<Vec<String>>) {
+    for fault in faults {
+        found.push(fault.path.clone());
+        if let Kind::NoShape(shapes) = &fault.kind {
+            shapes.iter().for_each(|faults| places(faults, found));
+        }
+    }
+}
+
+fn read_like(text: &str) -> Option<Value> {
+    serde_json::from_str(text)
+        .ok()
+        .filter(|value: &Value| value.is_number() || value.is_boolean())
+}
+
+/// A table as JSON; `None` after telling of numbers that JSON does not have.
+fn json(section: &Section<'_>) -> Option<Value> {
+    let mut unspeakable = Vec::new();
+    let value = node_json(section.node(), &mut Vec::new(), &mut unspeakable);
+    for path in &unspeakable {
+        section.report(path, "a plugin cannot be told of this number: it must be finite");
+    }
+    unspeakable.is_empty().then_some(value)
+}
+
+fn node_json(node: &Node, path: &mut Vec<String>, unspeakable: &mut Vec<Vec<String>>) -> Value {
+    let mut child = |step: String, node: &Node| {
+        path.push(step);
+        let value = node_json(node, path, unspeakable);
+        path.pop();
+        value
+    };
+    match &node.value {
+        tree::Value::Bool(value) => (*value).into(),
+        tree::Value::Integer(value) => (*value).into(),
+        tree::Value::Float(value) => match Number::from_f64(*value) {
+            Some(number) => number.into(),
+            None => {
+                unspeakable.push(path.clone());
+                Value::Null
+            }
+        },
+        tree::Value::Datetime(text) => text.as_str().into(),
+        tree::Value::String(text) => text.text.as_str().into(),
+        // Told of before.
+        tree::Value::Unset(_) => Value::Null,
+        tree::Value::Array(elements) => elements
+            .iter()
+            .enumerate()
+            .map(|(index, node)| child(index.to_string(), node))
+            .collect(),
+        tree::Value::Table(table) => table
+            .iter()
+            .map(|(key, node)| (key.name.clone(), child(key.name.clone(), node)))
+            .collect(),
+    }
+}
