@@ -37,6 +37,7 @@ pub mod http;
 pub mod mock;
 pub mod nearest;
 pub mod pipeline;
+pub mod plugin;
 pub mod prices;
 pub mod providers;
 pub mod redact;

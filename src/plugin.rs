@@ -1,6 +1,6 @@
 //! Plugins: stages and providers from shared libraries, behind the same traits as those that are built in.
 //!
-//! A library is opened and checked ([`open`]), its manifest read ([`manifest`]), and what it holds mounted as a foreign
+//! What a library holds is mounted as a foreign
 //! stage ([`stage`]) or provider ([`provider`]) that calls it through the C interface (`plugins/abi`). What a
 //! plugin may call on is [`host`]; where it waits, [`token`]. This is the only `unsafe` code of the gateway.
 #![allow(
@@ -9,11 +9,13 @@
 )]
 
 pub mod host;
-pub mod image;
-pub mod manifest;
-pub mod open;
+pub mod metrics;
 pub mod provider;
 pub mod slices;
 pub mod stage;
+#[cfg(feature = "through-border")]
+pub mod through;
 pub mod token;
 pub mod watch;
+
+pub use watch::Plugin;
