@@ -106,7 +106,7 @@ impl Foreign {
         config_json: &str,
         shadow: bool,
     ) -> Result<Self, SetupError> {
-        let mut setup = Setup {
+        let setup = Setup {
             is_shadow: shadow,
             ..Setup::default()
         };

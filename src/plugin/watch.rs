@@ -8,7 +8,7 @@ use std::{
     cell::{Cell, OnceCell},
     ptr,
     sync::{
-        Arc, Mutex, Once, PoisonError,
+        Arc, Mutex, Once, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering},
     },
     thread,
@@ -101,6 +101,13 @@ impl Plugin {
             );
         }
     }
+}
+
+/// What is built in, as a plugin without a name.
+#[must_use]
+pub fn built_in() -> &'static Plugin {
+    static BUILT_IN: OnceLock<&'static Plugin> = OnceLock::new();
+    BUILT_IN.get_or_init(|| Plugin::leak("", env!("CARGO_PKG_VERSION")))
 }
 
 /// Looks so far, from 1: what a hook writes down when it begins.

@@ -10,6 +10,7 @@ use millgate_plugin::{
 
 use crate::{
     cache::disk::Disk,
+    plugin::metrics,
     routing::{
         transport::{Base, Options, SendError, Transport},
         upload::UpstreamBody,
@@ -63,16 +64,9 @@ impl Services for Hosting {
         self.store.tally(key)
     }
 
-    fn metric(&self, _kind: MetricKind, _name: &str, _labels: &[(&str, &str)]) -> Arc<dyn Metric> {
-        Arc::new(Unseen)
+    fn metric(&self, kind: MetricKind, name: &str, labels: &[(&str, &str)]) -> Arc<dyn Metric> {
+        metrics::built_in(kind, name, labels)
     }
-}
-
-/// A metric that nobody reads yet.
-struct Unseen;
-
-impl Metric for Unseen {
-    fn record(&self, _value: f64) {}
 }
 
 async fn fetch(call: &HttpCall) -> Result<HttpAnswer, CallError> {
