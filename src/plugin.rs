@@ -17,10 +17,15 @@ mod kinds;
 mod library;
 pub mod manifest;
 pub mod open;
+pub mod metrics;
 pub mod provider;
 pub mod refused;
 pub mod schema;
 pub mod slices;
 pub mod stage;
+#[cfg(feature = "through-border")]
+pub mod through;
 pub mod token;
 pub mod watch;
+
+pub use watch::Plugin;

@@ -19,6 +19,12 @@ pub trait ErasedStage: Any + Send + Sync {
     fn needs_store(&self) -> bool;
     /// See [`Stage::begin`].
     fn begin(&self) -> Box<State>;
+    /// See [`Stage::on_request_head`].
+    fn on_request_head(
+        &self,
+        state: &mut State,
+        exchange: &mut dyn Exchange,
+    ) -> Result<Flow, StageError>;
     /// See [`Stage::on_request`].
     fn on_request(
         &self,
@@ -74,6 +80,14 @@ impl<S: Stage> ErasedStage for Native<S> {
 
     fn begin(&self) -> Box<State> {
         Box::new(self.0.begin())
+    }
+
+    fn on_request_head(
+        &self,
+        state: &mut State,
+        exchange: &mut dyn Exchange,
+    ) -> Result<Flow, StageError> {
+        self.0.on_request_head(Self::state(state)?, exchange)
     }
 
     fn on_request(

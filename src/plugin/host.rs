@@ -6,13 +6,15 @@ use std::{borrow::Cow, ffi::c_void, time::Duration};
 
 use bytes::Bytes;
 use millgate_plugin::{
-    Answer, Exchange, Field, Refusal, RefusalKind, Reply, SetError, SetupError, UpstreamRequest,
+    Answer, Exchange, Field, Gone, Refusal, RefusalKind, Reply, SetError, SetupError, UpstreamRequest,
     border::abi,
 };
+use smallvec::SmallVec;
 
 use super::{
-    slices::{NOTHING, bytes, sized, slice, text},
+    slices::{NOTHING, bytes, is_sound, sized, slice, text},
     token::Token,
+    watch::{self, Plugin},
 };
 
 pub use services::serve;
@@ -44,17 +46,32 @@ pub static TABLE: abi::Host = abi::Host {
     timer: Some(services::timer),
     tally: Some(services::tally),
     tally_add: Some(services::tally_add),
+    shadow: Some(shadow),
 };
+
+/// Which hook it is, as far as what it may do depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// On the way in: it may answer, refuse and wait.
+    Request,
+    /// On the way out: the same, and it may change the reply that is there.
+    Response,
+    /// It may change a piece of the reply.
+    Chunk,
+    /// It is over.
+    End,
+}
 
 /// An exchange inside a hook: what `MgExchange` points to.
 pub struct Hook<'a> {
     exchange: &'a mut dyn Exchange,
-    /// Whether the hook may wait.
-    pub(super) may_wait: bool,
+    phase: Phase,
+    /// Whether a visitor of [`each`] is running, which reads what must not change meanwhile.
+    is_visiting: bool,
     /// Status and headers of a reply of the stage's own.
     reply: Option<Reply>,
     /// What was emitted, piece by piece.
-    pub(super) emitted: Vec<Bytes>,
+    pub(super) emitted: Pieces,
     /// How the exchange is refused.
     pub(super) refusal: Option<Refusal>,
     /// Why it could not be done.
@@ -63,13 +80,18 @@ pub struct Hook<'a> {
     pub(super) token: Option<Token>,
 }
 
+/// Mostly a piece takes the place of one.
+pub(super) type Pieces = SmallVec<[Bytes; 1]>;
+
 impl<'a> Hook<'a> {
-    pub(super) fn new(exchange: &'a mut dyn Exchange, may_wait: bool) -> Self {
+    #[inline]
+    pub(super) fn new(exchange: &'a mut dyn Exchange, phase: Phase) -> Self {
         Self {
             exchange,
-            may_wait,
+            phase,
+            is_visiting: false,
             reply: None,
-            emitted: Vec::new(),
+            emitted: SmallVec::new(),
             refusal: None,
             failure: None,
             token: None,
@@ -77,35 +99,85 @@ impl<'a> Hook<'a> {
     }
 
     /// The pointer that a plugin is given.
+    #[inline]
     pub(super) fn as_ptr(&mut self) -> *mut abi::Exchange {
         std::ptr::from_mut(self).cast()
     }
 
-    /// The reply that the stage has made.
-    pub(super) fn take_reply(&mut self) -> Reply {
-        let mut reply = self.reply.take().unwrap_or_else(own_reply);
-        reply.body = join(std::mem::take(&mut self.emitted));
-        reply
+    /// What the plugin has said that only counts together with another status than [`abi::NEXT`].
+    #[inline]
+    pub(super) fn said(&self) -> Option<&'static str> {
+        match () {
+            () if !self.emitted.is_empty() => Some("emitted something"),
+            () if self.reply.is_some() => Some("began a reply"),
+            () if self.refusal.is_some() => Some("said how it refuses"),
+            () if self.failure.is_some() => Some("said why it failed"),
+            () => None,
+        }
     }
 
-    /// A header or the status of a reply of the stage's own.
-    fn set_reply(&mut self, field: Field, key: &str, value: Option<&[u8]>) -> Result<(), SetError> {
-        let reply = self.reply.get_or_insert_with(own_reply);
+    /// The reply that the stage has made; `None` where it has set and emitted nothing.
+    pub(super) fn take_reply(&mut self) -> Option<Reply> {
+        if self.reply.is_none() && self.emitted.is_empty() {
+            return None;
+        }
+        let mut reply = self.reply.take().unwrap_or_else(own_reply);
+        reply.body = join(std::mem::take(&mut self.emitted));
+        Some(reply)
+    }
+
+    /// Whether a header of a reply is one of the stage's own: before there is a reply, and where it has begun one.
+    fn is_own_reply(&self) -> bool {
+        self.phase == Phase::Request || self.reply.is_some()
+    }
+
+    fn get(&self, field: Field, key: &str) -> Option<&[u8]> {
+        match &self.reply {
+            Some(reply) if field == Field::ReplyHeader => {
+                let mut headers = reply.headers.iter();
+                let found = headers.find(|(name, _)| name.eq_ignore_ascii_case(key))?;
+                Some(found.1.as_bytes())
+            }
+            _ => self.exchange.get(field, key),
+        }
+    }
+
+    fn set(&mut self, field: Field, key: &str, value: Option<&[u8]>) -> Result<(), SetError> {
+        if self.is_visiting {
+            return Err(SetError::ReadOnly);
+        }
+        let may_reply = matches!(self.phase, Phase::Request | Phase::Response);
+        match field {
+            Field::ReplyStatus if may_reply => self.set_status(value),
+            Field::ReplyHeader if may_reply && self.is_own_reply() => self.set_header(key, value),
+            _ => self.exchange.set(field, key, value),
+        }
+    }
+
+    /// The status of a reply of the stage's own.
+    fn set_status(&mut self, value: Option<&[u8]>) -> Result<(), SetError> {
+        let text = value.and_then(|value| std::str::from_utf8(value).ok());
+        let status = text.and_then(|text| text.parse().ok());
+        let status = status
+            .filter(|status| (200..=599).contains(status))
+            .ok_or(SetError::Invalid)?;
+        self.reply.get_or_insert_with(own_reply).status = status;
+        Ok(())
+    }
+
+    /// A header of a reply of the stage's own.
+    fn set_header(&mut self, key: &str, value: Option<&[u8]>) -> Result<(), SetError> {
+        let name = http::HeaderName::from_bytes(key.as_bytes()).map_err(|_| SetError::Invalid)?;
         let text = value
             .map(std::str::from_utf8)
             .transpose()
             .map_err(|_| SetError::Invalid)?;
-        if field == Field::ReplyStatus {
-            let status = text.and_then(|text| text.parse().ok());
-            reply.status = status
-                .filter(|status| (200..=599).contains(status))
-                .ok_or(SetError::Invalid)?;
-            return Ok(());
+        if text.is_some_and(|text| http::HeaderValue::from_str(text).is_err()) {
+            return Err(SetError::Invalid);
         }
-        let name = http::HeaderName::from_bytes(key.as_bytes()).map_err(|_| SetError::Invalid)?;
+        let reply = self.reply.get_or_insert_with(own_reply);
         reply.headers.retain(|(known, _)| known != name.as_str());
         if let Some(text) = text {
-            http::HeaderValue::from_str(text).map_err(|_| SetError::Invalid)?;
             let name = Cow::Owned(name.as_str().to_owned());
             reply.headers.push((name, text.to_owned()));
         }
@@ -122,7 +194,7 @@ const fn own_reply() -> Reply {
 }
 
 /// Pieces as one.
-pub(super) fn join(mut pieces: Vec<Bytes>) -> Bytes {
+fn join(mut pieces: Pieces) -> Bytes {
     match pieces.len() {
         0 => Bytes::new(),
         1 => pieces.swap_remove(0),
@@ -142,6 +214,13 @@ pub struct Output {
 }
 
 impl Output {
+    /// What was written, as text; `None` where it is none.
+    pub(super) fn into_text(self) -> Option<String> {
+        String::from_utf8(self.bytes)
+            .ok()
+            .filter(|text| !text.is_empty())
+    }
+
     /// The pointer that a plugin is given.
     pub(super) fn as_ptr(&mut self) -> *mut abi::Output {
         std::ptr::from_mut(self).cast()
@@ -153,9 +232,55 @@ impl Output {
 pub struct Setup {
     /// What is wrong with its table.
     pub(super) error: Option<SetupError>,
+    /// Whether it is a stage in shadow mode.
+    pub(super) is_shadow: bool,
 }
 
+/// Makes a stage or a provider.
+type Create = Option<
+    unsafe extern "C" fn(*mut abi::Setup, abi::Slice, abi::Slice, *mut *mut c_void) -> abi::Status,
+>;
+
 impl Setup {
+    /// What `create` makes of a table, which is not null.
+    pub(super) fn create(
+        mut self,
+        plugin: &'static Plugin,
+        create: Create,
+        name: &str,
+        config_json: &str,
+    ) -> Result<*mut c_void, SetupError> {
+        let whole_table = |message: String| SetupError::at([""; 0], message);
+        let Some(create) = create else {
+            return Err(whole_table("the plugin has no way to make it".to_owned()));
+        };
+        let mut made = std::ptr::null_mut();
+        let (name, config) = (slice(name.as_bytes()), slice(config_json.as_bytes()));
+        // It may take its time: no exchange waits for it.
+        let running = watch::enter_at_leisure(plugin);
+        // SAFETY: all of it is valid for the time of the call.
+        let status = unsafe { create(self.as_ptr(), name, config, &raw mut made) };
+        drop(running);
+        let said = self.error.take();
+        match status {
+            abi::NEXT if !made.is_null() => return Ok(made),
+            abi::PANICKED => {
+                let why = said.as_ref().map_or("", |error| &error.message);
+                plugin.panicked(why);
+            }
+            _ => plugin.failed(),
+        }
+        Err(match status {
+            abi::NEXT => whole_table("the plugin says that it has made it, but there is nothing".to_owned()),
+            abi::FAILED | abi::PANICKED => said.unwrap_or_else(|| {
+                whole_table("the plugin could not make it, and did not say why".to_owned())
+            }),
+            status => whole_table(format!(
+                "the plugin could not make it: `create` came back with status {status}, which means nothing there"
+            )),
+        })
+    }
+
     /// The pointer that a plugin is given.
     pub(super) fn as_ptr(&mut self) -> *mut abi::Setup {
         std::ptr::from_mut(self).cast()
@@ -163,9 +288,26 @@ impl Setup {
 }
 
 /// The reader of an answer: what `MgReader` points to.
-pub struct Reader<'a>(pub(super) &'a mut dyn Answer);
+pub struct Reader<'a> {
+    answer: &'a mut dyn Answer,
+    /// Whether it has left: it does not come back.
+    is_gone: bool,
+}
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    pub(super) fn new(answer: &'a mut dyn Answer) -> Self {
+        Self {
+            answer,
+            is_gone: false,
+        }
+    }
+
+    /// Passes something on to the reader, unless it has left.
+    fn pass(&mut self, pass: impl FnOnce(&mut dyn Answer) -> Result<(), Gone>) -> abi::Status {
+        self.is_gone = self.is_gone || pass(self.answer).is_err();
+        if self.is_gone { abi::GONE } else { abi::NEXT }
+    }
+
     /// The pointer that a plugin is given.
     pub(super) fn as_ptr(&mut self) -> *mut abi::Reader {
         std::ptr::from_mut(self).cast()
@@ -192,7 +334,7 @@ unsafe extern "C" fn get(
     let (Some(hook), Some(field), Some(key)) = (hook, Field::from_number(field), key) else {
         return 0;
     };
-    let found = hook.exchange.get(field, key);
+    let found = hook.get(field, key);
     if !value.is_null() {
         // SAFETY: not null; the plugin's own.
         unsafe { value.write(found.map_or(NOTHING, slice)) };
@@ -223,22 +365,19 @@ unsafe extern "C" fn set(
     value: abi::Slice,
 ) -> abi::Status {
     // SAFETY: the plugin hands back what it was given, inside its hook; key and value are borrowed.
-    let (hook, key, value) = unsafe { (hook(exchange), text(key), bytes(value)) };
+    let (hook, key, bytes) = unsafe { (hook(exchange), text(key), bytes(value)) };
     let (Some(hook), Some(field)) = (hook, Field::from_number(field)) else {
         return abi::READ_ONLY;
     };
-    let Some(key) = key else { return abi::INVALID };
-    let set = match field {
-        Field::ReplyStatus => hook.set_reply(field, key, value),
-        // Before there is a reply, a header of it can only be for one of the stage's own.
-        Field::ReplyHeader if hook.reply.is_some() => hook.set_reply(field, key, value),
-        _ => hook.exchange.set(field, key, value),
+    let (Some(key), true) = (key, is_sound(value)) else {
+        return abi::INVALID;
     };
-    match set {
+    match hook.set(field, key, bytes) {
         Ok(()) => abi::NEXT,
         Err(SetError::ReadOnly) => abi::READ_ONLY,
         Err(SetError::Invalid) => abi::INVALID,
         Err(SetError::Unknown) => abi::UNKNOWN,
+        Err(SetError::Unavailable) => abi::UNAVAILABLE,
     }
 }
 
@@ -253,10 +392,18 @@ unsafe extern "C" fn each(
     let (Some(hook), Some(field), Some(visit)) = (hook, Field::from_number(field), visit) else {
         return;
     };
-    hook.exchange.each(field, &mut |key, value| {
+    let was_visiting = std::mem::replace(&mut hook.is_visiting, true);
+    // The visitor may come back here for other fields: nothing of `hook` is held meanwhile but what it points to.
+    let fields: *const dyn Exchange = &raw const *hook.exchange;
+    // SAFETY: it outlives the hook, and while `is_visiting` nobody writes to it.
+    unsafe { &*fields }.each(field, &mut |key, value| {
         // SAFETY: the visitor and its data are the plugin's, which is still inside this call.
         unsafe { visit(user, slice(key.as_bytes()), slice(value)) != 0 }
     });
+    // SAFETY: as at the beginning.
+    if let Some(hook) = unsafe { self::hook(exchange.cast_mut()) } {
+        hook.is_visiting = was_visiting;
+    }
 }
 
 unsafe extern "C" fn emit(exchange: *mut abi::Exchange, piece: abi::Slice) {
@@ -284,7 +431,7 @@ unsafe extern "C" fn fail(exchange: *mut abi::Exchange, message: abi::Slice) {
 unsafe extern "C" fn token(exchange: *mut abi::Exchange) -> u64 {
     // SAFETY: the plugin hands back what it was given, inside its hook.
     match unsafe { hook(exchange) } {
-        Some(hook) if hook.may_wait => hook.token.get_or_insert_default().number(),
+        Some(hook) if matches!(hook.phase, Phase::Request | Phase::Response) => hook.token.get_or_insert_default().number(),
         _ => 0,
     }
 }
@@ -298,23 +445,36 @@ unsafe fn refusal_of(refusal: *const abi::Refusal) -> Option<Refusal> {
         return None;
     }
     // SAFETY: not null; it begins with its size, and its texts are borrowed for the call.
-    let (refusal, message, code, param) = unsafe {
+    let (refusal, message, code, error_type, param) = unsafe {
         let refusal = sized(refusal, refusal.cast::<u32>().read());
-        let (message, code, param) =
-            (text(refusal.message), text(refusal.code), text(refusal.param));
-        (refusal, message, code, param)
+        let (message, code) = (owned(refusal.message), owned(refusal.code));
+        let (error_type, param) = (owned(refusal.error_type), owned(refusal.param));
+        (refusal, message, code, error_type, param)
     };
     let kind = RefusalKind::from_number(refusal.kind).unwrap_or(RefusalKind::Internal);
-    let message = message.filter(|text| !text.is_empty());
-    let mut made = Refusal::new(kind, message.unwrap_or("The request was refused.").to_owned());
-    let own = |text: Option<&str>| {
-        text.filter(|text| !text.is_empty())
-            .map(|text| Cow::Owned(text.to_owned()))
-    };
-    made.code = own(code);
-    made.param = own(param);
-    made.retry_after = (refusal.retry_after > 0).then(|| Duration::from_millis(refusal.retry_after));
-    Some(made)
+    let after = Duration::from_millis(refusal.retry_after).min(LONGEST_RETRY);
+    Some(Refusal {
+        kind,
+        message: message.unwrap_or(Cow::Borrowed("The request was refused.")),
+        code,
+        error_type,
+        param,
+        retry_after: (!after.is_zero()).then_some(after),
+    })
+}
+
+/// Longer than anybody waits, and short enough to be added to any time.
+const LONGEST_RETRY: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// A text, copied; `None` where it is empty, or no text.
+///
+/// # Safety
+/// As for [`bytes`].
+unsafe fn owned(slice: abi::Slice) -> Option<Cow<'static, str>> {
+    // SAFETY: as the caller vouches for.
+    unsafe { text(slice) }
+        .filter(|text| !text.is_empty())
+        .map(|text| Cow::Owned(text.to_owned()))
 }
 
 unsafe extern "C" fn refuse(setup: *mut abi::Setup, path: abi::Slice, message: abi::Slice) {
@@ -328,6 +488,12 @@ unsafe extern "C" fn refuse(setup: *mut abi::Setup, path: abi::Slice, message: a
             message: String::from_utf8_lossy(message.unwrap_or_default()).into_owned(),
         });
     }
+}
+
+unsafe extern "C" fn shadow(setup: *const abi::Setup) -> u32 {
+    // SAFETY: the plugin hands back what it was given, inside `create`.
+    let setup = unsafe { setup.cast::<Setup>().as_ref() };
+    u32::from(setup.is_some_and(|setup| setup.is_shadow))
 }
 
 unsafe extern "C" fn request(
@@ -351,9 +517,13 @@ unsafe extern "C" fn request(
         return abi::INVALID;
     };
     match part {
-        abi::REQUEST_METHOD => request.method = Cow::Owned(text.to_owned()),
-        abi::REQUEST_PATH => request.path = text.to_owned(),
-        abi::REQUEST_QUERY => request.query = Some(text.to_owned()),
+        abi::REQUEST_METHOD if http::Method::from_bytes(value).is_ok() => {
+            request.method = Cow::Owned(text.to_owned());
+        }
+        abi::REQUEST_PATH if text.is_empty() || (text.starts_with('/') && is_plain(text)) => {
+            text.clone_into(&mut request.path);
+        }
+        abi::REQUEST_QUERY if is_plain(text) => request.query = Some(text.to_owned()),
         abi::REQUEST_HEADER => {
             if http::HeaderName::from_bytes(key.as_bytes()).is_err()
                 || http::HeaderValue::from_str(text).is_err()
@@ -363,9 +533,15 @@ unsafe extern "C" fn request(
             let name = Cow::Owned(key.to_owned());
             request.headers.push((name, text.to_owned()));
         }
+        abi::REQUEST_METHOD | abi::REQUEST_PATH | abi::REQUEST_QUERY => return abi::INVALID,
         _ => return abi::READ_ONLY,
     }
     abi::NEXT
+}
+
+/// Whether a text is fit for the first line of a request.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 unsafe extern "C" fn write(output: *mut abi::Output, piece: abi::Slice) {
@@ -388,22 +564,15 @@ unsafe extern "C" fn reject_output(output: *mut abi::Output, refusal: *const abi
 unsafe extern "C" fn send(reader: *mut abi::Reader, piece: abi::Slice) -> abi::Status {
     // SAFETY: the plugin hands back what it was given, inside `answer`; the bytes are borrowed.
     let (reader, piece) = unsafe { (reader.cast::<Reader<'_>>().as_mut(), bytes(piece)) };
-    let Some(reader) = reader else {
-        return abi::GONE;
-    };
-    match reader.0.emit(piece.unwrap_or_default().to_vec()) {
-        Ok(()) => abi::NEXT,
-        Err(_) => abi::GONE,
-    }
+    reader.map_or(abi::GONE, |reader| {
+        reader.pass(|answer| answer.emit(piece.unwrap_or_default().to_vec()))
+    })
 }
 
 unsafe extern "C" fn pause(reader: *mut abi::Reader, millis: u64) -> abi::Status {
     // SAFETY: the plugin hands back what it was given, inside `answer`.
-    let Some(reader) = (unsafe { reader.cast::<Reader<'_>>().as_mut() }) else {
-        return abi::GONE;
-    };
-    match reader.0.wait(Duration::from_millis(millis)) {
-        Ok(()) => abi::NEXT,
-        Err(_) => abi::GONE,
-    }
+    let reader = unsafe { reader.cast::<Reader<'_>>().as_mut() };
+    reader.map_or(abi::GONE, |reader| {
+        reader.pass(|answer| answer.wait(Duration::from_millis(millis)))
+    })
 }

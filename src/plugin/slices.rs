@@ -34,6 +34,11 @@ pub(super) unsafe fn bytes<'a>(slice: Slice) -> Option<&'a [u8]> {
     Some(unsafe { std::slice::from_raw_parts(slice.ptr, slice.len) })
 }
 
+/// Whether a slice can be bytes at all: not longer than any memory, and nothing where it points to nothing.
+pub(super) const fn is_sound(slice: Slice) -> bool {
+    slice.len <= isize::MAX as usize && (slice.len == 0 || !slice.ptr.is_null())
+}
+
 /// A plugin's text; `None` where it is no UTF-8. Null is empty.
 ///
 /// # Safety

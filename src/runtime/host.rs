@@ -4,11 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use http_body_util::{BodyExt, Limited};
-use millgate_plugin::{BoxFuture, CallError, Done, Host, HttpAnswer, HttpCall, Services, Tally};
+use millgate_plugin::{
+    BoxFuture, CallError, Done, Host, HttpAnswer, HttpCall, Metric, MetricKind, Services, Tally,
+};
 
 use crate::{
     cache::disk::Disk,
-    plugin::image::Images,
+    plugin::{image::Images, metrics},
     routing::{
         transport::{Base, Options, SendError, Transport},
         upload::UpstreamBody,
@@ -74,6 +76,10 @@ impl Services for Hosting {
 
     fn tally(&self, key: &str) -> Tally {
         self.store.tally(key)
+    }
+
+    fn metric(&self, kind: MetricKind, name: &str, labels: &[(&str, &str)]) -> Arc<dyn Metric> {
+        metrics::built_in(kind, name, labels)
     }
 }
 

@@ -28,7 +28,10 @@ pub mod units;
 pub use bytes::Bytes;
 pub use chunk::Chunk;
 pub use exchange::{CacheStatus, Endpoint, Exchange, Field, SetError};
-pub use host::{CallError, Count, Done, Host, HttpAnswer, HttpCall, Services, Tally};
+pub use host::{
+    CallError, Count, Counter, Done, Histogram, Host, HttpAnswer, HttpCall, Metric, MetricKind,
+    Services, Tally,
+};
 pub use provider::{Answer, Call, Gone, HeadFlow, Provider, UpstreamHead, UpstreamRequest};
 pub use refusal::{Refusal, RefusalKind};
 pub use stage::{

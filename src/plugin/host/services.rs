@@ -4,62 +4,107 @@
 use std::{
     collections::HashMap,
     ffi::c_void,
-    sync::{Mutex, OnceLock, PoisonError},
+    sync::{Mutex, OnceLock, PoisonError, RwLock},
     time::Duration,
 };
 
 use bytes::Bytes;
-use millgate_plugin::{CallError, Host, HttpAnswer, HttpCall, Tally, border::abi};
+use millgate_plugin::{CallError, Host, HttpAnswer, HttpCall, MetricKind, Tally, border::abi};
+use tokio::runtime::Handle;
 
 use super::super::{
-    slices::{bytes, sized, slice, text},
+    metrics,
+    slices::{bytes, is_sound, sized, slice, text},
     token,
+    watch::{self, Plugin},
 };
+use crate::server::tasks;
 
 /// The services behind the table.
-struct Serving {
-    host: Host,
-    /// Where background work is done: plugins call from threads of their own.
-    runtime: Mutex<Option<tokio::runtime::Handle>>,
-    tallies: Mutex<Tallies>,
-}
+static SERVING: OnceLock<Host> = OnceLock::new();
 
-#[derive(Default)]
+/// Where background work is done: plugins call from threads of their own.
+static RUNTIME: Mutex<Option<Handle>> = Mutex::new(None);
+
+static TALLIES: RwLock<Tallies> = RwLock::new(Tallies {
+    by_key: None,
+    tallies: Vec::new(),
+});
+
 struct Tallies {
-    by_key: HashMap<Box<str>, u64>,
+    by_key: Option<HashMap<Box<str>, u64>>,
     tallies: Vec<Tally>,
 }
 
-static SERVING: OnceLock<Serving> = OnceLock::new();
-
 /// From now on plugins are served by `host`; the first one counts.
 pub fn serve(host: &Host) {
-    let serving = SERVING.get_or_init(|| Serving {
-        host: host.clone(),
-        runtime: Mutex::new(None),
-        tallies: Mutex::default(),
-    });
-    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-        *lock(&serving.runtime) = Some(runtime);
+    SERVING.get_or_init(|| host.clone());
+    let _ = runtime();
+}
+
+/// The runtime of this thread, else the last that was seen.
+fn runtime() -> Option<Handle> {
+    let mut known = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Ok(here) = Handle::try_current() {
+        *known = Some(here);
+    }
+    known.clone()
+}
+
+/// Somebody in a plugin who waits to be told, once, from whatever thread. Dropped, he is told that nothing comes.
+struct Waiting {
+    done: abi::Done,
+    user: *mut c_void,
+    plugin: Option<&'static Plugin>,
+}
+
+// SAFETY: the interface says that `done` may be called from any thread.
+unsafe impl Send for Waiting {}
+
+impl Waiting {
+    fn new(done: abi::Done, user: *mut c_void) -> Self {
+        Self {
+            done,
+            user,
+            plugin: watch::current(),
+        }
+    }
+
+    fn tell(&mut self, answer: *const abi::HttpAnswer) {
+        if let Some(done) = self.done.take() {
+            let _running = self.plugin.map(watch::enter);
+            // SAFETY: function and data are the plugin's, which is never unloaded; this is the one time that it is told.
+            unsafe { done(self.user, answer) };
+        }
+    }
+
+    /// Tells of the answer to a call.
+    fn answer(&mut self, got: Result<HttpAnswer, CallError>) {
+        let (status, error, headers, body) = match got {
+            Ok(answer) => {
+                let lines = answer.headers.iter();
+                let lines = lines.fold(String::new(), |lines, (name, value)| {
+                    lines + name + ": " + value + "\n"
+                });
+                (u32::from(answer.status), String::new(), lines, answer.body)
+            }
+            Err(error) => (0, error.0, String::new(), Bytes::new()),
+        };
+        let answer = abi::HttpAnswer {
+            size: size_of::<abi::HttpAnswer>() as u32,
+            status,
+            error: slice(error.as_bytes()),
+            headers: slice(headers.as_bytes()),
+            body: slice(&body),
+        };
+        self.tell(&raw const answer);
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// What a plugin wants to be called with; its own affair which thread that is on.
-struct User(*mut c_void);
-
-// SAFETY: the interface says that `done` may be called from any thread.
-unsafe impl Send for User {}
-
-impl User {
-    /// Calls `done`, once.
-    fn tell(self, done: abi::Done, answer: *const abi::HttpAnswer) {
-        if let Some(done) = done {
-            // SAFETY: the function and its data are the plugin's, which is never unloaded.
-            unsafe { done(self.0, answer) };
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if self.done.is_some() {
+            self.answer(Err(CallError("the gateway is shutting down".to_owned())));
         }
     }
 }
@@ -69,12 +114,17 @@ pub(super) unsafe extern "C" fn wake(token: u64) {
 }
 
 pub(super) unsafe extern "C" fn logs(level: u32, _target: abi::Slice) -> u32 {
+    macro_rules! is_enabled {
+        ($level:ident) => {
+            tracing::enabled!(target: "millgate::plugin", tracing::Level::$level)
+        };
+    }
     u32::from(match level {
-        abi::LEVEL_ERROR => tracing::enabled!(target: "millgate::plugin", tracing::Level::ERROR),
-        abi::LEVEL_WARN => tracing::enabled!(target: "millgate::plugin", tracing::Level::WARN),
-        abi::LEVEL_INFO => tracing::enabled!(target: "millgate::plugin", tracing::Level::INFO),
-        abi::LEVEL_DEBUG => tracing::enabled!(target: "millgate::plugin", tracing::Level::DEBUG),
-        _ => tracing::enabled!(target: "millgate::plugin", tracing::Level::TRACE),
+        abi::LEVEL_ERROR => is_enabled!(ERROR),
+        abi::LEVEL_WARN => is_enabled!(WARN),
+        abi::LEVEL_INFO => is_enabled!(INFO),
+        abi::LEVEL_DEBUG => is_enabled!(DEBUG),
+        _ => is_enabled!(TRACE),
     })
 }
 
@@ -86,9 +136,10 @@ pub(super) unsafe extern "C" fn log(level: u32, target: abi::Slice, message: abi
             String::from_utf8_lossy(bytes(message).unwrap_or_default()),
         )
     };
+    let plugin = watch::current().map_or("unknown", Plugin::shown_name);
     macro_rules! write {
         ($level:ident) => {
-            tracing::event!(target: "millgate::plugin", tracing::Level::$level, from = &*target, "{message}")
+            tracing::event!(target: "millgate::plugin", tracing::Level::$level, plugin, from = &*target, "{message}")
         };
     }
     match level {
@@ -105,43 +156,19 @@ pub(super) unsafe extern "C" fn call(
     done: abi::Done,
     user: *mut c_void,
 ) {
-    let user = User(user);
+    let mut waiting = Waiting::new(done, user);
     // SAFETY: null, or a call that begins with its size, borrowed for this call.
-    let wanted = unsafe { call_of(call) };
-    let (Some(serving), Some(wanted)) = (SERVING.get(), wanted) else {
-        answer(user, done, Err(CallError("the call is not valid".to_owned())));
-        return;
+    let Some(wanted) = (unsafe { call_of(call) }) else {
+        return waiting.answer(Err(CallError("the call is not valid".to_owned())));
     };
-    let runtime = lock(&serving.runtime).clone();
-    let Some(runtime) = runtime else {
-        answer(user, done, Err(CallError("the gateway is not serving yet".to_owned())));
-        return;
+    let (Some(host), Some(runtime)) = (SERVING.get(), runtime()) else {
+        return waiting.answer(Err(CallError("the gateway is not serving yet".to_owned())));
     };
     let _guard = runtime.enter();
-    serving
-        .host
-        .call(wanted, move |got| answer(user, done, got));
-}
-
-fn answer(user: User, done: abi::Done, got: Result<HttpAnswer, CallError>) {
-    let (status, error, headers, body) = match got {
-        Ok(answer) => {
-            let lines = answer
-                .headers
-                .iter()
-                .fold(String::new(), |lines, (name, value)| lines + name + ": " + value + "\n");
-            (u32::from(answer.status), String::new(), lines, answer.body)
-        }
-        Err(error) => (0, error.0, String::new(), Bytes::new()),
-    };
-    let answer = abi::HttpAnswer {
-        size: size_of::<abi::HttpAnswer>() as u32,
-        status,
-        error: slice(error.as_bytes()),
-        headers: slice(headers.as_bytes()),
-        body: slice(&body),
-    };
-    user.tell(done, &raw const answer);
+    host.call(wanted, move |got| {
+        let mut waiting = waiting;
+        waiting.answer(got);
+    });
 }
 
 /// A call, copied; `None` where it is none.
@@ -153,65 +180,71 @@ unsafe fn call_of(call: *const abi::HttpCall) -> Option<HttpCall> {
         return None;
     }
     // SAFETY: not null; it begins with its size, and its texts are borrowed.
-    unsafe {
+    let (method, url, headers, body, call) = unsafe {
         let call = sized(call, call.cast::<u32>().read());
-        let method = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD"]
-            .into_iter()
-            .find(|known| text(call.method) == Some(known))?;
-        let headers = text(call.headers)?
-            .lines()
-            .filter_map(|line| line.split_once(": "))
-            .map(|(name, value)| (name.to_owned(), value.to_owned()));
-        Some(HttpCall {
-            method,
-            url: text(call.url)?.to_owned(),
-            headers: headers.collect(),
-            body: Bytes::copy_from_slice(bytes(call.body).unwrap_or_default()),
-            timeout: Duration::from_millis(u64::from(call.timeout).clamp(1, 600_000)),
-            max_body: call.max_body.min(64 << 20) as usize,
-        })
-    }
+        if !is_sound(call.body) {
+            return None;
+        }
+        let (method, url) = (text(call.method)?, text(call.url)?.to_owned());
+        let body = Bytes::copy_from_slice(bytes(call.body).unwrap_or_default());
+        (method, url, text(call.headers)?, body, call)
+    };
+    let known = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD"];
+    let method = known.into_iter().find(|known| *known == method)?;
+    let headers = headers.lines().filter(|line| !line.is_empty()).map(|line| {
+        let (name, value) = line.split_once(':')?;
+        Some((name.trim().to_owned(), value.trim().to_owned()))
+    });
+    Some(HttpCall {
+        method,
+        url,
+        headers: headers.collect::<Option<_>>()?,
+        body,
+        timeout: Duration::from_millis(u64::from(call.timeout).clamp(1, 600_000)),
+        max_body: call.max_body.min(64 << 20) as usize,
+    })
 }
 
 pub(super) unsafe extern "C" fn timer(millis: u64, done: abi::Done, user: *mut c_void) {
-    let user = User(user);
-    let serving = SERVING.get();
-    let runtime = serving.and_then(|serving| lock(&serving.runtime).clone());
-    let (Some(serving), Some(runtime)) = (serving, runtime) else {
-        user.tell(done, std::ptr::null());
-        return;
+    let mut waiting = Waiting::new(done, user);
+    let (Some(host), Some(runtime)) = (SERVING.get(), runtime()) else {
+        return waiting.tell(std::ptr::null());
     };
     let _guard = runtime.enter();
-    let sleep = serving.host.sleep(Duration::from_millis(millis));
-    crate::server::tasks::spawn(async move {
+    let sleep = host.sleep(Duration::from_millis(millis));
+    tasks::spawn(async move {
+        let mut waiting = waiting;
         sleep.await;
-        let user = user;
-        user.tell(done, std::ptr::null());
+        waiting.tell(std::ptr::null());
     });
 }
 
 pub(super) unsafe extern "C" fn tally(key: abi::Slice) -> u64 {
     // SAFETY: a text borrowed for the call.
-    let (Some(serving), Some(key)) = (SERVING.get(), unsafe { text(key) }) else {
+    let (Some(host), Some(key)) = (SERVING.get(), unsafe { text(key) }) else {
         return 0;
     };
-    let mut tallies = lock(&serving.tallies);
-    if let Some(&handle) = tallies.by_key.get(key) {
+    let is_built_in = watch::current().is_some_and(|plugin| plugin.name.is_empty());
+    let key = if is_built_in {
+        key.to_owned()
+    } else {
+        format!("plugin/{key}")
+    };
+    let mut tallies = TALLIES.write().unwrap_or_else(PoisonError::into_inner);
+    let Tallies { by_key, tallies } = &mut *tallies;
+    let by_key = by_key.get_or_insert_default();
+    if let Some(&handle) = by_key.get(&*key) {
         return handle;
     }
-    let key = format!("plugin/{key}");
-    tallies.tallies.push(serving.host.tally(&key));
-    let handle = tallies.tallies.len() as u64;
-    tallies.by_key.insert(key["plugin/".len()..].into(), handle);
+    tallies.push(host.tally(&key));
+    let handle = tallies.len() as u64;
+    by_key.insert(key.into(), handle);
     handle
 }
 
 pub(super) unsafe extern "C" fn tally_add(tally: u64, amount: i64) -> i64 {
-    let Some(serving) = SERVING.get() else {
-        return 0;
-    };
-    let tallies = lock(&serving.tallies);
-    let index = usize::try_from(tally).ok().and_then(|handle| handle.checked_sub(1));
+    let tallies = TALLIES.read().unwrap_or_else(PoisonError::into_inner);
+    let index = usize::try_from(tally).ok().and_then(|at| at.checked_sub(1));
     let Some(tally) = index.and_then(|index| tallies.tallies.get(index)) else {
         return 0;
     };
@@ -221,12 +254,32 @@ pub(super) unsafe extern "C" fn tally_add(tally: u64, amount: i64) -> i64 {
     tally.total()
 }
 
-pub(super) unsafe extern "C" fn metric(
-    _kind: u32,
-    _name: abi::Slice,
-    _labels: abi::Slice,
-) -> u64 {
-    0
+pub(super) unsafe extern "C" fn metric(kind: u32, name: abi::Slice, labels: abi::Slice) -> u64 {
+    let kind = match kind {
+        abi::METRIC_COUNTER => MetricKind::Counter,
+        abi::METRIC_HISTOGRAM => MetricKind::Histogram,
+        _ => return 0,
+    };
+    // SAFETY: texts borrowed for the call.
+    let (Some(name), Some(labels)) = (unsafe { (text(name), text(labels)) }) else {
+        return 0;
+    };
+    let labels = match labels {
+        "" => "{}",
+        labels => labels,
+    };
+    let Ok(labels) = serde_json::from_str::<HashMap<String, String>>(labels) else {
+        return 0;
+    };
+    let labels: Vec<_> = labels.iter().map(|(label, value)| (&**label, &**value)).collect();
+    let plugin = watch::current();
+    metrics::metric(plugin, kind, name, &labels).unwrap_or_else(|error| {
+        let plugin = plugin.map_or("unknown", Plugin::shown_name);
+        tracing::warn!(plugin, metric = name, %error, "a metric of a plugin is refused");
+        0
+    })
 }
 
-pub(super) unsafe extern "C" fn record(_metric: u64, _value: f64) {}
+pub(super) unsafe extern "C" fn record(metric: u64, value: f64) {
+    metrics::record(metric, value);
+}

@@ -58,6 +58,7 @@ impl Exchange for Foreign {
             abi::NEXT => Ok(()),
             abi::INVALID => Err(SetError::Invalid),
             abi::UNKNOWN => Err(SetError::Unknown),
+            abi::UNAVAILABLE => Err(SetError::Unavailable),
             _ => Err(SetError::ReadOnly),
         }
     }

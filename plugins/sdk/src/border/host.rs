@@ -14,7 +14,10 @@ use bytes::Bytes;
 use millgate_plugin_abi as abi;
 
 use super::slices::{bytes, header_lines, headers_of, slice, text};
-use crate::{BoxFuture, CallError, Count, Done, Host, HttpAnswer, HttpCall, Services, Tally};
+use crate::{
+    BoxFuture, CallError, Count, Done, Host, HttpAnswer, HttpCall, Metric, MetricKind, Services,
+    Tally,
+};
 
 /// The host's table, once it has called `init`.
 static HOST: AtomicPtr<abi::Host> = AtomicPtr::new(std::ptr::null_mut());
@@ -46,6 +49,7 @@ static NO_HOST: abi::Host = abi::Host {
     timer: None,
     tally: None,
     tally_add: None,
+    shadow: None,
 };
 
 /// The functions of the host.
@@ -140,6 +144,23 @@ impl Services for Across {
         let handle = tally.map_or(0, |tally| unsafe { tally(slice(key.as_bytes())) });
         Tally::new(Arc::new(Handle(handle)))
     }
+
+    fn metric(&self, kind: MetricKind, name: &str, labels: &[(&str, &str)]) -> Arc<dyn Metric> {
+        let labels: serde_json::Map<_, _> = labels
+            .iter()
+            .map(|&(label, value)| (label.to_owned(), value.into()))
+            .collect();
+        let labels = serde_json::Value::Object(labels).to_string();
+        // SAFETY: the texts are borrowed for the call.
+        let handle = table().metric.map_or(0, |metric| unsafe {
+            metric(
+                kind as u32,
+                slice(name.as_bytes()),
+                slice(labels.as_bytes()),
+            )
+        });
+        Arc::new(Meter(handle))
+    }
 }
 
 /// The host's answer to a call.
@@ -191,6 +212,21 @@ unsafe extern "C" fn rung(user: *mut c_void, _answer: *const abi::HttpAnswer) {
     );
 }
 
+/// A metric on the other side; 0 is none.
+struct Meter(u64);
+
+impl Metric for Meter {
+    fn record(&self, value: f64) {
+        if let Some(record) = table().record
+            && self.0 != 0
+        {
+            // SAFETY: numbers only.
+            unsafe { record(self.0, value) };
+        }
+    }
+}
+
+/// A sum on the other side.
 struct Handle(u64);
 
 impl Count for Handle {

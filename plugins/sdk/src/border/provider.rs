@@ -71,11 +71,17 @@ unsafe extern "C" fn features<P: Provider>(provider: *const c_void) -> u32 {
         || {
             // SAFETY: `create` made it.
             let provider = unsafe { &*provider.cast::<P>() };
-            if provider.include_usage() {
+            let usage = if provider.include_usage() {
                 abi::FEATURE_INCLUDE_USAGE
             } else {
                 0
-            }
+            };
+            let free = if provider.charges() {
+                0
+            } else {
+                abi::FEATURE_IS_FREE
+            };
+            usage | free
         },
         |_| 0,
     )

@@ -23,18 +23,17 @@ use crate::{
 pub const fn stage_type<S: Stage>() -> abi::StageType {
     abi::StageType {
         size: size_of::<abi::StageType>() as u32,
-        place: match S::PLACE {
-            Place::Anywhere => abi::PLACE_ANYWHERE,
-            Place::AboveRoute => abi::PLACE_ABOVE_ROUTE,
-            Place::BelowRoute => abi::PLACE_BELOW_ROUTE,
-        },
+        reserved: 0,
         name: slice(S::KIND.as_bytes()),
         schema: Some(schema::<S>),
         create: Some(create::<S>),
         destroy: Some(destroy::<S>),
         hooks: Some(hooks::<S>),
+        place: Some(place::<S>),
+        needs_store: Some(needs_store::<S>),
         adopt: Some(adopt::<S>),
         begin: Some(begin::<S>),
+        on_request_head: Some(on_request_head::<S>),
         on_request: Some(on_request::<S>),
         on_response: Some(on_response::<S>),
         on_chunk: Some(on_chunk::<S>),
@@ -129,7 +128,9 @@ unsafe extern "C" fn create<S: Stage>(
     // SAFETY: all of it is valid for the time of the call.
     unsafe {
         hand_over(setup, stage, || {
-            S::new(text(name), read_config(bytes(config))?, &host())
+            let shadow = table().shadow.is_some_and(|shadow| shadow(setup) != 0);
+            let host = host().with_shadow(shadow);
+            S::new(text(name), read_config(bytes(config))?, &host)
         })
     }
 }
@@ -142,6 +143,27 @@ unsafe extern "C" fn destroy<S: Stage>(stage: *mut c_void) {
 unsafe extern "C" fn hooks<S: Stage>(stage: *const c_void) -> u32 {
     // SAFETY: `create` made it.
     contain(|| unsafe { &*stage.cast::<S>() }.hooks().0, |_| 0)
+}
+
+unsafe extern "C" fn place<S: Stage>(stage: *const c_void) -> u32 {
+    let place = contain(
+        // SAFETY: `create` made it.
+        || unsafe { &*stage.cast::<S>() }.place(),
+        |_| S::PLACE,
+    );
+    match place {
+        Place::Anywhere => abi::PLACE_ANYWHERE,
+        Place::AboveRoute => abi::PLACE_ABOVE_ROUTE,
+        Place::BelowRoute => abi::PLACE_BELOW_ROUTE,
+    }
+}
+
+unsafe extern "C" fn needs_store<S: Stage>(stage: *const c_void) -> u32 {
+    contain(
+        // SAFETY: `create` made it.
+        || u32::from(unsafe { &*stage.cast::<S>() }.needs_store()),
+        |_| 0,
+    )
 }
 
 unsafe extern "C" fn adopt<S: Stage>(stage: *const c_void, old: *const c_void) {
@@ -296,7 +318,17 @@ pub(super) fn across(refusal: &Refusal) -> abi::Refusal {
         message: slice(refusal.message.as_bytes()),
         code: text(&refusal.code),
         param: text(&refusal.param),
+        error_type: text(&refusal.error_type),
     }
+}
+
+unsafe extern "C" fn on_request_head<S: Stage>(
+    stage: *const c_void,
+    state: *mut c_void,
+    exchange: *mut abi::Exchange,
+) -> Status {
+    // SAFETY: as the host promises.
+    unsafe { run_flow(stage, state, exchange, S::on_request_head as FlowHook<S>) }
 }
 
 unsafe extern "C" fn on_request<S: Stage>(
