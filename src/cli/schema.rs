@@ -29,7 +29,12 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
 
 /// Every kind that is linked in.
 fn kinds() -> Kinds {
-    let kind = |(name, table): (_, Option<_>)| Some(Kind { name, table: table? });
+    let kind = |(name, table): (_, Option<_>)| {
+        Some(Kind {
+            name,
+            table: table?,
+        })
+    };
     let providers = providers::KINDS.iter().map(|kind| (kind.kind, kind.schema));
     let stages = stages::KINDS.iter().map(|kind| (kind.kind, kind.schema));
     Kinds {

@@ -102,7 +102,8 @@ impl<'a> Section<'a> {
 
     fn add(&self, place: Place, message: String, help: Option<String>) {
         let message = self.node.without_foreign_text(message);
-        self.findings.add(Finding::error(message).at(place).help(help));
+        self.findings
+            .add(Finding::error(message).at(place).help(help));
     }
 
     /// The table itself.

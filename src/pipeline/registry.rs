@@ -42,7 +42,7 @@ impl StageKind {
             kind: S::KIND,
             image: None,
             place: S::PLACE,
-            schema: Some(|generator| generator.subschema_for::<S::Config>()),
+            schema: Some(SchemaGenerator::subschema_for::<S::Config>),
             make: Make::Stage(&|name, section, host| {
                 let config = section.read::<S::Config>()?;
                 match S::new(name, config, host) {
@@ -63,7 +63,7 @@ impl StageKind {
             kind: cache::KIND,
             image: None,
             place: Place::AboveRoute,
-            schema: Some(|generator| generator.subschema_for::<cache::config::Config>()),
+            schema: Some(SchemaGenerator::subschema_for::<cache::config::Config>),
             make: Make::Cache,
         }
     }

@@ -111,8 +111,12 @@ impl File<'_> {
             .help(format!("build it for {ours}, 64 bits"))));
         }
         if kind != SHARED_OBJECT {
-            return Some(Err(Refused::file("the file is no shared library, but another ELF file")
-                .help("build the plugin as a library: crate-type = [\"cdylib\"], or cc -shared -fPIC")));
+            return Some(Err(Refused::file(
+                "the file is no shared library, but another ELF file",
+            )
+            .help(
+                "build the plugin as a library: crate-type = [\"cdylib\"], or cc -shared -fPIC",
+            )));
         }
         Some(Ok(()))
     }
@@ -165,8 +169,12 @@ impl File<'_> {
                 ))
                 .help("use a gateway that speaks that version, or a build of the plugin for version 1")
             }
-            None => Refused::file("the library is no plugin: it does not export `millgate_plugin_v1`")
-                .help("see docs/plugins.md for what a plugin exports; in Rust, `export_plugin!` does it"),
+            None => Refused::file(
+                "the library is no plugin: it does not export `millgate_plugin_v1`",
+            )
+            .help(
+                "see docs/plugins.md for what a plugin exports; in Rust, `export_plugin!` does it",
+            ),
         }))
     }
 
@@ -218,7 +226,9 @@ impl Symbol<'_> {
         }
         let is_loaded = |segment: &Range<u64>| {
             segment.contains(&address)
-                && address.checked_add(size).is_some_and(|end| end <= segment.end)
+                && address
+                    .checked_add(size)
+                    .is_some_and(|end| end <= segment.end)
         };
         if segments.iter().any(is_loaded) {
             Ok(())
@@ -229,7 +239,9 @@ impl Symbol<'_> {
 }
 
 fn is_ours(machine: u16) -> bool {
-    let ours = MACHINES.iter().find(|(_, name)| *name == std::env::consts::ARCH);
+    let ours = MACHINES
+        .iter()
+        .find(|(_, name)| *name == std::env::consts::ARCH);
     // A machine that has no number here is left to the loader.
     ours.is_none_or(|(number, _)| *number == machine)
 }

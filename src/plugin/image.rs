@@ -15,7 +15,7 @@ use super::{
     manifest::Manifest,
     open,
     refused::{At, Refused},
-    watch::Plugin,
+    watch::{self, Plugin},
 };
 use crate::{pipeline::registry::StageKind, providers::ProviderKind};
 
@@ -71,7 +71,9 @@ impl Images {
             return Err(Refused {
                 at: At::Pin,
                 message,
-                help: Some("find out who changed it; if it is as it should be, pin that".to_owned()),
+                help: Some(
+                    "find out who changed it; if it is as it should be, pin that".to_owned(),
+                ),
             });
         }
         let mut known = self.known();
@@ -91,7 +93,11 @@ impl Images {
     /// All that were not refused, in the order in which they were loaded.
     pub fn all(&self) -> Vec<&'static Image> {
         let known = self.known();
-        known.iter().filter_map(|known| known.image.as_ref().ok()).copied().collect()
+        known
+            .iter()
+            .filter_map(|known| known.image.as_ref().ok())
+            .copied()
+            .collect()
     }
 
     /// A poisoned lock only means that some thread panicked; the list is whole all the same.
@@ -111,16 +117,24 @@ fn start(
         .map_err(|fault| Refused::file(fault.to_string()).help(fault.help()))?;
     let plugin = Plugin::leak(manifest.name, manifest.version);
     if let Some(init) = manifest.init {
+        let _running = watch::enter_at_leisure(plugin);
         // SAFETY: the manifest has it, and the table lives for ever.
         let status = unsafe { init(&raw const host::TABLE) };
         if status != abi::NEXT {
             let message = format!("the plugin `{}` refuses to start", manifest.name);
-            return Err(Refused::file(message).help("`millgate plugin check FILE` runs it alone and shows what it logs"));
+            return Err(Refused::file(message)
+                .help("`millgate plugin check FILE` runs it alone and shows what it logs"));
         }
     }
     let sha256: &'static str = hexadecimal(digest).leak();
-    let stages = manifest.stages.iter().map(|kind| stage_kind(plugin, sha256, kind));
-    let providers = manifest.providers.iter().map(|kind| provider_kind(plugin, sha256, kind));
+    let stages = manifest
+        .stages
+        .iter()
+        .map(|kind| stage_kind(plugin, sha256, kind));
+    let providers = manifest
+        .providers
+        .iter()
+        .map(|kind| provider_kind(plugin, sha256, kind));
     Ok(Box::leak(Box::new(Image {
         plugin,
         name: manifest.name,
@@ -144,5 +158,9 @@ fn sha256(bytes: &[u8]) -> [u8; 32] {
 
 /// Bytes as `sha256sum` prints them.
 fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|digit| char::from_digit(u32::from(digit), 16).unwrap_or('0')).collect()
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .map(|digit| char::from_digit(u32::from(digit), 16).unwrap_or('0'))
+        .collect()
 }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use millgate_plugin::{Host, Place, SetupError, border::abi};
 
-use super::{manifest::Kind, provider, refused::Refused, schema::TableSchema, stage, watch::Plugin};
+use super::{
+    manifest::Kind, provider, refused::Refused, schema::TableSchema, stage, watch::Plugin,
+};
 use crate::{
     config::Section,
     pipeline::registry::{Make, StageKind},
@@ -19,7 +21,7 @@ pub(super) fn stage_kind(
 ) -> Result<StageKind, Refused> {
     let functions = kind.functions;
     let full_name = full_name(plugin, kind.name);
-    let schema = table_schema(full_name, stage::schema(functions))?;
+    let schema = table_schema(full_name, stage::schema(functions).as_deref())?;
     let make = move |name: &str, section: &Section<'_>, host: &Host| {
         let table = schema.read(section)?.to_string();
         told(
@@ -46,11 +48,14 @@ pub(super) fn provider_kind(
 ) -> Result<ProviderKind, Refused> {
     let functions = kind.functions;
     let full_name = full_name(plugin, kind.name);
-    let schema = table_schema(full_name, provider::schema(functions))?;
+    let schema = table_schema(full_name, provider::schema(functions).as_deref())?;
     let make = move |name: &str, section: &Section<'_>| {
         let table = schema.read(section)?.to_string();
-        told(section, provider::Foreign::create(plugin, functions, name, &table))
-            .map(|provider| Arc::new(provider) as _)
+        told(
+            section,
+            provider::Foreign::create(plugin, functions, name, &table),
+        )
+        .map(|provider| Arc::new(provider) as _)
     };
     Ok(ProviderKind {
         kind: full_name,
@@ -66,8 +71,8 @@ fn full_name(plugin: &Plugin, kind: &str) -> &'static str {
     format!("{}/{kind}", plugin.name).leak()
 }
 
-fn table_schema(kind: &str, text: Option<String>) -> Result<TableSchema, Refused> {
-    TableSchema::parse(text.as_deref()).map_err(|fault| {
+fn table_schema(kind: &str, text: Option<&str>) -> Result<TableSchema, Refused> {
+    TableSchema::parse(text).map_err(|fault| {
         Refused::file(format!("the plugin's schema of `{kind}` is none: {fault}"))
             .help("tell the plugin's author; nothing in the config can help")
     })
@@ -75,5 +80,6 @@ fn table_schema(kind: &str, text: Option<String>) -> Result<TableSchema, Refused
 
 /// What was made; `None` after telling what the plugin finds wrong with its table.
 fn told<T>(section: &Section<'_>, made: Result<T, SetupError>) -> Option<T> {
-    made.map_err(|error| section.report(&error.path, error.message)).ok()
+    made.map_err(|error| section.report(&error.path, error.message))
+        .ok()
 }

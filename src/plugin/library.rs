@@ -22,7 +22,9 @@ const RTLD_NODELETE: i32 = 0x1000;
 /// Loads a library with these bytes, which were read from `path`, and finds its manifest. From here on its code runs.
 pub(super) fn load(path: &Path, bytes: &[u8]) -> Result<*const abi::Manifest, Refused> {
     let copy = sealed_copy(path, bytes).map_err(|error| {
-        Refused::file(format!("no copy of the library can be made in memory: {error}"))
+        Refused::file(format!(
+            "no copy of the library can be made in memory: {error}"
+        ))
     })?;
     let name = format!("/proc/self/fd/{}", copy.as_raw_fd());
     // SAFETY: it runs whatever the library runs as it is loaded. Whose it is was checked, and that is all that can be.
@@ -55,7 +57,9 @@ fn sealed_copy(path: &Path, bytes: &[u8]) -> std::io::Result<OwnedFd> {
 /// What the loader says, about the file that the operator knows.
 fn unloadable(path: &Path, name: &str, error: &libloading::Error) -> Refused {
     use std::error::Error;
-    let said = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+    let said = error
+        .source()
+        .map_or_else(|| error.to_string(), ToString::to_string);
     let said = said.replace(name, &path.display().to_string());
     Refused::file(format!("the system cannot load the library: {said}"))
         .help("install what it needs, or build it on a system as old as this one")

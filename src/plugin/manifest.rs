@@ -63,7 +63,9 @@ pub enum NotAPlugin {
     #[error("{0} is not UTF-8")]
     NotText(&'static str),
     /// A name that cannot be one.
-    #[error("the plugin uses {0:?} as a name, which none can be: letters, digits, `-` and `_` make one")]
+    #[error(
+        "the plugin uses {0:?} as a name, which none can be: letters, digits, `-` and `_` make one"
+    )]
     BadName(String),
     /// A name that stands for two things.
     #[error("the plugin has two {0} named `{1}`")]
@@ -77,7 +79,9 @@ impl NotAPlugin {
         match self {
             Self::Newer(_) => "use a newer gateway, or an older build of the plugin",
             Self::Aborts => "build it with panic = \"unwind\" in its profile, which is the default",
-            _ => "tell the plugin's author; `millgate plugin check FILE` shows what is wrong with it",
+            _ => {
+                "tell the plugin's author; `millgate plugin check FILE` shows what is wrong with it"
+            }
         }
     }
 }
@@ -220,13 +224,19 @@ unsafe fn kinds<T: Functions>(
         return Ok(kinds);
     }
     if array.is_null() || count > MOST_KINDS {
-        return Err(NotAPlugin::Missing(format!("the list of its {count} {}", T::WHAT)));
+        return Err(NotAPlugin::Missing(format!(
+            "the list of its {count} {}",
+            T::WHAT
+        )));
     }
     for index in 0..count {
         // SAFETY: within the array, as the caller vouches for.
         let pointer = unsafe { array.add(index).read() };
         if pointer.is_null() {
-            return Err(NotAPlugin::Missing(format!("number {index} of its {}", T::WHAT)));
+            return Err(NotAPlugin::Missing(format!(
+                "number {index} of its {}",
+                T::WHAT
+            )));
         }
         // SAFETY: not null; it begins with its size.
         let size = unsafe { T::size(pointer).read() };
@@ -239,7 +249,9 @@ unsafe fn kinds<T: Functions>(
         let name = unsafe { text(functions.name()) }.ok_or(NotAPlugin::NotText("a kind's name"))?;
         let name = checked_name(name)?;
         if let Some(function) = functions.missing() {
-            return Err(NotAPlugin::Missing(format!("the function `{function}` of {name:?}")));
+            return Err(NotAPlugin::Missing(format!(
+                "the function `{function}` of {name:?}"
+            )));
         }
         if kinds.iter().any(|kind| kind.name == name) {
             return Err(NotAPlugin::Twice(T::WHAT, name.to_owned()));

@@ -75,7 +75,10 @@ pub fn read(path: &Path) -> Result<Vec<u8>, Refused> {
         .take(LARGEST + 1)
         .read_to_end(&mut bytes)
         .map_err(|error| {
-            Refused::file(format!("the file `{}` cannot be read: {error}", walked.display()))
+            Refused::file(format!(
+                "the file `{}` cannot be read: {error}",
+                walked.display()
+            ))
         })?;
     if bytes.len() as u64 > LARGEST {
         let message = format!("the file `{}` is larger than 1 GiB", walked.display());
@@ -106,7 +109,10 @@ fn check_file(path: &Path, file: &OwnedFd) -> Result<(), Refused> {
             path.display()
         ))
         .help("name the file in it")),
-        _ => Err(Refused::file(format!("`{}` is no regular file", path.display()))),
+        _ => Err(Refused::file(format!(
+            "`{}` is no regular file",
+            path.display()
+        ))),
     }
 }
 
@@ -136,15 +142,18 @@ fn check_writers(path: &Path, what: &str, stat: &Stat) -> Result<(), Refused> {
     } else {
         "its group"
     };
-    Err(
-        Refused::file(format!("{who} may write to the {what} `{shown}`, and so change the plugin"))
-            .help(format!("take that away: chmod go-w {shown}")),
-    )
+    Err(Refused::file(format!(
+        "{who} may write to the {what} `{shown}`, and so change the plugin"
+    ))
+    .help(format!("take that away: chmod go-w {shown}")))
 }
 
 fn is_link(path: &Path) -> Refused {
-    Refused::file(format!("`{}` is a symbolic link, which is not followed", path.display()))
-        .help("write the path that it leads to")
+    Refused::file(format!(
+        "`{}` is a symbolic link, which is not followed",
+        path.display()
+    ))
+    .help("write the path that it leads to")
 }
 
 fn unopened(path: &Path, error: Errno) -> Refused {

@@ -37,7 +37,10 @@ impl Refused {
     /// No path leads there.
     #[must_use]
     pub fn unopened(path: &Path, error: &io::Error) -> Self {
-        Self::file(format!("`{}` is no path that can be opened: {error}", path.display()))
+        Self::file(format!(
+            "`{}` is no path that can be opened: {error}",
+            path.display()
+        ))
     }
 
     /// The table is not called as the plugin is, which calls itself `name`.

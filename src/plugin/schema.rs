@@ -43,7 +43,9 @@ impl TableSchema {
         };
         adapt(rules, section.node(), &mut table);
         let faults = rules.check(&table);
-        faults.iter().for_each(|fault| fault.tell(section));
+        for fault in &faults {
+            fault.tell(section);
+        }
         faults.is_empty().then_some(table)
     }
 }
@@ -57,7 +59,8 @@ fn adapt(rules: &Rules, node: &Node, table: &mut Value) {
         let Some(tree::Value::String(text)) = node.at(&path).map(|node| &node.value) else {
             continue;
         };
-        let pointer: String = path.iter().map(|step| format!("/{}", escaped(step))).collect();
+        let steps = path.iter().map(|step| escaped(step));
+        let pointer = steps.fold(String::new(), |pointer, step| pointer + "/" + &step);
         if let (true, Some(adapted), Some(place)) = (
             text.adapts,
             read_like(text.text.trim()),
@@ -73,7 +76,9 @@ fn places(faults: &[Fault], found: &mut Vec<Vec<String>>) {
     for fault in faults {
         found.push(fault.path.clone());
         if let Kind::NoShape(shapes) = &fault.kind {
-            shapes.iter().for_each(|faults| places(faults, found));
+            for faults in shapes {
+                places(faults, found);
+            }
         }
     }
 }
@@ -89,7 +94,10 @@ fn json(section: &Section<'_>) -> Option<Value> {
     let mut unspeakable = Vec::new();
     let value = node_json(section.node(), &mut Vec::new(), &mut unspeakable);
     for path in &unspeakable {
-        section.report(path, "a plugin cannot be told of this number: it must be finite");
+        section.report(
+            path,
+            "a plugin cannot be told of this number: it must be finite",
+        );
     }
     unspeakable.is_empty().then_some(value)
 }
@@ -104,13 +112,12 @@ fn node_json(node: &Node, path: &mut Vec<String>, unspeakable: &mut Vec<Vec<Stri
     match &node.value {
         tree::Value::Bool(value) => (*value).into(),
         tree::Value::Integer(value) => (*value).into(),
-        tree::Value::Float(value) => match Number::from_f64(*value) {
-            Some(number) => number.into(),
-            None => {
+        tree::Value::Float(value) => {
+            if !value.is_finite() {
                 unspeakable.push(path.clone());
-                Value::Null
             }
-        },
+            Number::from_f64(*value).into()
+        }
         tree::Value::Datetime(text) => text.as_str().into(),
         tree::Value::String(text) => text.text.as_str().into(),
         // Told of before.

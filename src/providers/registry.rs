@@ -34,7 +34,7 @@ impl ProviderKind {
             kind: P::KIND,
             image: None,
             answers: P::ANSWERS,
-            schema: Some(|generator| generator.subschema_for::<P::Config>()),
+            schema: Some(SchemaGenerator::subschema_for::<P::Config>),
             make: &|name, section| {
                 let config = section.read::<P::Config>()?;
                 match P::new(name, config) {

@@ -132,13 +132,19 @@ impl Check<'_> {
     fn shapes(&mut self, number: Number, value: &Value) {
         let rule = self.rules.get(number);
         if let Some(shapes) = &rule.any_of {
-            let faults: Vec<_> = shapes.iter().map(|shape| self.faults_by(*shape, value)).collect();
+            let faults: Vec<_> = shapes
+                .iter()
+                .map(|shape| self.faults_by(*shape, value))
+                .collect();
             if faults.iter().all(|faults| !faults.is_empty()) {
                 self.fault(Kind::NoShape(faults));
             }
         }
         if let Some(shapes) = &rule.one_of {
-            let faults: Vec<_> = shapes.iter().map(|shape| self.faults_by(*shape, value)).collect();
+            let faults: Vec<_> = shapes
+                .iter()
+                .map(|shape| self.faults_by(*shape, value))
+                .collect();
             match faults.iter().filter(|faults| faults.is_empty()).count() {
                 0 => self.fault(Kind::NoShape(faults)),
                 1 => {}
@@ -160,13 +166,21 @@ impl Check<'_> {
         for (key, value) in table {
             let mut is_known = false;
             let named = rule.properties.iter().filter(|(name, _)| name == key);
-            let like = rule.properties_like.iter().filter(|(name, _)| name.is_match(key));
-            for number in named.map(|(_, number)| number).chain(like.map(|(_, number)| number)) {
+            let like = rule
+                .properties_like
+                .iter()
+                .filter(|(name, _)| name.is_match(key));
+            for number in named
+                .map(|(_, number)| number)
+                .chain(like.map(|(_, number)| number))
+            {
                 is_known = true;
                 self.below(key.clone(), *number, value);
             }
             if let Some(names) = rule.property_names
-                && !self.faults_by(names, &Value::String(key.clone())).is_empty()
+                && !self
+                    .faults_by(names, &Value::String(key.clone()))
+                    .is_empty()
             {
                 self.unknown_key(number, key);
             }
@@ -196,7 +210,9 @@ impl Check<'_> {
             }
         }
         let stands_before = |(index, element): (usize, &Value)| {
-            elements[..index].iter().any(|other| is_same(other, element))
+            elements[..index]
+                .iter()
+                .any(|other| is_same(other, element))
         };
         if rule.has_unique_items && elements.iter().enumerate().any(stands_before) {
             self.fault(Kind::NotUnique);
@@ -215,10 +231,10 @@ impl Limit {
             _ => None,
         };
         measured.is_none_or(|measured| match self.side {
-            Side::AtLeast => measured >= self.limit,
-            Side::MoreThan => measured > self.limit,
-            Side::AtMost => measured <= self.limit,
-            Side::LessThan => measured < self.limit,
+            Side::AtLeast => measured >= self.bound,
+            Side::MoreThan => measured > self.bound,
+            Side::AtMost => measured <= self.bound,
+            Side::LessThan => measured < self.bound,
         })
     }
 }
@@ -238,9 +254,15 @@ fn is_of(one: Type, value: &Value) -> bool {
 /// Whether both are the same to JSON Schema, to which 1 and 1.0 are.
 fn is_same(one: &Value, other: &Value) -> bool {
     match (one, other) {
-        (Value::Number(one), Value::Number(other)) => one == other || one.as_f64() == other.as_f64(),
+        (Value::Number(one), Value::Number(other)) => {
+            one == other || one.as_f64() == other.as_f64()
+        }
         (Value::Array(one), Value::Array(other)) => {
-            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| is_same(one, other))
+            one.len() == other.len()
+                && one
+                    .iter()
+                    .zip(other)
+                    .all(|(one, other)| is_same(one, other))
         }
         (Value::Object(one), Value::Object(other)) => {
             let has_same = |(key, value)| other.get(key).is_some_and(|other| is_same(value, other));

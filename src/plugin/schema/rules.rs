@@ -77,7 +77,7 @@ pub(super) enum Side {
 pub(super) struct Limit {
     pub(super) measure: Measure,
     pub(super) side: Side,
-    pub(super) limit: f64,
+    pub(super) bound: f64,
 }
 
 const LIMITS: &[(&str, Measure, Side)] = &[
@@ -101,7 +101,7 @@ impl Rules {
             rules: Vec::new(),
             known: HashMap::new(),
         };
-        reader.rule(String::new())?;
+        reader.rule("")?;
         Ok(Self(reader.rules))
     }
 
@@ -119,23 +119,27 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     /// The number of the rule at a place, read unless it was before.
-    fn rule(&mut self, place: String) -> Result<Number, String> {
-        if let Some(number) = self.known.get(&place) {
+    fn rule(&mut self, place: &str) -> Result<Number, String> {
+        if let Some(number) = self.known.get(place) {
             return Ok(*number);
         }
-        let Some(schema) = self.schema.pointer(&place) else {
+        let Some(schema) = self.schema.pointer(place) else {
             return Err(format!("a `$ref` leads to `#{place}`, where nothing is"));
         };
         let number = self.rules.len();
         self.rules.push(Rule::default());
-        self.known.insert(place.clone(), number);
+        self.known.insert(place.to_owned(), number);
         self.rules[number] = match schema {
             Value::Bool(fits) => Rule {
                 fits_nothing: !fits,
                 ..Rule::default()
             },
-            Value::Object(keywords) => self.read(&place, keywords)?,
-            _ => return Err(format!("`#{place}` is no schema: expected an object or a boolean")),
+            Value::Object(keywords) => self.read(place, keywords)?,
+            _ => {
+                return Err(format!(
+                    "`#{place}` is no schema: expected an object or a boolean"
+                ));
+            }
         };
         Ok(number)
     }
@@ -152,7 +156,9 @@ impl Reader<'_> {
                     let options = value.as_array().ok_or_else(|| wrong("array"))?;
                     rule.options.push(options.clone());
                 }
-                "required" => rule.required = texts(value).ok_or_else(|| wrong("array of texts"))?,
+                "required" => {
+                    rule.required = texts(value).ok_or_else(|| wrong("array of texts"))?;
+                }
                 "pattern" => {
                     let pattern = value.as_str().ok_or_else(|| wrong("text"))?;
                     rule.pattern = Some(regex(pattern).ok_or_else(|| wrong("pattern"))?);
@@ -171,25 +177,27 @@ impl Reader<'_> {
                         rule.properties_like.push((pattern, number));
                     }
                 }
-                "additionalProperties" => rule.other_properties = Some(self.rule(here)?),
-                "propertyNames" => rule.property_names = Some(self.rule(here)?),
-                "items" => rule.items = Some(self.rule(here)?),
+                "additionalProperties" => rule.other_properties = Some(self.rule(&here)?),
+                "propertyNames" => rule.property_names = Some(self.rule(&here)?),
+                "items" => rule.items = Some(self.rule(&here)?),
                 "prefixItems" => rule.first_items = self.list(&here, value)?,
                 "allOf" => rule.all_of.extend(self.list(&here, value)?),
                 "anyOf" => rule.any_of = Some(self.list(&here, value)?),
                 "oneOf" => rule.one_of = Some(self.list(&here, value)?),
-                "not" => rule.not = Some(self.rule(here)?),
+                "not" => rule.not = Some(self.rule(&here)?),
                 "$ref" => {
                     let target = value.as_str().and_then(local);
                     let target = target.ok_or_else(|| wrong("place in the same schema (#/…)"))?;
-                    rule.all_of.push(self.rule(target)?);
+                    rule.all_of.push(self.rule(&target)?);
                 }
                 other => {
-                    if let Some((_, measure, side)) = LIMITS.iter().find(|(name, ..)| *name == other) {
+                    if let Some((_, measure, side)) =
+                        LIMITS.iter().find(|(name, ..)| *name == other)
+                    {
                         rule.limits.push(Limit {
                             measure: *measure,
                             side: *side,
-                            limit: value.as_f64().ok_or_else(|| wrong("number"))?,
+                            bound: value.as_f64().ok_or_else(|| wrong("number"))?,
                         });
                     }
                 }
@@ -202,7 +210,12 @@ impl Reader<'_> {
         let Some(schemas) = value.as_object() else {
             return Err(format!("`#{place}` is no object"));
         };
-        let rule = |name: &String| Ok((name.clone(), self.rule(format!("{place}/{}", escaped(name)))?));
+        let rule = |name: &String| {
+            Ok((
+                name.clone(),
+                self.rule(&format!("{place}/{}", escaped(name)))?,
+            ))
+        };
         schemas.keys().map(rule).collect()
     }
 
@@ -210,7 +223,9 @@ impl Reader<'_> {
         let Some(schemas) = value.as_array() else {
             return Err(format!("`#{place}` is no array"));
         };
-        (0..schemas.len()).map(|index| self.rule(format!("{place}/{index}"))).collect()
+        (0..schemas.len())
+            .map(|index| self.rule(&format!("{place}/{index}")))
+            .collect()
     }
 }
 
@@ -221,7 +236,9 @@ pub(super) fn escaped(step: &str) -> String {
 
 /// The JSON Pointer of a reference within the same document.
 fn local(reference: &str) -> Option<String> {
-    let fragment = percent_decode_str(reference.strip_prefix('#')?).decode_utf8().ok()?;
+    let fragment = percent_decode_str(reference.strip_prefix('#')?)
+        .decode_utf8()
+        .ok()?;
     (fragment.is_empty() || fragment.starts_with('/')).then(|| Cow::into_owned(fragment))
 }
 

@@ -29,7 +29,11 @@ impl Fault {
                 section.report_value(at, format!("the key `{key}` is missing here"), None);
             }
             Kind::NoShape(shapes) => match nearest_shape(shapes, at) {
-                Some(faults) => faults.iter().for_each(|fault| fault.tell(section)),
+                Some(faults) => {
+                    for fault in faults {
+                        fault.tell(section);
+                    }
+                }
                 None => section.report_value(at, self.unfit(section), None),
             },
             Kind::Options(options) => {
@@ -92,9 +96,11 @@ impl Kind {
                 format!("a text that matches `{pattern}`")
             }
             Self::NotUnique => "an array in which nothing stands twice".to_owned(),
-            Self::NoShape(shapes) => {
-                joined(shapes.iter().filter_map(|faults| Some(faults.first()?.kind.expected())))
-            }
+            Self::NoShape(shapes) => joined(
+                shapes
+                    .iter()
+                    .filter_map(|faults| Some(faults.first()?.kind.expected())),
+            ),
             _ => "a value that the plugin's schema allows".to_owned(),
         }
     }
@@ -116,12 +122,12 @@ impl Type {
 
 impl Limit {
     fn words(&self) -> String {
-        let limit = self.limit;
+        let bound = self.bound;
         let count = match self.side {
-            Side::AtLeast => format!("{limit} or more"),
-            Side::MoreThan => format!("more than {limit}"),
-            Side::AtMost => format!("{limit} or less"),
-            Side::LessThan => format!("less than {limit}"),
+            Side::AtLeast => format!("{bound} or more"),
+            Side::MoreThan => format!("more than {bound}"),
+            Side::AtMost => format!("{bound} or less"),
+            Side::LessThan => format!("less than {bound}"),
         };
         match self.measure {
             Measure::Value => count,
@@ -139,7 +145,9 @@ fn nearest_shape<'f>(shapes: &'f [Vec<Fault>], at: &[String]) -> Option<&'f [Fau
         let is_name = fault.path.len() == at.len() + 1 && matches!(fault.kind, Kind::Options(_));
         is_here && matches!(fault.kind, Kind::Type(_) | Kind::Options(_)) || is_name
     };
-    let mut near = shapes.iter().filter(|faults| !faults.iter().any(is_another));
+    let mut near = shapes
+        .iter()
+        .filter(|faults| !faults.iter().any(is_another));
     let first = near.next()?;
     near.next().is_none().then_some(first)
 }

@@ -228,9 +228,8 @@ impl Mounting<'_> {
         let old = self.previous.and_then(|previous| {
             let Pipeline { above, below, .. } = &*previous.pipeline;
             let mut stages = above.stages().iter().chain(below.stages());
-            stages.find(|old| {
-                *old.name == *name && old.kind == kind.kind && old.image == kind.image
-            })
+            stages
+                .find(|old| *old.name == *name && old.kind == kind.kind && old.image == kind.image)
         });
         if let Some(old) = old
             && old.table.says_the_same(section.node())

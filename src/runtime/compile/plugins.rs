@@ -83,13 +83,22 @@ fn tell(loaded: &Loaded, name: &str, refused: Refused) {
 /// Whether any stage or provider is of a kind of this plugin's.
 fn is_used(loaded: &Loaded, name: &str) -> bool {
     let stages = loaded.config.stages.iter().map(|(_, stage)| &stage.kind);
-    let providers = loaded.config.providers.iter().map(|(_, provider)| &provider.kind);
+    let providers = loaded
+        .config
+        .providers
+        .iter()
+        .map(|(_, provider)| &provider.kind);
     let plugin_of = |kind: &'_ Option<String>| Some(kind.as_ref()?.split_once('/')?.0 == name);
-    stages.chain(providers).any(|kind| plugin_of(kind) == Some(true))
+    stages
+        .chain(providers)
+        .any(|kind| plugin_of(kind) == Some(true))
 }
 
 fn kinds_of(image: &Image) -> String {
     let stages = image.stages.iter().map(|kind| kind.kind);
     let kinds = stages.chain(image.providers.iter().map(|kind| kind.kind));
-    kinds.map(|kind| format!("`{kind}`")).collect::<Vec<_>>().join(", ")
+    kinds
+        .map(|kind| format!("`{kind}`"))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
