@@ -133,7 +133,7 @@ impl Kinded {
         let names: Vec<_> = self.own.iter().map(|(name, _)| *name).collect();
         self.common["properties"]["kind"] = json!({
             "description": self.common["properties"]["kind"]["description"],
-            "anyOf": [{ "enum": names }, placeholders::placeholder()],
+            "anyOf": [{ "enum": names }, of_plugin(), placeholders::placeholder()],
         });
     }
 
@@ -142,7 +142,8 @@ impl Kinded {
     fn define(&self, entry: &str, definitions: &mut Map<String, Value>) {
         let all = self.all_keys();
         let names: Vec<_> = all.keys().cloned().collect();
-        let mut choice = json!({ "required": ["kind"], "propertyNames": { "enum": names } });
+        let named = json!({ "required": ["kind"], "propertyNames": { "enum": names } });
+        let mut choice = json!({ "if": is_of_plugin(), "then": {}, "else": named });
         for (kind, own) in self.own.iter().rev() {
             let name = format!("{entry}.{kind}");
             choice = json!({ "if": is_kind(kind), "then": reference(&name), "else": choice });
@@ -150,13 +151,15 @@ impl Kinded {
         }
         choice["description"] = self.common["description"].clone();
         choice["type"] = "object".into();
-        choice["properties"] = all.clone().into();
+        choice["properties"] = self.suggestions().into();
         definitions.insert(entry.to_owned(), choice);
         let any = json!({
             "description": self.common["description"],
             "type": "object",
             "properties": all,
-            "additionalProperties": false,
+            "if": is_of_plugin(),
+            "then": {},
+            "else": { "propertyNames": { "enum": names } },
         });
         definitions.insert(format!("{entry}.any"), any);
     }
@@ -186,6 +189,17 @@ impl Kinded {
         table
     }
 
+    /// The keys of all kinds, of those that only some have just what they are: to a plugin's kind they may mean anything.
+    fn suggestions(&self) -> Map<String, Value> {
+        let mut all = self.all_keys();
+        for (key, schema) in &mut all {
+            if self.common["properties"].get(key).is_none() {
+                *schema = json!({ "description": schema["description"] });
+            }
+        }
+        all
+    }
+
     /// The keys of all kinds; one that several have means what it means to any of them.
     fn all_keys(&self) -> Map<String, Value> {
         let mut all: Map<String, Value> = Map::new();
@@ -204,6 +218,15 @@ impl Kinded {
         }
         all
     }
+}
+
+/// A kind that a plugin brings, whose keys only the plugin knows.
+fn of_plugin() -> Value {
+    json!({ "type": "string", "pattern": "^[A-Za-z0-9_-]+/[A-Za-z0-9_-]+$" })
+}
+
+fn is_of_plugin() -> Value {
+    json!({ "properties": { "kind": of_plugin() }, "required": ["kind"] })
 }
 
 fn is_kind(kind: &str) -> Value {
