@@ -6,8 +6,8 @@ use std::{borrow::Cow, ffi::c_void, time::Duration};
 
 use bytes::Bytes;
 use millgate_plugin::{
-    Answer, Exchange, Field, Gone, Refusal, RefusalKind, Reply, SetError, SetupError, UpstreamRequest,
-    border::abi,
+    Answer, Exchange, Field, Gone, Refusal, RefusalKind, Reply, SetError, SetupError,
+    UpstreamRequest, border::abi,
 };
 use smallvec::SmallVec;
 
@@ -271,7 +271,9 @@ impl Setup {
             _ => plugin.failed(),
         }
         Err(match status {
-            abi::NEXT => whole_table("the plugin says that it has made it, but there is nothing".to_owned()),
+            abi::NEXT => {
+                whole_table("the plugin says that it has made it, but there is nothing".to_owned())
+            }
             abi::FAILED | abi::PANICKED => said.unwrap_or_else(|| {
                 whole_table("the plugin could not make it, and did not say why".to_owned())
             }),
@@ -431,7 +433,9 @@ unsafe extern "C" fn fail(exchange: *mut abi::Exchange, message: abi::Slice) {
 unsafe extern "C" fn token(exchange: *mut abi::Exchange) -> u64 {
     // SAFETY: the plugin hands back what it was given, inside its hook.
     match unsafe { hook(exchange) } {
-        Some(hook) if matches!(hook.phase, Phase::Request | Phase::Response) => hook.token.get_or_insert_default().number(),
+        Some(hook) if matches!(hook.phase, Phase::Request | Phase::Response) => {
+            hook.token.get_or_insert_default().number()
+        }
         _ => 0,
     }
 }

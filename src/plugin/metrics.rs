@@ -32,8 +32,25 @@ const LONGEST_VALUE: usize = 128;
 
 /// The upper bounds of a histogram's buckets: of seconds, from half a millisecond on; of bytes and tokens, up to a million.
 const BOUNDS: [f64; 19] = [
-    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0,
-    1_000.0, 10_000.0, 100_000.0, 1_000_000.0,
+    0.0005,
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    5.0,
+    10.0,
+    60.0,
+    1_000.0,
+    10_000.0,
+    100_000.0,
+    1_000_000.0,
 ];
 
 /// Every series, at its number less one.
@@ -67,10 +84,14 @@ struct Series {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// The name of the metric, or of a label, is none.
-    #[error("a name has up to {LONGEST_NAME} letters, digits and `_`, and does not begin with a digit")]
+    #[error(
+        "a name has up to {LONGEST_NAME} letters, digits and `_`, and does not begin with a digit"
+    )]
     Name,
     /// There are too many labels, or one of them stands for something else.
-    #[error("a metric has up to {MOST_LABELS} labels, none of them twice, and none called `plugin` or `le`")]
+    #[error(
+        "a metric has up to {MOST_LABELS} labels, none of them twice, and none called `plugin` or `le`"
+    )]
     Labels,
     /// The value of a label is too long.
     #[error("the value of a label has up to {LONGEST_VALUE} bytes")]
@@ -122,7 +143,10 @@ pub fn metric(
     let labels = checked(name, labels)?;
     let (name, labels) = match plugin {
         Some(plugin) if plugin.name.is_empty() => (format!("millgate_{name}"), labels),
-        plugin => (format!("millgate_plugin_{name}"), with_plugin(labels, plugin)),
+        plugin => (
+            format!("millgate_plugin_{name}"),
+            with_plugin(labels, plugin),
+        ),
     };
     let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
     let names = names.get_or_insert_default();
@@ -198,7 +222,9 @@ fn checked(name: &str, labels: &[(&str, &str)]) -> Result<Labels, Refused> {
 /// Adds to a counter, or a value to a histogram. A number that is none, and a value that no metric could hold, are
 /// passed over.
 pub fn record(metric: u64, value: f64) {
-    let index = usize::try_from(metric).ok().and_then(|at| at.checked_sub(1));
+    let index = usize::try_from(metric)
+        .ok()
+        .and_then(|at| at.checked_sub(1));
     let series = index.and_then(|index| SERIES.get(index)?.get());
     if let Some(series) = series
         && value.is_finite()

@@ -163,12 +163,7 @@ impl Made {
     }
 
     /// What a status means.
-    fn verdict(
-        &self,
-        name: &str,
-        status: abi::Status,
-        output: &mut Output,
-    ) -> Result<(), Refusal> {
+    fn verdict(&self, name: &str, status: abi::Status, output: &mut Output) -> Result<(), Refusal> {
         let refusal = output.refusal.take();
         match (status, refusal) {
             (abi::NEXT, None) => return Ok(()),
@@ -178,7 +173,9 @@ impl Made {
                 self.plugin.panicked(&message);
                 self.tell(name, &message);
             }
-            (abi::NEXT, Some(_)) => self.strange(name, "said how it refuses, but came back with NEXT"),
+            (abi::NEXT, Some(_)) => {
+                self.strange(name, "said how it refuses, but came back with NEXT")
+            }
             (abi::REJECT, None) => self.strange(name, "came back with REJECT, but did not say how"),
             (abi::FAILED, refusal) => {
                 let message = refusal.map_or("failed".into(), |said| said.message);
@@ -323,7 +320,8 @@ impl ErasedProvider for Foreign {
                 // `on_data` is where it can be said.
                 let verdict = self.made.verdict("on_head", status, &mut Output::default());
                 if verdict.is_ok() {
-                    self.made.strange("on_head", "came back with NEXT, which means nothing there");
+                    self.made
+                        .strange("on_head", "came back with NEXT, which means nothing there");
                 }
                 attempt.broken = Some(fault());
                 HeadFlow::Decode
@@ -340,7 +338,8 @@ impl ErasedProvider for Foreign {
     ) -> Result<(), Refusal> {
         let attempt = self.attempt(state)?;
         let Some(on_data) = self.made.kind.on_data else {
-            self.made.strange("on_head", "came back with DECODE, but there is no on_data");
+            self.made
+                .strange("on_head", "came back with DECODE, but there is no on_data");
             return Err(fault());
         };
         let mut output = Output {

@@ -24,11 +24,8 @@ use super::{
 use crate::pipeline::erased::{ErasedStage, State};
 
 /// The hooks that this version calls.
-const KNOWN_HOOKS: u32 = Hooks::REQUEST_HEAD.0
-    | Hooks::REQUEST.0
-    | Hooks::RESPONSE.0
-    | Hooks::CHUNK.0
-    | Hooks::END.0;
+const KNOWN_HOOKS: u32 =
+    Hooks::REQUEST_HEAD.0 | Hooks::REQUEST.0 | Hooks::RESPONSE.0 | Hooks::CHUNK.0 | Hooks::END.0;
 
 /// How long a hook may wait for its token where the exchange has no deadline.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);

@@ -271,7 +271,10 @@ pub(super) unsafe extern "C" fn metric(kind: u32, name: abi::Slice, labels: abi:
     let Ok(labels) = serde_json::from_str::<HashMap<String, String>>(labels) else {
         return 0;
     };
-    let labels: Vec<_> = labels.iter().map(|(label, value)| (&**label, &**value)).collect();
+    let labels: Vec<_> = labels
+        .iter()
+        .map(|(label, value)| (&**label, &**value))
+        .collect();
     let plugin = watch::current();
     metrics::metric(plugin, kind, name, &labels).unwrap_or_else(|error| {
         let plugin = plugin.map_or("unknown", Plugin::shown_name);

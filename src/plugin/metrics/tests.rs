@@ -9,9 +9,8 @@ fn find(name: &str) -> Vec<Snapshot> {
 #[test]
 fn a_counter_adds_up_under_its_plugins_name() {
     let plugin = Plugin::leak("counting", "1");
-    let count = |labels: &[(&str, &str)]| {
-        metric(Some(plugin), MetricKind::Counter, "words_total", labels)
-    };
+    let count =
+        |labels: &[(&str, &str)]| metric(Some(plugin), MetricKind::Counter, "words_total", labels);
     let one = count(&[("b", "2"), ("a", "1")]).unwrap();
     assert_eq!(count(&[("a", "1"), ("b", "2")]), Ok(one));
     let other = count(&[]).unwrap();
@@ -37,13 +36,26 @@ fn a_histogram_counts_values_within_bounds() {
         record(number, value);
     }
     let found = find("millgate_plugin_wait_seconds");
-    assert_eq!(found[0].labels, [("plugin".to_owned(), "unknown".to_owned())]);
+    assert_eq!(
+        found[0].labels,
+        [("plugin".to_owned(), "unknown".to_owned())]
+    );
     let Value::Histogram { buckets, count, .. } = &found[0].value else {
         panic!("{found:?}");
     };
-    let within = |bound: f64| buckets.iter().find(|(upper, _)| *upper == bound).map(|(_, n)| *n);
+    let within = |bound: f64| {
+        buckets
+            .iter()
+            .find(|(upper, _)| *upper == bound)
+            .map(|(_, n)| *n)
+    };
     assert_eq!(
-        (within(0.0005), within(0.25), within(0.5), within(1_000_000.0)),
+        (
+            within(0.0005),
+            within(0.25),
+            within(0.5),
+            within(1_000_000.0)
+        ),
         (Some(1), Some(1), Some(3), Some(3))
     );
     assert_eq!(*count, 4);
@@ -51,14 +63,18 @@ fn a_histogram_counts_values_within_bounds() {
 
 #[test]
 fn what_no_metric_could_be_is_refused() {
-    let counter = |name: &str, labels: &[(&str, &str)]| {
-        metric(None, MetricKind::Counter, name, labels).err()
-    };
+    let counter =
+        |name: &str, labels: &[(&str, &str)]| metric(None, MetricKind::Counter, name, labels).err();
     for name in ["", "1st", "a-b", "a b", "é", &"a".repeat(65)] {
         assert_eq!(counter(name, &[]), Some(Refused::Name), "{name:?}");
         assert_eq!(counter("good", &[(name, "")]), Some(Refused::Name));
     }
-    for labels in [&[("plugin", "x")][..], &[("le", "x")], &[("__x", "x")], &[("a", "1"), ("a", "2")]] {
+    for labels in [
+        &[("plugin", "x")][..],
+        &[("le", "x")],
+        &[("__x", "x")],
+        &[("a", "1"), ("a", "2")],
+    ] {
         assert_eq!(counter("good", labels), Some(Refused::Labels), "{labels:?}");
     }
     assert_eq!(counter("good", &[("a", "1"); 9]), Some(Refused::Labels));
@@ -71,7 +87,14 @@ fn what_no_metric_could_be_is_refused() {
 #[test]
 fn a_name_has_only_so_many_series() {
     let made: Vec<_> = (0..100)
-        .map(|at| metric(None, MetricKind::Counter, "by_user", &[("user", &at.to_string())]))
+        .map(|at| {
+            metric(
+                None,
+                MetricKind::Counter,
+                "by_user",
+                &[("user", &at.to_string())],
+            )
+        })
         .collect();
     assert!(made[..64].iter().all(Result::is_ok));
     assert!(made[64..].iter().all(|made| *made == Err(Refused::TooMany)));

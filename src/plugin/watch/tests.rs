@@ -78,9 +78,14 @@ fn a_thread_that_ends_leaves_its_seat() {
     let seat = thread::spawn(|| {
         let running = enter(plugin);
         let seats = SEATS.lock().unwrap_or_else(PoisonError::into_inner);
-        let seat = seats.iter().find(|seat| ptr::eq(Arc::as_ptr(seat), running.seat));
+        let seat = seats
+            .iter()
+            .find(|seat| ptr::eq(Arc::as_ptr(seat), running.seat));
         seat.map(Arc::downgrade)
     });
     let seat = seat.join().ok().flatten().expect("it sat down");
-    assert!(seat.upgrade().is_none_or(|seat| seat.since.load(Ordering::Relaxed) == 0));
+    assert!(
+        seat.upgrade()
+            .is_none_or(|seat| seat.since.load(Ordering::Relaxed) == 0)
+    );
 }
