@@ -5,7 +5,9 @@ use std::sync::Arc;
 use millgate_plugin::{Host, Place, Stage};
 use schemars::{Schema, SchemaGenerator};
 
-use super::erased::{ErasedStage, Native};
+use super::erased::ErasedStage;
+#[cfg(not(feature = "through-border"))]
+use super::erased::Native;
 use crate::{cache, config::Section};
 
 /// A kind of stage.
@@ -43,6 +45,9 @@ impl StageKind {
             image: None,
             place: S::PLACE,
             schema: Some(SchemaGenerator::subschema_for::<S::Config>),
+            #[cfg(feature = "through-border")]
+            make: Make::Stage(&crate::plugin::through::stage::<S>),
+            #[cfg(not(feature = "through-border"))]
             make: Make::Stage(&|name, section, host| {
                 let config = section.read::<S::Config>()?;
                 match S::new(name, config, host) {

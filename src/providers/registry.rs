@@ -5,7 +5,9 @@ use std::sync::Arc;
 use millgate_plugin::Provider;
 use schemars::{Schema, SchemaGenerator};
 
-use super::erased::{ErasedProvider, Native};
+use super::erased::ErasedProvider;
+#[cfg(not(feature = "through-border"))]
+use super::erased::Native;
 use crate::config::Section;
 
 /// A kind of provider.
@@ -35,6 +37,9 @@ impl ProviderKind {
             image: None,
             answers: P::ANSWERS,
             schema: Some(SchemaGenerator::subschema_for::<P::Config>),
+            #[cfg(feature = "through-border")]
+            make: &crate::plugin::through::provider::<P>,
+            #[cfg(not(feature = "through-border"))]
             make: &|name, section| {
                 let config = section.read::<P::Config>()?;
                 match P::new(name, config) {

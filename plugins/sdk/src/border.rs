@@ -26,7 +26,7 @@ use std::{
 
 pub use millgate_plugin_abi as abi;
 
-pub use host::{host, init};
+pub use host::{connect, host, init};
 pub use provider::provider_type;
 pub use slices::{name_of, slice};
 pub use stage::stage_type;

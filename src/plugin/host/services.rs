@@ -286,3 +286,6 @@ pub(super) unsafe extern "C" fn metric(kind: u32, name: abi::Slice, labels: abi:
 pub(super) unsafe extern "C" fn record(metric: u64, value: f64) {
     metrics::record(metric, value);
 }
+
+#[cfg(test)]
+mod tests;

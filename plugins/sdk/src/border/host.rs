@@ -59,11 +59,22 @@ pub(super) fn table() -> &'static abi::Host {
     unsafe { host.as_ref() }.unwrap_or(&NO_HOST)
 }
 
-/// Takes note of the host: the `init` of every plugin.
+/// Takes note of the host, and hands it what is logged: the `init` of every plugin.
 ///
 /// # Safety
 /// `host` points to a table that lives for ever.
 pub unsafe extern "C" fn init(host: *const abi::Host) -> abi::Status {
+    // SAFETY: as the caller vouches for.
+    unsafe { connect(host) };
+    super::logs::install();
+    abi::NEXT
+}
+
+/// Takes note of the host, and of nothing else.
+///
+/// # Safety
+/// `host` points to a table that lives for ever.
+pub unsafe fn connect(host: *const abi::Host) {
     // SAFETY: as the caller vouches for; only the size is read before it is known that there is more.
     let size = unsafe { (&raw const (*host).size).read() };
     if (size as usize) < size_of::<abi::Host>() {
@@ -82,8 +93,6 @@ pub unsafe extern "C" fn init(host: *const abi::Host) -> abi::Status {
     } else {
         HOST.store(host.cast_mut(), Ordering::Release);
     }
-    super::logs::install();
-    abi::NEXT
 }
 
 /// The services of the gateway on the other side.
