@@ -15,7 +15,7 @@ use millgate::{
     plugin::{Plugin, host, stage::Foreign},
 };
 use millgate_plugin::{
-    Bytes, BoxFuture, Chunk, ChunkFlow, Done, Exchange, Field, Flow, Hooks, Host, HttpCall, Metric,
+    BoxFuture, Bytes, Chunk, ChunkFlow, Done, Exchange, Field, Flow, Hooks, Host, HttpCall, Metric,
     MetricKind, Services, SetError, SetupError, Stage, StageError, Tally,
     border::{self, abi},
 };
@@ -168,7 +168,9 @@ fn both(
 
 fn border(criterion: &mut Criterion) {
     let event = Bytes::from_static(EVENT);
-    let chunk = |stage: &dyn ErasedStage, state: &mut millgate::pipeline::erased::State, board: &mut Board| {
+    let chunk = |stage: &dyn ErasedStage,
+                 state: &mut millgate::pipeline::erased::State,
+                 board: &mut Board| {
         let chunk = Chunk::from(&event);
         drop(black_box(stage.on_chunk(state, board, chunk)));
     };
@@ -177,9 +179,14 @@ fn border(criterion: &mut Criterion) {
     let stages = [native::<true>(), foreign(&REPLACES)];
     both(criterion, "chunk_replaced", stages, chunk);
     let stages = [native::<false>(), foreign(&KEEPS)];
-    both(criterion, "header_get_and_set", stages, |stage, state, board| {
-        drop(black_box(stage.on_request(state, board)));
-    });
+    both(
+        criterion,
+        "header_get_and_set",
+        stages,
+        |stage, state, board| {
+            drop(black_box(stage.on_request(state, board)));
+        },
+    );
 }
 
 criterion_group!(benches, border);

@@ -255,6 +255,7 @@ fn the_reference_tells_of_every_key() {
     let mut count = 0;
     for key in keys.filter(|key| {
         ![
+            "plugins",
             "providers",
             "stages",
             "callers",

@@ -7,7 +7,7 @@ mod rules;
 mod tests;
 mod words;
 
-use serde_json::{Number, Value};
+use serde_json::Value;
 
 use self::{
     check::{Fault, Kind},
@@ -37,7 +37,7 @@ impl TableSchema {
     pub fn read(&self, section: &Section<'_>) -> Option<Value> {
         // Tells of placeholders without a value.
         let _: Value = section.read()?;
-        let mut table = json(section)?;
+        let mut table = json(section.node());
         let Some(rules) = &self.0 else {
             return Some(table);
         };
@@ -89,47 +89,21 @@ fn read_like(text: &str) -> Option<Value> {
         .filter(|value: &Value| value.is_number() || value.is_boolean())
 }
 
-/// A table as JSON; `None` after telling of numbers that JSON does not have.
-fn json(section: &Section<'_>) -> Option<Value> {
-    let mut unspeakable = Vec::new();
-    let value = node_json(section.node(), &mut Vec::new(), &mut unspeakable);
-    for path in &unspeakable {
-        section.report(
-            path,
-            "a plugin cannot be told of this number: it must be finite",
-        );
-    }
-    unspeakable.is_empty().then_some(value)
-}
-
-fn node_json(node: &Node, path: &mut Vec<String>, unspeakable: &mut Vec<Vec<String>>) -> Value {
-    let mut child = |step: String, node: &Node| {
-        path.push(step);
-        let value = node_json(node, path, unspeakable);
-        path.pop();
-        value
-    };
+/// A value as JSON. Dates are texts.
+fn json(node: &Node) -> Value {
     match &node.value {
         tree::Value::Bool(value) => (*value).into(),
         tree::Value::Integer(value) => (*value).into(),
-        tree::Value::Float(value) => {
-            if !value.is_finite() {
-                unspeakable.push(path.clone());
-            }
-            Number::from_f64(*value).into()
-        }
+        // Always finite: TOML's other numbers are out of range for a config.
+        tree::Value::Float(value) => (*value).into(),
         tree::Value::Datetime(text) => text.as_str().into(),
         tree::Value::String(text) => text.text.as_str().into(),
         // Told of before.
         tree::Value::Unset(_) => Value::Null,
-        tree::Value::Array(elements) => elements
-            .iter()
-            .enumerate()
-            .map(|(index, node)| child(index.to_string(), node))
-            .collect(),
-        tree::Value::Table(table) => table
-            .iter()
-            .map(|(key, node)| (key.name.clone(), child(key.name.clone(), node)))
-            .collect(),
+        tree::Value::Array(elements) => elements.iter().map(json).collect(),
+        tree::Value::Table(table) => {
+            let entry = |(key, node): (&tree::Key, &Node)| (key.name.clone(), json(node));
+            table.iter().map(entry).collect()
+        }
     }
 }

@@ -1,0 +1,129 @@
+/* A plugin with one stage, `probe/echo`, which says in a header of the reply what it is made from. Macros make something
+ * wrong with it: each test sets its own. */
+#include "millgate_plugin.h"
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifndef NAME
+#define NAME "probe"
+#endif
+#ifndef VERSION
+#define VERSION "1.0.0"
+#endif
+#ifndef KIND
+#define KIND "echo"
+#endif
+#ifndef MAGIC
+#define MAGIC MG_MAGIC
+#endif
+#ifndef SIZE
+#define SIZE sizeof(MgManifest)
+#endif
+#ifndef STAGE_SIZE
+#define STAGE_SIZE sizeof(MgStageType)
+#endif
+#ifndef MIN_HOST
+#define MIN_HOST 0
+#endif
+#ifndef FLAGS
+#define FLAGS 0
+#endif
+#ifndef CREATE
+#define CREATE create
+#endif
+#ifndef STAGES
+#define STAGES { &echo }
+#endif
+#ifndef STAGE_COUNT
+#define STAGE_COUNT (sizeof stages / sizeof *stages)
+#endif
+#ifndef INIT
+#define INIT MG_NEXT
+#endif
+
+#define TEXT(literal) { (const uint8_t *)(literal), sizeof(literal) - 1 }
+
+static const MgHost *host;
+
+static MgSlice text(const char *words) {
+  MgSlice slice = { (const uint8_t *)words, strlen(words) };
+  return slice;
+}
+
+static MgStatus init(const MgHost *given) {
+  host = given;
+  return INIT;
+}
+
+#ifdef SCHEMA
+#define WRITE_SCHEMA schema
+static void schema(MgOutput *output) { host->write(output, text(SCHEMA)); }
+#else
+#define WRITE_SCHEMA NULL
+#endif
+
+/* What the stage remembers is the text of its header. */
+static MgStatus create(MgSetup *setup, MgSlice name, MgSlice config, void **stage) {
+  static const char liked[] = "\"word\":\"unloved\"";
+  char *said = calloc(1, config.len + sizeof VERSION + 1);
+  (void)name;
+  memcpy(said, VERSION " ", sizeof VERSION);
+  memcpy(said + sizeof VERSION, config.ptr, config.len);
+  if (strstr(said, liked)) {
+    free(said);
+    host->refuse(setup, text("[\"word\"]"), text("nobody likes this word"));
+    return MG_FAILED;
+  }
+  *stage = said;
+  return MG_NEXT;
+}
+
+static void destroy(void *stage) { free(stage); }
+
+static uint32_t hooks(const void *stage) {
+  (void)stage;
+  return MG_HOOK_RESPONSE;
+}
+
+static MgStatus on_response(const void *stage, void *state, MgExchange *exchange) {
+  (void)state;
+  host->set(exchange, MG_FIELD_REPLY_HEADER, text("x-probe"), text(stage));
+  return MG_NEXT;
+}
+
+static const MgStageType echo = {
+  .size = STAGE_SIZE,
+  .name = TEXT(KIND),
+  .schema = WRITE_SCHEMA,
+  .create = CREATE,
+  .destroy = destroy,
+  .hooks = hooks,
+  .on_response = on_response,
+};
+
+/* Where a test leaves a function out, somebody refers to it all the same. */
+const void *const all[] = { (void *)create, &echo };
+
+static const MgStageType *const stages[] = STAGES;
+
+#if defined FUNCTION
+void millgate_plugin_v1(void) {}
+const void *const unused[] = { stages, (void *)init };
+#else
+#ifndef SYMBOL
+#define SYMBOL millgate_plugin_v1
+#endif
+const MgManifest SYMBOL = {
+  .magic = MAGIC,
+  .size = SIZE,
+  .min_host_minor = MIN_HOST,
+  .flags = FLAGS,
+  .name = TEXT(NAME),
+  .version = TEXT(VERSION),
+  .sdk = TEXT("C"),
+  .init = init,
+  .stages = stages,
+  .stage_count = STAGE_COUNT,
+};
+#endif
