@@ -93,18 +93,15 @@ fn anything_else_is_not() {
         with("  8 8 uint64_t value\n", ""),
         with("8 8 uint64_t value", "8 8 int64_t value"),
         with("8 4 uint32_t last", "8 4 uint32_t final"),
-        with(
-            "  0 4 uint32_t size",
-            "  0 4 uint32_t other\n  0 4 uint32_t size",
-        ),
+        with("struct MgA 16\n", "struct MgA 16\n  0 4 uint32_t other\n"),
         with(
             "  0 4 uint32_t size\n  8 8 uint64_t value",
             "  0 8 uint64_t value\n  8 4 uint32_t size",
         ),
         // In what was padding: a reader cannot tell from the size whether it is there.
         with(
-            "  0 4 uint32_t size",
-            "  0 4 uint32_t size\n  4 4 uint32_t more",
+            "  8 8 uint64_t value",
+            "  8 8 uint64_t value\n  4 4 uint32_t more",
         ),
         with("MgA 16", "MgA 15"),
         with("MgSlice 8", "MgSlice 16")
