@@ -114,7 +114,11 @@ impl<T> Default for WaitCell<T> {
 impl<T> fmt::Debug for WaitCell<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let is_filled = self.place().value.is_some();
-        write!(f, "WaitCell({})", if is_filled { "filled" } else { "empty" })
+        write!(
+            f,
+            "WaitCell({})",
+            if is_filled { "filled" } else { "empty" }
+        )
     }
 }
 

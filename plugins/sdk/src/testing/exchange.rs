@@ -152,7 +152,7 @@ impl FakeExchange {
         let may_write = match field {
             Field::Var => true,
             Field::ReplyHeader => self.has_reply,
-            Field::UpstreamHeader => self.is_below_route && !self.has_reply,
+            Field::UpstreamHeader => self.is_below_route,
             Field::Model
             | Field::CallerId
             | Field::CallerTeam
@@ -265,5 +265,7 @@ fn is_header_name(name: &str) -> bool {
 
 /// RFC 9110, section 5.5.
 fn is_header_value(value: &[u8]) -> bool {
-    value.iter().all(|&byte| byte == b'\t' || (byte >= b' ' && byte != 127))
+    value
+        .iter()
+        .all(|&byte| byte == b'\t' || (byte >= b' ' && byte != 127))
 }

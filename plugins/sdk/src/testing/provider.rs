@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::{Answer, Call, Endpoint, Gone, HeadFlow, Provider, Refusal, UpstreamHead, UpstreamRequest};
+use crate::{
+    Answer, Call, Endpoint, Gone, HeadFlow, Provider, Refusal, UpstreamHead, UpstreamRequest,
+};
 
 /// The most places that a reply is cut at.
 const MOST_CUTS: usize = 4096;
