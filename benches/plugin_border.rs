@@ -15,7 +15,7 @@ use millgate::{
     plugin::{Plugin, host, stage::Foreign},
 };
 use millgate_plugin::{
-    Bytes, BoxFuture, Chunk, ChunkFlow, Done, Exchange, Field, Flow, Hooks, Host, HttpCall, Metric,
+    BoxFuture, Bytes, Chunk, ChunkFlow, Done, Exchange, Field, Flow, Hooks, Host, HttpCall, Metric,
     MetricKind, Services, SetError, SetupError, Stage, StageError, Tally,
     border::{self, abi},
 };
@@ -141,8 +141,8 @@ fn native<const REPLACES: bool>() -> Box<dyn ErasedStage> {
 }
 
 fn foreign(kind: &'static abi::StageType) -> Box<dyn ErasedStage> {
-    // SAFETY: the table is a static.
-    unsafe { border::connect(&raw const host::TABLE) };
+    // SAFETY: the functions of the table do what the interface says.
+    unsafe { border::connect(&host::TABLE) };
     let plugin = Plugin::leak("bench", "1");
     let made = Foreign::create(plugin, kind, "work", "null", false);
     Box::new(made.expect("it has no table to refuse"))
@@ -168,7 +168,9 @@ fn both(
 
 fn border(criterion: &mut Criterion) {
     let event = Bytes::from_static(EVENT);
-    let chunk = |stage: &dyn ErasedStage, state: &mut millgate::pipeline::erased::State, board: &mut Board| {
+    let chunk = |stage: &dyn ErasedStage,
+                 state: &mut millgate::pipeline::erased::State,
+                 board: &mut Board| {
         let chunk = Chunk::from(&event);
         drop(black_box(stage.on_chunk(state, board, chunk)));
     };
@@ -177,9 +179,14 @@ fn border(criterion: &mut Criterion) {
     let stages = [native::<true>(), foreign(&REPLACES)];
     both(criterion, "chunk_replaced", stages, chunk);
     let stages = [native::<false>(), foreign(&KEEPS)];
-    both(criterion, "header_get_and_set", stages, |stage, state, board| {
-        drop(black_box(stage.on_request(state, board)));
-    });
+    both(
+        criterion,
+        "header_get_and_set",
+        stages,
+        |stage, state, board| {
+            drop(black_box(stage.on_request(state, board)));
+        },
+    );
 }
 
 criterion_group!(benches, border);

@@ -47,10 +47,8 @@ pub fn provider<P: Provider>(name: &str, section: &Section<'_>) -> Option<Arc<dy
 /// Gives the SDK within this process the host's table, as `init` gives it to that within a plugin.
 fn connect() {
     static ONCE: Once = Once::new();
-    // SAFETY: the table is a static.
-    ONCE.call_once(|| unsafe {
-        border::connect(&raw const host::TABLE);
-    });
+    // SAFETY: the functions of the table do what the interface says.
+    ONCE.call_once(|| unsafe { border::connect(&host::TABLE) });
 }
 
 /// The functions of a type, always at the same address.
@@ -138,4 +136,44 @@ fn texts(text: &Text) -> Vec<Value> {
         }
     }
     forms
+}
+
+#[cfg(test)]
+mod tests {
+    use std::any::Any;
+
+    use super::*;
+    use crate::{
+        config,
+        runtime::{compile::compile, host::Process},
+    };
+
+    #[test]
+    fn what_is_built_in_goes_through_the_border() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        let text = r#"
+            pipeline = ["limit", "redact", "route", "auth_header"]
+            [stages.limit]
+            kind = "rate_limit"
+            requests = "${MANY:-5}/min"
+            [stages.redact]
+            [stages.auth_header]
+            headers = { x-a = "${A:-1}" }
+            [providers.rehearsal]
+            [routes.all]
+            targets = ["rehearsal"]
+        "#;
+        std::fs::write(&path, text).unwrap();
+        let loaded = config::load(&path, &|_| None);
+        let runtime = compile(&loaded, None, &Process::default());
+        let runtime = runtime.unwrap_or_else(|| panic!("{:?}", loaded.findings));
+        let (above, below) = (&runtime.pipeline.above, &runtime.pipeline.below);
+        let stages: Vec<_> = above.stages().iter().chain(below.stages()).collect();
+        assert_eq!(stages.len(), 3);
+        for mounted in stages {
+            let stage: &dyn Any = &*mounted.stage;
+            assert!(stage.is::<stage::Foreign>(), "{}", mounted.name);
+        }
+    }
 }
