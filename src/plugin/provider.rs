@@ -262,6 +262,10 @@ impl ErasedProvider for Foreign {
         let Some(serves) = self.made.kind.serves else {
             return false;
         };
+        if self.made.plugin.is_off() {
+            // It is asked then, and says why it cannot.
+            return true;
+        }
         let _running = watch::enter(self.made.plugin);
         // SAFETY: `create` made the provider.
         unsafe { serves(self.made.provider, endpoint as u32) != 0 }

@@ -50,7 +50,7 @@ impl Plugin {
     /// A plugin that has just been loaded.
     #[must_use]
     pub fn leak(name: &str, version: &str) -> &'static Self {
-        Box::leak(Box::new(Self {
+        let plugin: &'static Self = Box::leak(Box::new(Self {
             name: name.into(),
             version: version.into(),
             panics: AtomicU64::new(0),
@@ -58,7 +58,12 @@ impl Plugin {
             blocked: AtomicU64::new(0),
             is_off: AtomicBool::new(false),
             recent: Mutex::default(),
-        }))
+        }));
+        LOADED
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(plugin);
+        plugin
     }
 
     /// Whether it has panicked so often that it is not called any more.
@@ -101,6 +106,18 @@ impl Plugin {
             );
         }
     }
+}
+
+/// Every plugin that has been loaded, in order.
+static LOADED: Mutex<Vec<&'static Plugin>> = Mutex::new(Vec::new());
+
+/// Every plugin that has been loaded, in the order of loading: one for each image.
+#[must_use]
+pub fn loaded() -> Vec<&'static Plugin> {
+    LOADED
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone()
 }
 
 /// What is built in, as a plugin without a name.

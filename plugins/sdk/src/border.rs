@@ -15,6 +15,8 @@ mod exchange;
 mod host;
 mod logs;
 mod provider;
+mod refusal;
+pub(crate) mod setup;
 mod slices;
 mod stage;
 mod wait;

@@ -23,7 +23,9 @@ mod host;
 mod provider;
 mod refusal;
 mod stage;
+pub mod testing;
 pub mod units;
+mod wait;
 
 pub use bytes::Bytes;
 pub use chunk::Chunk;
@@ -37,6 +39,7 @@ pub use refusal::{Refusal, RefusalKind};
 pub use stage::{
     BoxFuture, ChunkFlow, Flow, Hooks, Outcome, Place, Reply, SetupError, Stage, StageError,
 };
+pub use wait::WaitCell;
 
 /// What a plugin says it was written with.
 pub const SDK: &str = concat!("millgate-plugin ", env!("CARGO_PKG_VERSION"));

@@ -16,9 +16,9 @@ pub(super) struct Script {
     pub(super) data: fn(&[u8], u32, &Inside) -> abi::Status,
     pub(super) error: fn(u32, &[u8], &Inside) -> abi::Status,
     pub(super) answer: fn(&abi::Call, &ToReader, &Inside) -> abi::Status,
-    begun: AtomicU32,
-    freed: AtomicU32,
-    destroyed: AtomicU32,
+    pub(super) begun: AtomicU32,
+    pub(super) freed: AtomicU32,
+    pub(super) destroyed: AtomicU32,
 }
 
 impl Default for Script {

@@ -91,8 +91,8 @@ impl Stage for Fragile {
 fn fragile(plugin: &'static Plugin, at: &str) -> Result<Foreign, SetupError> {
     static KIND: abi::StageType = border::stage_type::<Fragile>();
     static CONNECT: Once = Once::new();
-    // SAFETY: the table is a static.
-    CONNECT.call_once(|| unsafe { border::connect(&raw const TABLE) });
+    // SAFETY: the functions of the table do what the interface says.
+    CONNECT.call_once(|| unsafe { border::connect(&TABLE) });
     Foreign::create(
         plugin,
         &KIND,
