@@ -10,15 +10,15 @@ use tokio::{
     sync::watch,
 };
 
-use super::{ConfigFile, fail, load, print, print_findings};
+use super::{ConfigFile, fail, print, print_findings};
 use crate::{
     admin,
-    config::{Config, Loaded},
+    config::{self, Config, Loaded},
     http::guard::Guard,
     pipeline::Phases,
     runtime::{
         Runtime,
-        compile::listeners,
+        compile::{compile, filter, listeners},
         gateway::{Gateway, process_environment},
         host::Process,
     },
@@ -52,7 +52,15 @@ const STORE_PATIENCE: Duration = Duration::from_secs(2);
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let process = Process::default();
     let (store, disk) = (process.store.clone(), process.disk.clone());
-    let (loaded, runtime) = load(&arguments.file.config, &process);
+    let loaded = config::load(&arguments.file.config, &process_environment);
+    // Before plugins are loaded, which log what they do.
+    let logging = if loaded.findings.has_errors() {
+        Ok(None)
+    } else {
+        filter(&loaded, None).install();
+        logs::init(&loaded.config.log)
+    };
+    let runtime = compile(&loaded, None, &process);
     print_findings(&loaded);
     let Some(runtime) = runtime else {
         return ExitCode::from(1);
@@ -62,7 +70,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         return fail(format!("--listen {message}\n  {}", listeners::REMEDY));
     }
     runtime.filter.install();
-    let _logging = match logs::init(&loaded.config.log) {
+    let _logging = match logging {
         Ok(writing) => writing,
         Err(error) => return fail(error),
     };

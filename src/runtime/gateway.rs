@@ -13,7 +13,7 @@ use arc_swap::ArcSwap;
 
 use super::{
     Runtime,
-    compile::{compile, listeners},
+    compile::{compile, filter, listeners},
     host::Process,
 };
 use crate::{
@@ -71,15 +71,17 @@ impl Gateway {
         let loaded = config::load(&self.path, &process_environment);
         listeners::check_bound(&loaded, self.clients);
         let previous = self.runtime();
-        match compile(&loaded, Some(&previous), &self.process) {
-            Some(next) => {
-                let next = Arc::new(next);
-                put_in_force(&next, &self.process);
-                self.current.store(next.clone());
-                Ok((next, Box::new(loaded)))
-            }
-            None => Err(Box::new(loaded)),
+        if !loaded.findings.has_errors() {
+            filter(&loaded, Some(&previous)).install();
         }
+        let Some(next) = compile(&loaded, Some(&previous), &self.process) else {
+            previous.filter.install();
+            return Err(Box::new(loaded));
+        };
+        let next = Arc::new(next);
+        put_in_force(&next, &self.process);
+        self.current.store(next.clone());
+        Ok((next, Box::new(loaded)))
     }
 
     /// From now on `/readyz` says no.
