@@ -19,6 +19,8 @@ mod refusal;
 pub(crate) mod setup;
 mod slices;
 mod stage;
+#[cfg(test)]
+mod tests;
 mod wait;
 
 use std::{
