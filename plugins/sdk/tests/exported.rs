@@ -10,7 +10,7 @@ use std::{
     mem::offset_of,
     ptr::{null, null_mut},
     sync::{
-        Mutex,
+        Mutex, OnceLock,
         atomic::{AtomicU32, Ordering},
         mpsc,
     },
@@ -140,8 +140,26 @@ const fn table(size: u32) -> abi::Host {
 /// A host of version 1.0 that ended after its log, with something behind it that is none of it.
 #[repr(C)]
 struct Older {
-    host: [u8; offset_of!(abi::Host, metric)],
-    foreign: [u8; 64],
+    host: abi::Host,
+    foreign: [usize; 8],
+}
+
+impl Older {
+    fn new() -> Self {
+        let cut = offset_of!(abi::Host, metric);
+        let mut older = Self {
+            host: table(cut as u32),
+            foreign: [usize::MAX; 8],
+        };
+        let host = &raw mut older.host;
+        // SAFETY: within the table; what is written there is read by nobody who knows how long it is.
+        unsafe {
+            host.byte_add(cut)
+                .cast::<u8>()
+                .write_bytes(0xff, size_of::<abi::Host>() - cut);
+        };
+        older
+    }
 }
 
 /// A host that has grown.
@@ -150,6 +168,13 @@ struct Newer {
     host: abi::Host,
     more: [u64; 4],
 }
+
+static NEWER: Newer = Newer {
+    host: table(size_of::<Newer>() as u32),
+    more: [u64::MAX; 4],
+};
+
+static OLDER: OnceLock<Older> = OnceLock::new();
 
 #[test]
 fn the_manifest_says_what_the_plugin_is() {
@@ -180,31 +205,16 @@ fn it_gets_on_with_older_and_newer_hosts() {
     // SAFETY: null is no host.
     assert_eq!(unsafe { init(null()) }, abi::FAILED);
 
-    let mut older = Older {
-        host: [0; _],
-        foreign: [0xff; _],
-    };
-    let whole = table(size_of_val(&older.host) as u32);
-    // SAFETY: both are larger than what is copied; the table lives for ever.
-    let status = unsafe {
-        older
-            .host
-            .as_mut_ptr()
-            .copy_from_nonoverlapping((&raw const whole).cast(), size_of_val(&older.host));
-        init(std::ptr::from_ref(Box::leak(Box::new(older))).cast())
-    };
-    assert_eq!(status, abi::NEXT);
+    // SAFETY: the table lives for ever.
+    assert_eq!(unsafe { init((&raw const NEWER).cast()) }, abi::NEXT);
     what_the_host_does_not_have_is_missed_by_nobody();
     what_is_logged_is_the_hosts();
+    assert_eq!(NEWER.more, [u64::MAX; 4]);
 
-    let newer = Newer {
-        host: table(size_of::<Newer>() as u32),
-        more: [u64::MAX; 4],
-    };
-    let newer: &'static Newer = Box::leak(Box::new(newer));
-    // SAFETY: the table lives for ever.
-    assert_eq!(unsafe { init((&raw const newer.host).cast()) }, abi::NEXT);
-    assert_eq!(newer.more, [u64::MAX; 4]);
+    let older = OLDER.get_or_init(Older::new);
+    // SAFETY: the table lives for ever, and has as many bytes as it says.
+    let status = unsafe { init(std::ptr::from_ref(older).cast()) };
+    assert_eq!(status, abi::NEXT);
     what_the_host_does_not_have_is_missed_by_nobody();
     what_is_logged_is_the_hosts();
 }
