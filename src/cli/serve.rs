@@ -52,8 +52,6 @@ const STORE_PATIENCE: Duration = Duration::from_secs(2);
 /// Runs the command.
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let process = Process::default();
-    // Plugins may ask for sums when they are made, and for calls once there is a runtime.
-    host::serve(&process.host);
     let (store, disk) = (process.store.clone(), process.disk.clone());
     let loaded = config::load(&arguments.file.config, &process_environment);
     // Before plugins are loaded, which log what they do.
@@ -109,6 +107,7 @@ async fn serve(
     runtime: Runtime,
     process: Process,
 ) -> ExitCode {
+    // Now that there is a runtime, plugins can make calls.
     host::serve(&process.host);
     let config = loaded.config;
     let client_address = arguments.listen.unwrap_or(config.server.listen.0);

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     config::{self, Loaded},
-    plugin::{self, image::Image},
+    plugin::image::Image,
 };
 
 /// What a server serves from.
@@ -99,9 +99,6 @@ impl Gateway {
 /// What a runtime needs of its process before anybody is served from it.
 fn put_in_force(runtime: &Runtime, process: &Process) {
     runtime.filter.install();
-    if !runtime.plugins.is_empty() {
-        plugin::host::serve(&process.host);
-    }
     if let Some(cache) = &runtime.pipeline.cache {
         cache.put_in_force(process.store.folder());
     }
