@@ -9,6 +9,8 @@ mod check;
 #[cfg(feature = "sqlite")]
 mod key;
 mod mock;
+mod operators;
+mod plugin;
 mod redact;
 mod schema;
 mod serve;
@@ -56,6 +58,8 @@ enum Command {
     Key(key::Arguments),
     /// Run a scripted upstream that speaks OpenAI and Ollama, for tests and rehearsals
     Mock(mock::Arguments),
+    /// Show the plugins of a running gateway
+    Plugin(plugin::Arguments),
     /// Read text from standard input and write it redacted, line by line
     Redact(redact::Arguments),
     /// Print the JSON Schema of the config, or its reference as Markdown
@@ -88,6 +92,7 @@ pub fn run() -> ExitCode {
         #[cfg(feature = "sqlite")]
         Command::Key(arguments) => key::run(arguments),
         Command::Mock(arguments) => mock::run(&arguments),
+        Command::Plugin(arguments) => plugin::run(&arguments),
         Command::Redact(arguments) => redact::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
     }

@@ -13,6 +13,7 @@ pub mod log;
 pub mod moment;
 pub mod patterns;
 pub mod placeholder;
+pub mod plugin;
 pub mod price;
 pub mod provider;
 pub mod read;
@@ -35,6 +36,7 @@ pub use finding::{Finding, Findings, Severity};
 pub use load::{Loaded, load};
 pub use log::Log;
 pub use patterns::Patterns;
+pub use plugin::Plugin;
 pub use price::Price;
 pub use provider::Provider;
 pub use read::Section;
@@ -61,6 +63,9 @@ pub struct Config {
     /// What is logged, and how.
     #[schemars(default)]
     pub log: Log,
+    /// Libraries with further kinds of stages and providers, by name, in the order of the file.
+    #[schemars(default, with = "BTreeMap<String, Plugin>")]
+    pub plugins: Entries<Plugin>,
     /// Upstreams by name, in the order of the file.
     #[schemars(default, with = "BTreeMap<String, Provider>")]
     pub providers: Entries<Provider>,
@@ -84,6 +89,7 @@ pub const KEYS: &[&str] = &[
     "server",
     "admin",
     "log",
+    "plugins",
     "providers",
     "stages",
     "callers",
@@ -103,6 +109,7 @@ impl Default for Config {
             server: Server::default(),
             admin: Admin::default(),
             log: Log::default(),
+            plugins: Entries::default(),
             providers: Entries::default(),
             stages: Entries::default(),
             callers: Entries::default(),

@@ -13,6 +13,7 @@
 //!    end or when the client leaves the access line ([`telemetry::access`]).
 //!
 //! Between the stages and `route` may stand a [`cache`]: it answers from memory, or joins a flight that is under way.
+//! Stages and providers may come from shared libraries: [`plugin`].
 //! [`callers`] knows whose key is whose, [`store`] what outlives a restart, [`prices`] what tokens cost, and [`redact`] what
 //! logs may not see.
 //!
@@ -37,6 +38,7 @@ pub mod http;
 pub mod mock;
 pub mod nearest;
 pub mod pipeline;
+pub mod plugin;
 pub mod prices;
 pub mod providers;
 pub mod redact;

@@ -21,7 +21,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use millgate_plugin::{ChunkFlow, Exchange, Flow, Hooks, Outcome, Refusal, Reply, StageError};
+use millgate_plugin::{
+    Chunk, ChunkFlow, Exchange, Flow, Hooks, Outcome, Refusal, Reply, StageError,
+};
 use smallvec::SmallVec;
 
 use self::{
@@ -76,6 +78,8 @@ pub struct Mounted {
     pub name: Arc<str>,
     /// What kind of stage it is.
     pub kind: &'static str,
+    /// The SHA-256 of the library that it comes from; `None` where it is linked in.
+    pub image: Option<&'static str>,
     /// The table that it was made from.
     pub table: Node,
     /// The exchanges it is for.
@@ -102,6 +106,9 @@ pub struct Phases {
 /// What the stages of one exchange or one attempt remember, in pipeline order; `None` where one was not entered.
 #[derive(Default)]
 pub struct States(SmallVec<[Option<Entered>; 6]>);
+
+/// What has become of a piece of a reply, in order.
+pub type Chunks = SmallVec<[Bytes; 1]>;
 
 /// A stage that was entered.
 struct Entered {
@@ -238,14 +245,15 @@ impl Phases {
         }
     }
 
-    /// One piece of the reply through `on_chunk` of every stage entered, in reverse; `None` where it was dropped.
+    /// One piece of the reply through `on_chunk` of every stage entered, in reverse: what has become of it, which is nothing
+    /// where it was dropped, and several where it was split.
     pub fn on_chunk<E: Exchange>(
         &self,
         states: &mut States,
         exchange: &mut E,
         chunk: Bytes,
-    ) -> Result<Option<Bytes>, Stop> {
-        let mut chunk = chunk;
+    ) -> Result<Chunks, Stop> {
+        let mut chunks = Chunks::from_buf([chunk]);
         for (index, mounted) in self.stages.iter().enumerate().rev() {
             if !mounted.hooks.contains(Hooks::CHUNK) {
                 continue;
@@ -253,18 +261,26 @@ impl Phases {
             let Some(entered) = states.0.get_mut(index).and_then(Option::as_mut) else {
                 continue;
             };
-            match contain(|| {
-                mounted
-                    .stage
-                    .on_chunk(&mut *entered.state, exchange, &chunk)
-            }) {
-                Ok(ChunkFlow::Keep) => {}
-                Ok(ChunkFlow::Drop) => return Ok(None),
-                Ok(ChunkFlow::Replace(bytes)) => chunk = bytes,
-                Err(error) => mounted.failed(error)?,
+            let mut passed = Chunks::new();
+            for chunk in chunks {
+                let flow = contain(|| {
+                    let chunk = Chunk::from(&chunk);
+                    mounted.stage.on_chunk(&mut *entered.state, exchange, chunk)
+                });
+                match flow {
+                    Ok(ChunkFlow::Keep) => passed.push(chunk),
+                    Ok(ChunkFlow::Drop) => {}
+                    Ok(ChunkFlow::Replace(other)) => passed.push(other),
+                    Ok(ChunkFlow::Split(pieces)) => passed.extend(pieces),
+                    Err(error) => {
+                        mounted.failed(error)?;
+                        passed.push(chunk);
+                    }
+                }
             }
+            chunks = passed;
         }
-        Ok(Some(chunk))
+        Ok(chunks)
     }
 
     /// `on_end` of every stage entered, in reverse, once: the states are gone afterwards.

@@ -12,6 +12,7 @@ use crate::{
     config::tree::Node,
     http::guard::Guard,
     pipeline::Pipeline,
+    plugin::image::Image,
     routing::{provider::Provider, route::Routes},
     telemetry::filter::Filter,
 };
@@ -30,6 +31,8 @@ pub struct Runtime {
     pub routes: Routes,
     /// The providers that a route reaches, each with the table it was made from.
     pub providers: Vec<Compiled<Provider>>,
+    /// The libraries that the config names, in its order.
+    pub plugins: Vec<&'static Image>,
     /// Who may connect.
     pub guard: Guard,
     /// Who may call.
@@ -46,10 +49,12 @@ pub struct Runtime {
     pub models: ModelLists,
 }
 
-/// Something made from a table of the config; while the table stays the same, so does it.
+/// Something made from a table of the config; while the table and the library stay the same, so does it.
 pub struct Compiled<T: ?Sized> {
     /// The table, resolved.
     pub table: Node,
+    /// The SHA-256 of the library that its kind comes from; `None` where that is linked in.
+    pub image: Option<&'static str>,
     /// What was made of it.
     pub made: Arc<T>,
 }

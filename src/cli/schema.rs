@@ -29,16 +29,16 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
 
 /// Every kind that is linked in.
 fn kinds() -> Kinds {
-    let provider = |kind: &providers::ProviderKind| Kind {
-        name: kind.kind,
-        table: kind.schema,
+    let kind = |(name, table): (_, Option<_>)| {
+        Some(Kind {
+            name,
+            table: table?,
+        })
     };
-    let stage = |kind: &crate::pipeline::registry::StageKind| Kind {
-        name: kind.kind,
-        table: kind.schema,
-    };
+    let providers = providers::KINDS.iter().map(|kind| (kind.kind, kind.schema));
+    let stages = stages::KINDS.iter().map(|kind| (kind.kind, kind.schema));
     Kinds {
-        providers: providers::KINDS.iter().map(provider).collect(),
-        stages: stages::KINDS.iter().map(stage).collect(),
+        providers: providers.filter_map(kind).collect(),
+        stages: stages.filter_map(kind).collect(),
     }
 }

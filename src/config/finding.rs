@@ -11,7 +11,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-pub(super) use mask::sounds_secret;
+pub(crate) use mask::sounds_secret;
 pub use render::Renderer;
 
 /// How bad it is.

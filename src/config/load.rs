@@ -6,7 +6,10 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use super::{
     Config,
@@ -27,6 +30,8 @@ pub struct Loaded {
     pub tree: Node,
     /// The whole file as it is written: all overlays apart, placeholders as they are.
     pub written: Node,
+    /// Where relative paths begin: the folder of the file.
+    pub folder: PathBuf,
     /// The environment whose overlay is in it: `ENVIRONMENT`, else `development`.
     pub environment_name: String,
     /// Every variable that the file asks for, and where its value came from.
@@ -108,6 +113,7 @@ impl Input<'_> {
             config,
             tree,
             written,
+            folder: self.folder.to_owned(),
             environment_name,
             variables: resolver.into_variables(),
             findings,

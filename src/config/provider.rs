@@ -14,7 +14,7 @@ use super::{
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Provider {
-    /// The kind of upstream: `"openai"`, `"ollama"`, `"rehearsal"`. Default: the table's name.
+    /// The kind of upstream: `"openai"`, `"ollama"`, `"rehearsal"`, or `"PLUGIN/KIND"`. Default: the table's name.
     pub kind: Option<String>,
     /// Where it is, such as `"http://localhost:11434"`. Default: none, and one is needed unless the kind answers by
     /// itself.

@@ -14,7 +14,7 @@ pub(super) use attempts::{Reading, Strictness, read_node};
 use serde::de::DeserializeOwned;
 
 use super::{
-    finding::{Finding, Findings},
+    finding::{Finding, Findings, Place},
     tree::{Node, Value},
 };
 
@@ -77,9 +77,33 @@ impl<'a> Section<'a> {
     /// [`SetupError`](millgate_plugin::SetupError) points to. Values from outside the file are kept out of the
     /// message.
     pub fn report<S: AsRef<str>>(&self, path: &[S], message: impl Into<String>) {
-        let message = self.node.without_foreign_text(message.into());
-        let place = self.node.value_place(path);
-        self.findings.add(Finding::error(message).at(place));
+        self.report_value(path, message, None);
+    }
+
+    /// The same with what to do about it.
+    pub fn report_value<S: AsRef<str>>(
+        &self,
+        path: &[S],
+        message: impl Into<String>,
+        help: Option<String>,
+    ) {
+        self.add(self.node.value_place(path), message.into(), help);
+    }
+
+    /// The same with the caret at the key.
+    pub fn report_key<S: AsRef<str>>(
+        &self,
+        path: &[S],
+        message: impl Into<String>,
+        help: Option<String>,
+    ) {
+        self.add(self.node.key_place(path), message.into(), help);
+    }
+
+    fn add(&self, place: Place, message: String, help: Option<String>) {
+        let message = self.node.without_foreign_text(message);
+        self.findings
+            .add(Finding::error(message).at(place).help(help));
     }
 
     /// The table itself.

@@ -10,7 +10,7 @@ mod tests;
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value};
 
-use super::{Admin, Caller, Config, Log, Price, Provider, Route, Server, Stage};
+use super::{Admin, Caller, Config, Log, Plugin, Price, Provider, Route, Server, Stage};
 
 pub use compose::json_schema;
 pub use reference::markdown;
@@ -37,6 +37,7 @@ struct Tables {
     server: Value,
     admin: Value,
     log: Value,
+    plugin: Value,
     caller: Value,
     route: Value,
     price: Value,
@@ -63,6 +64,7 @@ impl Tables {
         let server = table::<Server>(&mut generator);
         let admin = table::<Admin>(&mut generator);
         let log = table::<Log>(&mut generator);
+        let plugin = table::<Plugin>(&mut generator);
         let caller = table::<Caller>(&mut generator);
         let route = table::<Route>(&mut generator);
         let price = table::<Price>(&mut generator);
@@ -73,6 +75,7 @@ impl Tables {
             server,
             admin,
             log,
+            plugin,
             caller,
             route,
             price,

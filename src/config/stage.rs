@@ -9,7 +9,7 @@ use super::Patterns;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Stage {
-    /// The kind of stage. Default: the table's name.
+    /// The kind of stage; one of a plugin's is `"PLUGIN/KIND"`. Default: the table's name.
     pub kind: Option<String>,
     /// Which requests it is for. Default: all.
     pub when: When,

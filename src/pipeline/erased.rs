@@ -2,8 +2,7 @@
 
 use std::any::Any;
 
-use bytes::Bytes;
-use millgate_plugin::{ChunkFlow, Exchange, Flow, Hooks, Outcome, Place, Stage, StageError};
+use millgate_plugin::{Chunk, ChunkFlow, Exchange, Flow, Hooks, Outcome, Place, Stage, StageError};
 
 /// What an exchange's stage remembers.
 pub type State = dyn Any + Send;
@@ -43,7 +42,7 @@ pub trait ErasedStage: Any + Send + Sync {
         &self,
         state: &mut State,
         exchange: &mut dyn Exchange,
-        chunk: &Bytes,
+        chunk: Chunk<'_>,
     ) -> Result<ChunkFlow, StageError>;
     /// See [`Stage::on_end`].
     fn on_end(&self, state: &mut State, exchange: &mut dyn Exchange, outcome: Outcome);
@@ -111,7 +110,7 @@ impl<S: Stage> ErasedStage for Native<S> {
         &self,
         state: &mut State,
         exchange: &mut dyn Exchange,
-        chunk: &Bytes,
+        chunk: Chunk<'_>,
     ) -> Result<ChunkFlow, StageError> {
         self.0.on_chunk(Self::state(state)?, exchange, chunk)
     }

@@ -23,7 +23,7 @@ pub use way_in::Unread;
 use way_in::misframed;
 
 use super::{
-    States, Stop,
+    Chunks, States, Stop,
     reply::{Content, ReplyBody},
     request::{Caller, ClientRequest, Marks, Vars},
     view::{ExchangeView, ReplyHead},
@@ -361,16 +361,16 @@ impl Exchange {
         Answer::from(error)
     }
 
-    /// One piece of the body on its way out, through the chunk hooks; `None` where nothing of it is left.
+    /// One piece of the body on its way out, through the chunk hooks: what is left of it.
     pub(super) fn on_chunk(
         &mut self,
         bytes: Bytes,
         usage: Option<Usage>,
-    ) -> Result<Option<Bytes>, Broken> {
+    ) -> Result<Chunks, Broken> {
         self.record.usage = usage.or(self.record.usage);
         let runtime = self.runtime.clone();
         if !runtime.pipeline.above.wants_chunks(&self.states) {
-            return Ok(Some(bytes));
+            return Ok(Chunks::from_buf([bytes]));
         }
         let (states, mut view) = self.view();
         runtime

@@ -1,6 +1,7 @@
 //! The body of a reply. It owns its exchange: when it has been written, or the client has left, the exchange ends.
 
 use std::{
+    collections::VecDeque,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -17,6 +18,8 @@ use crate::routing::attempt::Broken;
 pub struct ReplyBody {
     exchange: Box<Exchange>,
     content: Content,
+    /// What has passed the stages and is not sent yet.
+    passed: VecDeque<Bytes>,
     sent: u64,
     is_stream: bool,
     /// Length of the whole, where it was known at the start.
@@ -40,6 +43,7 @@ impl ReplyBody {
         Self {
             exchange,
             content,
+            passed: VecDeque::new(),
             sent: 0,
             is_stream,
             length,
@@ -48,6 +52,9 @@ impl ReplyBody {
 
     fn poll_bytes(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Cut>>> {
         loop {
+            if let Some(bytes) = self.passed.pop_front() {
+                return Poll::Ready(Some(Ok(self.sends(bytes))));
+            }
             let bytes = match std::task::ready!(self.content.poll_piece(context)) {
                 Some(Ok(piece)) if piece.is_usage && !self.exchange.request().include_usage => {
                     continue;
@@ -58,18 +65,26 @@ impl ReplyBody {
             };
             let usage = self.content.seen().and_then(|seen| seen.usage);
             match self.exchange.on_chunk(bytes, usage) {
-                Ok(Some(bytes)) if bytes.is_empty() => {}
-                Ok(Some(bytes)) => {
-                    if self.sent == 0 {
-                        self.exchange.record().first_byte();
+                Ok(chunks) => {
+                    let mut chunks = chunks.into_iter().filter(|bytes| !bytes.is_empty());
+                    let first = chunks.next();
+                    self.passed.extend(chunks);
+                    if let Some(bytes) = first {
+                        return Poll::Ready(Some(Ok(self.sends(bytes))));
                     }
-                    self.sent += bytes.len() as u64;
-                    return Poll::Ready(Some(Ok(bytes)));
                 }
-                Ok(None) => {}
                 Err(broken) => return Poll::Ready(Some(self.break_off(&broken))),
             }
         }
+    }
+
+    /// Takes note of what is sent.
+    fn sends(&mut self, bytes: Bytes) -> Bytes {
+        if self.sent == 0 {
+            self.exchange.record().first_byte();
+        }
+        self.sent += bytes.len() as u64;
+        bytes
     }
 
     /// After the commit a stream may only end with one error event, anything else only by closing.
@@ -105,7 +120,8 @@ impl ReplyBody {
 
     /// Whether the client was given everything that there was to give.
     fn is_delivered(&self) -> bool {
-        self.content.is_delivered() || self.length.is_some_and(|length| self.sent >= length)
+        (self.content.is_delivered() && self.passed.is_empty())
+            || self.length.is_some_and(|length| self.sent >= length)
     }
 }
 
@@ -123,7 +139,7 @@ impl Body for ReplyBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.content.is_over()
+        self.content.is_over() && self.passed.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -35,7 +35,7 @@ async fn the_way_in_is_in_order_and_the_way_out_in_reverse() {
         ["c response 200", "b response 200", "a response 200"]
     );
     assert!(run.phases.wants_chunks(&run.states));
-    assert_eq!(run.chunk("x").unwrap().unwrap(), "x");
+    assert_eq!(run.chunk("x").unwrap(), ["x"]);
     assert_eq!(run.notes(), ["c chunk x", "b chunk x", "a chunk x"]);
     run.end(Outcome::Ok);
     assert_eq!(run.notes(), ["c end ok", "b end ok", "a end ok"]);
@@ -194,20 +194,21 @@ async fn what_replaces_a_reply_is_the_reply_of_the_stages_further_out() {
 }
 
 #[tokio::test]
-async fn pieces_are_kept_dropped_or_replaced() {
-    for (act, left, seen_by_a) in [
-        (ChunkAct::Keep, Some("x"), Some("a chunk x")),
-        (ChunkAct::Drop, None, None),
-        (ChunkAct::Replace("y"), Some("y"), Some("a chunk y")),
+async fn pieces_are_kept_dropped_replaced_or_split() {
+    for (act, left) in [
+        (ChunkAct::Keep, &["xy"] as &[&str]),
+        (ChunkAct::Drop, &[]),
+        (ChunkAct::Replace("z"), &["z"]),
+        (ChunkAct::Split, &["x", "y"]),
     ] {
         let mut run = run(|stage| stage.chunk = act);
         run.request().await.unwrap();
         run.notes();
-        let out = run.chunk("x").unwrap();
-        assert_eq!(out.as_deref(), left.map(str::as_bytes), "{act:?}");
+        assert_eq!(run.chunk("xy").unwrap(), left, "{act:?}");
         let notes = run.notes();
-        assert_eq!(notes[..2], ["c chunk x", "b chunk x"]);
-        assert_eq!(notes.get(2).map(String::as_str), seen_by_a);
+        assert_eq!(notes[..2], ["c chunk xy", "b chunk xy"]);
+        let seen_by_a: Vec<String> = left.iter().map(|left| format!("a chunk {left}")).collect();
+        assert_eq!(notes[2..], seen_by_a, "{act:?}");
     }
 }
 
@@ -221,7 +222,7 @@ async fn a_failure_on_a_piece_breaks_the_reply_off_or_passes_the_piece() {
         let change = |stage: &mut Scripted| stage.chunk = act;
         let mut run = run_with(change, |mounted| mounted.on_error = OnError::Skip);
         run.request().await.unwrap();
-        assert_eq!(run.chunk("x").unwrap().unwrap(), "x");
+        assert_eq!(run.chunk("x").unwrap(), ["x"]);
     }
 }
 

@@ -21,7 +21,7 @@ pub trait ErasedProvider: Send + Sync {
     fn charges(&self) -> bool;
     /// See [`Provider::serves`].
     fn serves(&self, endpoint: Endpoint) -> bool;
-    /// See [`Provider::base_path`].
+    /// See [`Provider::BASE_PATH`].
     fn base_path(&self) -> &'static str;
     /// See [`Provider::begin`].
     fn begin(&self) -> Box<State>;
@@ -75,7 +75,7 @@ impl<P: Provider> ErasedProvider for Native<P> {
     }
 
     fn base_path(&self) -> &'static str {
-        self.0.base_path()
+        P::BASE_PATH
     }
 
     fn begin(&self) -> Box<State> {

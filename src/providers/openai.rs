@@ -63,6 +63,7 @@ impl EndpointName {
 
 impl Provider for OpenAi {
     const KIND: &'static str = "openai";
+    const BASE_PATH: &'static str = "/v1";
     type Config = OpenAiConfig;
     type State = ();
 
@@ -81,10 +82,6 @@ impl Provider for OpenAi {
             return true;
         };
         endpoints.iter().any(|name| name.endpoint() == endpoint)
-    }
-
-    fn base_path(&self) -> &'static str {
-        "/v1"
     }
 
     fn include_usage(&self) -> bool {
@@ -162,7 +159,6 @@ mod tests {
         let provider = provider("");
         assert!(ALL.into_iter().all(|endpoint| provider.serves(endpoint)));
         assert!(provider.include_usage());
-        assert_eq!(provider.base_path(), "/v1");
     }
 
     #[test]

@@ -69,6 +69,8 @@ pub struct Attempt {
     answer: Option<Answer>,
     /// Pieces that came before the commit.
     held: VecDeque<Piece>,
+    /// What has passed the stages and is not handed out yet.
+    passed: VecDeque<Piece>,
     /// Whether the upstream says that its answer is not to be stored.
     forbids_storing: bool,
     /// Whether the provider is being, or has been, asked.
@@ -103,6 +105,7 @@ impl Attempt {
             },
             answer: None,
             held: VecDeque::new(),
+            passed: VecDeque::new(),
             forbids_storing: false,
             asked: false,
             until,
@@ -176,6 +179,9 @@ impl Attempt {
         context: &mut std::task::Context<'_>,
     ) -> Poll<Option<Result<Piece, Broken>>> {
         loop {
+            if let Some(piece) = self.passed.pop_front() {
+                return Poll::Ready(Some(Ok(piece)));
+            }
             let next = match self.held.pop_front() {
                 Some(piece) => Some(Ok(piece)),
                 None => match &mut self.answer {
@@ -197,8 +203,15 @@ impl Attempt {
             }
             let (states, mut view) = self.view();
             match pipeline.below.on_chunk(states, &mut view, piece.bytes) {
-                Ok(Some(bytes)) => return Poll::Ready(Some(Ok(Piece { bytes, ..piece }))),
-                Ok(None) => {}
+                Ok(chunks) => {
+                    let is_usage = piece.is_usage;
+                    let mut pieces = chunks.into_iter().map(|bytes| Piece { bytes, is_usage });
+                    let first = pieces.next();
+                    self.passed.extend(pieces);
+                    if let Some(piece) = first {
+                        return Poll::Ready(Some(Ok(piece)));
+                    }
+                }
                 Err(stop) => return Poll::Ready(Some(Err(Broken::stopped(stop)))),
             }
         }
@@ -269,13 +282,18 @@ impl Attempt {
     #[must_use]
     pub fn is_spent(&self) -> bool {
         let is_done = |answer: &Answer| answer.is_done() && answer.is_drained();
-        self.held.is_empty() && self.answer.as_ref().is_none_or(is_done)
+        self.has_passed_on() && self.answer.as_ref().is_none_or(is_done)
+    }
+
+    /// Whether nothing that was read waits to be handed out.
+    fn has_passed_on(&self) -> bool {
+        self.held.is_empty() && self.passed.is_empty()
     }
 
     /// Whether everything that belongs to the answer has been handed out.
     #[must_use]
     pub fn is_delivered(&self) -> bool {
-        self.held.is_empty()
+        self.has_passed_on()
             && self
                 .answer
                 .as_ref()

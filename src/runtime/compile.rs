@@ -8,6 +8,7 @@ mod fingerprint;
 mod kinds;
 pub mod listeners;
 mod pipeline;
+mod plugins;
 mod providers;
 pub mod redact;
 mod routes;
@@ -22,15 +23,17 @@ use crate::{
     api::{models::ModelLists, read::Limits},
     config::Loaded,
     http::guard::Guard,
+    telemetry::filter::Filter,
 };
 
 /// Compiles a config; `None` where it has errors, which are among its findings then. What `previous` has made from
 /// tables that are still the same is kept: pools stay warm, limits remember. `process` is what lasts through all of it.
 #[must_use]
 pub fn compile(loaded: &Loaded, previous: Option<&Runtime>, process: &Process) -> Option<Runtime> {
-    let providers = providers::compile(loaded, previous);
+    let kinds = plugins::compile(loaded, process);
+    let providers = providers::compile(loaded, &kinds, previous);
     let routes = routes::compile(loaded, &providers);
-    let pipeline = pipeline::compile(loaded, previous, process);
+    let pipeline = pipeline::compile(loaded, &kinds, previous, process);
     let are_asked = !auth::asked(loaded).is_empty();
     let callers = callers::compile(loaded, process.store.clone(), are_asked);
     auth::check(loaded, &pipeline, &callers);
@@ -50,6 +53,7 @@ pub fn compile(loaded: &Loaded, previous: Option<&Runtime>, process: &Process) -
         pipeline: Arc::new(pipeline),
         routes,
         providers,
+        plugins: kinds.images,
         guard: Guard::new(&server.hosts, &server.cors_origins),
         callers,
         limits: Limits {
@@ -64,4 +68,10 @@ pub fn compile(loaded: &Loaded, previous: Option<&Runtime>, process: &Process) -
         filter: Arc::new(filter),
         models: ModelLists::default(),
     })
+}
+
+/// The filter of the logs, for what plugins log while the rest is compiled: they are handed secrets of this config.
+#[must_use]
+pub fn filter(loaded: &Loaded, previous: Option<&Runtime>) -> Arc<Filter> {
+    Arc::new(redact::compile(loaded, previous))
 }

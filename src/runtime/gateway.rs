@@ -13,10 +13,13 @@ use arc_swap::ArcSwap;
 
 use super::{
     Runtime,
-    compile::{compile, listeners},
+    compile::{compile, filter, listeners},
     host::Process,
 };
-use crate::config::{self, Loaded};
+use crate::{
+    config::{self, Loaded},
+    plugin::image::Image,
+};
 
 /// What a server serves from.
 pub struct Gateway {
@@ -45,6 +48,13 @@ impl Gateway {
         }
     }
 
+    /// The libraries of plugins that were loaded since the start, in that order.
+    #[must_use]
+    pub fn images(&self) -> Vec<&'static Image> {
+        let images = self.process.images.as_ref();
+        images.map(|images| images.all()).unwrap_or_default()
+    }
+
     /// The runtime in force.
     #[must_use]
     pub fn runtime(&self) -> Arc<Runtime> {
@@ -61,15 +71,17 @@ impl Gateway {
         let loaded = config::load(&self.path, &process_environment);
         listeners::check_bound(&loaded, self.clients);
         let previous = self.runtime();
-        match compile(&loaded, Some(&previous), &self.process) {
-            Some(next) => {
-                let next = Arc::new(next);
-                put_in_force(&next, &self.process);
-                self.current.store(next.clone());
-                Ok((next, Box::new(loaded)))
-            }
-            None => Err(Box::new(loaded)),
+        if !loaded.findings.has_errors() {
+            filter(&loaded, Some(&previous)).install();
         }
+        let Some(next) = compile(&loaded, Some(&previous), &self.process) else {
+            previous.filter.install();
+            return Err(Box::new(loaded));
+        };
+        let next = Arc::new(next);
+        put_in_force(&next, &self.process);
+        self.current.store(next.clone());
+        Ok((next, Box::new(loaded)))
     }
 
     /// From now on `/readyz` says no.

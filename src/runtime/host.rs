@@ -4,10 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use http_body_util::{BodyExt, Limited};
-use millgate_plugin::{BoxFuture, CallError, Done, Host, HttpAnswer, HttpCall, Services, Tally};
+use millgate_plugin::{
+    BoxFuture, CallError, Done, Host, HttpAnswer, HttpCall, Metric, MetricKind, Services, Tally,
+};
 
 use crate::{
     cache::disk::Disk,
+    plugin::{image::Images, metrics},
     routing::{
         transport::{Base, Options, SendError, Transport},
         upload::UpstreamBody,
@@ -25,6 +28,19 @@ pub struct Process {
     pub store: Arc<Store>,
     /// Where a cache keeps what is to survive a restart; idle until one asks for it.
     pub disk: Arc<Disk>,
+    /// The libraries of plugins that were loaded; `None` where none is to be.
+    pub images: Option<Arc<Images>>,
+}
+
+impl Process {
+    /// A process that loads no plugins.
+    #[must_use]
+    pub fn without_plugins() -> Self {
+        Self {
+            images: None,
+            ..Self::default()
+        }
+    }
 }
 
 impl Default for Process {
@@ -37,6 +53,7 @@ impl Default for Process {
             host,
             store,
             disk: Arc::default(),
+            images: Some(Arc::default()),
         }
     }
 }
@@ -59,6 +76,10 @@ impl Services for Hosting {
 
     fn tally(&self, key: &str) -> Tally {
         self.store.tally(key)
+    }
+
+    fn metric(&self, kind: MetricKind, name: &str, labels: &[(&str, &str)]) -> Arc<dyn Metric> {
+        metrics::built_in(kind, name, labels)
     }
 }
 

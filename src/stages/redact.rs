@@ -8,7 +8,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 use millgate_plugin::{
-    Bytes, ChunkFlow, Endpoint, Exchange, Flow, Hooks, Host, Outcome, SetupError, Stage, StageError,
+    Chunk, ChunkFlow, Endpoint, Exchange, Flow, Hooks, Host, Outcome, SetupError, Stage, StageError,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -308,10 +308,10 @@ impl Stage for Redact {
         &self,
         seen: &mut Seen,
         _exchange: &mut dyn Exchange,
-        chunk: &Bytes,
+        chunk: Chunk<'_>,
     ) -> Result<ChunkFlow, StageError> {
         if let Some(content) = seen {
-            content.reply.see(content.endpoint, chunk);
+            content.reply.see(content.endpoint, &chunk);
         }
         Ok(ChunkFlow::Keep)
     }

@@ -12,6 +12,7 @@
 )]
 
 pub mod issuer;
+pub mod plugins;
 pub mod raw;
 pub mod wire;
 

@@ -189,6 +189,50 @@ pub enum Field {
     Var = 80,
 }
 
+impl Field {
+    /// The field with this number, if this version knows it.
+    #[must_use]
+    pub const fn from_number(number: u32) -> Option<Self> {
+        Some(match number {
+            1 => Self::Method,
+            2 => Self::Path,
+            3 => Self::Endpoint,
+            4 => Self::Model,
+            5 => Self::Stream,
+            6 => Self::RequestId,
+            7 => Self::PeerAddress,
+            8 => Self::CallerId,
+            9 => Self::CallerTeam,
+            10 => Self::CallerMeta,
+            11 => Self::CallerKey,
+            12 => Self::ModelAllowed,
+            13 => Self::CallerModels,
+            14 => Self::ForwardsAuth,
+            16 => Self::RequestHeader,
+            17 => Self::RequestBody,
+            18 => Self::RequestMember,
+            32 => Self::Route,
+            33 => Self::Provider,
+            34 => Self::TargetModel,
+            35 => Self::Attempt,
+            36 => Self::UpstreamHeader,
+            37 => Self::DeadlineLeft,
+            48 => Self::ReplyStatus,
+            49 => Self::ReplyHeader,
+            64 => Self::InputTokens,
+            65 => Self::OutputTokens,
+            66 => Self::InputEstimate,
+            67 => Self::OutputEstimate,
+            68 => Self::Cost,
+            69 => Self::CacheStatus,
+            70 => Self::InputPrice,
+            71 => Self::OutputPrice,
+            80 => Self::Var,
+            _ => return None,
+        })
+    }
+}
+
 /// Why a field could not be set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]

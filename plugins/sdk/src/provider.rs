@@ -88,6 +88,8 @@ pub trait Provider: Send + Sync + Sized + 'static {
     const KIND: &'static str;
     /// Whether it answers by itself ([`Provider::answer`]) instead of being reached over a network.
     const ANSWERS: bool = false;
+    /// The path that belongs to every base URL: `base_url` is completed with it where it names no version.
+    const BASE_PATH: &'static str = "";
     /// Its table in the config, less the keys that every provider has (`kind`, `base_url`, `api_key`, `model` …).
     type Config: DeserializeOwned + JsonSchema;
     /// What it remembers of one attempt.
@@ -98,11 +100,6 @@ pub trait Provider: Send + Sync + Sized + 'static {
 
     /// Whether it can serve an endpoint. A target that cannot is skipped.
     fn serves(&self, endpoint: Endpoint) -> bool;
-
-    /// The path that belongs to every base URL: `base_url` is completed with it where it names no version.
-    fn base_path(&self) -> &'static str {
-        ""
-    }
 
     /// Whether its upstream understands `stream_options.include_usage`.
     fn include_usage(&self) -> bool {

@@ -32,6 +32,25 @@ pub enum RefusalKind {
 }
 
 impl RefusalKind {
+    /// The kind with this number, if this version knows it.
+    #[must_use]
+    pub const fn from_number(number: u32) -> Option<Self> {
+        Some(match number {
+            1 => Self::InvalidRequest,
+            2 => Self::Unauthorized,
+            3 => Self::Forbidden,
+            4 => Self::NotFound,
+            5 => Self::Unprocessable,
+            6 => Self::RateLimited,
+            7 => Self::Internal,
+            8 => Self::BadUpstream,
+            9 => Self::Unavailable,
+            10 => Self::Timeout,
+            11 => Self::Unsupported,
+            _ => return None,
+        })
+    }
+
     /// The HTTP status that a client sees.
     #[must_use]
     pub const fn status(self) -> u16 {

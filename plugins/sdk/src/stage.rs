@@ -6,7 +6,7 @@ use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
-use crate::{Exchange, Host, Refusal};
+use crate::{Chunk, Exchange, Host, Refusal};
 
 /// A future that a waiting hook hands to the host.
 pub type BoxFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -31,6 +31,8 @@ pub enum ChunkFlow {
     Drop,
     /// Pass this on instead.
     Replace(Bytes),
+    /// Pass these on instead, one after the other.
+    Split(Vec<Bytes>),
 }
 
 /// A whole answer made by a stage.
@@ -166,6 +168,21 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// The outcome with this number, if this version knows it.
+    #[must_use]
+    pub const fn from_number(number: u32) -> Option<Self> {
+        Some(match number {
+            1 => Self::Ok,
+            2 => Self::ClientClosed,
+            3 => Self::ClientError,
+            4 => Self::Rejected,
+            5 => Self::UpstreamError,
+            6 => Self::Timeout,
+            7 => Self::InternalError,
+            _ => return None,
+        })
+    }
+
     /// The name used in logs and metrics.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -261,7 +278,7 @@ pub trait Stage: Send + Sync + Sized + 'static {
         &self,
         _state: &mut Self::State,
         _exchange: &mut dyn Exchange,
-        _chunk: &Bytes,
+        _chunk: Chunk<'_>,
     ) -> Result<ChunkFlow, StageError> {
         Ok(ChunkFlow::Keep)
     }

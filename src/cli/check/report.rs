@@ -33,6 +33,28 @@ pub(super) struct Compiled {
     pub(super) pipeline: Vec<Step>,
     pub(super) routes: Vec<Route>,
     pub(super) providers: Vec<Upstream>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) plugins: Vec<Plugin>,
+}
+
+/// A library that the config names.
+#[derive(Serialize)]
+pub(super) struct Plugin {
+    pub(super) name: String,
+    /// Whether `sha256` says which file it has to be.
+    pub(super) is_pinned: bool,
+    /// `None` where it is not to be loaded.
+    #[serde(flatten)]
+    pub(super) image: Option<PluginImage>,
+}
+
+/// What there is in a library.
+#[derive(Serialize)]
+pub(super) struct PluginImage {
+    pub(super) version: &'static str,
+    pub(super) sha256: &'static str,
+    pub(super) stages: Vec<&'static str>,
+    pub(super) providers: Vec<&'static str>,
 }
 
 /// Base URLs.
@@ -158,6 +180,27 @@ impl Compiled {
             pipeline: pipeline(loaded, runtime),
             routes: routes.collect(),
             providers: providers.collect(),
+            plugins: config
+                .plugins
+                .iter()
+                .map(|(name, table)| Plugin::new(name, table, runtime))
+                .collect(),
+        }
+    }
+}
+
+impl Plugin {
+    fn new(name: &str, table: &config::Plugin, runtime: &Runtime) -> Self {
+        let image = runtime.plugins.iter().find(|image| image.name == name);
+        Self {
+            name: name.to_owned(),
+            is_pinned: table.sha256.is_some(),
+            image: image.map(|image| PluginImage {
+                version: image.version,
+                sha256: image.sha256,
+                stages: image.stages.iter().map(|kind| kind.kind).collect(),
+                providers: image.providers.iter().map(|kind| kind.kind).collect(),
+            }),
         }
     }
 }

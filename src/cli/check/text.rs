@@ -4,7 +4,7 @@ use std::fmt::{Display, Write};
 
 use millgate_plugin::Stage as _;
 
-use super::report::{Compiled, Place, Report, Route, Step, StepStage, Target, Upstream};
+use super::report::{Compiled, Place, Plugin, Report, Route, Step, StepStage, Target, Upstream};
 use crate::{
     config::{Patterns, route::Strategy, stage},
     stages::redact::Redact,
@@ -64,6 +64,10 @@ impl Page {
         }
         self.heading("providers");
         self.table(compiled.providers.iter().map(provider));
+        if !compiled.plugins.is_empty() {
+            self.heading("plugins");
+            self.table(compiled.plugins.iter().flat_map(plugin));
+        }
     }
 
     fn pipeline(&mut self, steps: &[Step]) {
@@ -296,5 +300,29 @@ fn provider(provider: &Upstream) -> Vec<String> {
         provider.kind.clone(),
         host,
         said.join(", "),
+    ]
+}
+
+/// A line for what it holds, and one for the digest of its file.
+fn plugin(plugin: &Plugin) -> Vec<Vec<String>> {
+    let name = plugin.name.clone();
+    let Some(image) = &plugin.image else {
+        return vec![vec![name, "not loaded".to_owned()]];
+    };
+    let kinds: Vec<_> = image
+        .stages
+        .iter()
+        .chain(&image.providers)
+        .copied()
+        .collect();
+    let pin = format!("sha256 = \"{}\"", image.sha256);
+    let pin = if plugin.is_pinned {
+        pin
+    } else {
+        format!("not pinned; this file has {pin}")
+    };
+    vec![
+        vec![name, image.version.to_owned(), kinds.join(", ")],
+        vec![String::new(), String::new(), pin],
     ]
 }

@@ -42,7 +42,7 @@ pub(super) fn secrets(line: &str) -> Vec<Range<usize>> {
 }
 
 /// Whether a key of this name holds what nobody should read.
-pub(in crate::config) fn sounds_secret(key: &str) -> bool {
+pub(crate) fn sounds_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     TELLING.iter().any(|word| key.contains(word))
 }

@@ -9,7 +9,6 @@ use crate::{
         price::Price,
         provider,
         read::{Section, Strictness, read_node},
-        route::Route,
         stage,
         tree::{Key, Node, Table, Value},
     },
@@ -27,10 +26,11 @@ pub(super) fn read(tree: &Node, findings: &Findings) -> Config {
         server: tables.one("server").unwrap_or_default(),
         admin: tables.one("admin").unwrap_or_default(),
         log: tables.one("log").unwrap_or_default(),
+        plugins: tables.all("plugins"),
         providers: tables.many("providers", provider::KEYS),
         stages: tables.many("stages", stage::KEYS),
         callers: tables.callers(),
-        routes: tables.routes(),
+        routes: tables.all("routes"),
         prices: tables.prices(),
     };
     tables.positive(&["server", "header_timeout"], config.server.header_timeout);
@@ -111,13 +111,13 @@ impl<'a> Tables<'a> {
         self.named("callers").map(read).collect()
     }
 
-    /// All routes; every one of them is in use.
-    fn routes(&self) -> Entries<Route> {
+    /// All tables of one sort, every one of which is in use.
+    fn all<T: DeserializeOwned + Default>(&self, sort: &str) -> Entries<T> {
         let read = |(name, node): (&str, &Node)| {
-            let route = read_node(node, Strictness::Strict, &[], self.findings).value;
-            (name.to_owned(), route.unwrap_or_default())
+            let entry = read_node(node, Strictness::Strict, &[], self.findings).value;
+            (name.to_owned(), entry.unwrap_or_default())
         };
-        self.named("routes").map(read).collect()
+        self.named(sort).map(read).collect()
     }
 
     /// All prices, by the names of models, in which a pattern's characters are welcome.

@@ -18,6 +18,7 @@ pub fn json_schema(kinds: &Kinds) -> Value {
         &mut tables.server,
         &mut tables.admin,
         &mut tables.log,
+        &mut tables.plugin,
         &mut tables.caller,
         &mut tables.route,
         &mut tables.price,
@@ -32,6 +33,7 @@ pub fn json_schema(kinds: &Kinds) -> Value {
         ("server", &tables.server),
         ("admin", &tables.admin),
         ("log", &tables.log),
+        ("plugin", &tables.plugin),
         ("caller", &tables.caller),
         ("route", &tables.route),
         ("price", &tables.price),
@@ -69,6 +71,7 @@ pub fn json_schema(kinds: &Kinds) -> Value {
         );
     }
     for (key, entry) in [
+        ("plugins", "plugin"),
         ("callers", "caller"),
         ("routes", "route"),
         ("prices", "price"),
@@ -130,7 +133,7 @@ impl Kinded {
         let names: Vec<_> = self.own.iter().map(|(name, _)| *name).collect();
         self.common["properties"]["kind"] = json!({
             "description": self.common["properties"]["kind"]["description"],
-            "anyOf": [{ "enum": names }, placeholders::placeholder()],
+            "anyOf": [{ "enum": names }, of_plugin(), placeholders::placeholder()],
         });
     }
 
@@ -139,7 +142,8 @@ impl Kinded {
     fn define(&self, entry: &str, definitions: &mut Map<String, Value>) {
         let all = self.all_keys();
         let names: Vec<_> = all.keys().cloned().collect();
-        let mut choice = json!({ "required": ["kind"], "propertyNames": { "enum": names } });
+        let choosable = json!({ "required": ["kind"], "propertyNames": { "enum": names } });
+        let mut choice = json!({ "if": is_of_plugin(), "then": {}, "else": choosable });
         for (kind, own) in self.own.iter().rev() {
             let name = format!("{entry}.{kind}");
             choice = json!({ "if": is_kind(kind), "then": reference(&name), "else": choice });
@@ -147,13 +151,15 @@ impl Kinded {
         }
         choice["description"] = self.common["description"].clone();
         choice["type"] = "object".into();
-        choice["properties"] = all.clone().into();
+        choice["properties"] = self.suggestions().into();
         definitions.insert(entry.to_owned(), choice);
         let any = json!({
             "description": self.common["description"],
             "type": "object",
             "properties": all,
-            "additionalProperties": false,
+            "if": is_of_plugin(),
+            "then": {},
+            "else": { "propertyNames": { "enum": names } },
         });
         definitions.insert(format!("{entry}.any"), any);
     }
@@ -183,6 +189,21 @@ impl Kinded {
         table
     }
 
+    /// The keys of all kinds, for editors to suggest. To a plugin's kind those that only some have may mean anything.
+    fn suggestions(&self) -> Map<String, Value> {
+        let mut all = self.all_keys();
+        for (key, schema) in &mut all {
+            if self.common["properties"].get(key).is_none() {
+                let description = schema["description"].clone();
+                *schema = json!({ "anyOf": [schema.take(), true] });
+                if description.is_string() {
+                    schema["description"] = description;
+                }
+            }
+        }
+        all
+    }
+
     /// The keys of all kinds; one that several have means what it means to any of them.
     fn all_keys(&self) -> Map<String, Value> {
         let mut all: Map<String, Value> = Map::new();
@@ -201,6 +222,15 @@ impl Kinded {
         }
         all
     }
+}
+
+/// A kind that a plugin brings, whose keys only the plugin knows.
+fn of_plugin() -> Value {
+    json!({ "type": "string", "pattern": "^[A-Za-z0-9_-]+/[A-Za-z0-9_-]+$" })
+}
+
+fn is_of_plugin() -> Value {
+    json!({ "properties": { "kind": of_plugin() }, "required": ["kind"] })
 }
 
 fn is_kind(kind: &str) -> Value {

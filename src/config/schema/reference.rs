@@ -11,6 +11,7 @@ const WRITTEN: &[(&str, &str)] = &[
     ("BaseUrl", "URL"),
     ("Dollars", "US dollars"),
     ("Duration", "duration"),
+    ("FileSha256", "string"),
     ("KeySha256", "string"),
     ("Listen", "address"),
     ("Milliseconds", "duration"),
@@ -42,6 +43,7 @@ pub fn markdown(kinds: &Kinds) -> String {
     ] {
         page.section(2, title, table);
     }
+    page.section(2, "[plugins.NAME]", &tables.plugin);
     page.kinded("providers", &tables.provider);
     page.kinded("stages", &tables.stage);
     page.section(2, "[callers.ID]", &tables.caller);

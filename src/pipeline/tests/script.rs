@@ -43,6 +43,8 @@ pub(super) enum ChunkAct {
     Keep,
     Drop,
     Replace(&'static str),
+    /// Into its bytes.
+    Split,
     Fail,
     Panic,
 }
@@ -176,13 +178,17 @@ impl Stage for Scripted {
         &self,
         _: &mut [u32; 3],
         _: &mut dyn Exchange,
-        chunk: &Bytes,
+        chunk: Chunk<'_>,
     ) -> Result<ChunkFlow, StageError> {
-        self.note(format_args!("chunk {}", String::from_utf8_lossy(chunk)));
+        self.note(format_args!("chunk {}", String::from_utf8_lossy(&chunk)));
         match self.chunk {
             ChunkAct::Keep => Ok(ChunkFlow::Keep),
             ChunkAct::Drop => Ok(ChunkFlow::Drop),
             ChunkAct::Replace(text) => Ok(ChunkFlow::Replace(Bytes::from_static(text.as_bytes()))),
+            ChunkAct::Split => {
+                let pieces = chunk.chunks(1).map(Bytes::copy_from_slice);
+                Ok(ChunkFlow::Split(pieces.collect()))
+            }
             ChunkAct::Fail => Err(StageError("failed".to_owned())),
             ChunkAct::Panic => panic!("on purpose"),
         }
@@ -281,6 +287,7 @@ pub(super) fn mounted(
     Mounted {
         name: name.into(),
         kind: Scripted::KIND,
+        image: None,
         table: no_table(),
         when: When::default(),
         on_error: OnError::Fail,
@@ -333,10 +340,13 @@ impl Run {
         stops
     }
 
-    pub(super) fn chunk(&mut self, text: &'static str) -> Result<Option<Bytes>, Stop> {
+    pub(super) fn chunk(&mut self, text: &'static str) -> Result<Vec<String>, Stop> {
         let chunk = Bytes::from_static(text.as_bytes());
-        self.phases
-            .on_chunk(&mut self.states, &mut self.board, chunk)
+        let chunks = self
+            .phases
+            .on_chunk(&mut self.states, &mut self.board, chunk)?;
+        let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
+        Ok(chunks.iter().map(text).collect())
     }
 
     pub(super) fn end(&mut self, outcome: Outcome) {

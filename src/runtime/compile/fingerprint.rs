@@ -29,6 +29,7 @@ pub(super) fn of_route(route: &Route, providers: &[Compiled<Provider>]) -> [u8; 
         print.text(provider);
         let table = providers.iter().find(|known| known.made.name == *provider);
         if let Some(table) = table {
+            print.text(table.image.unwrap_or_default());
             print.table(&table.table, &OPERATIONAL);
         }
         print.text(target.model.as_deref().unwrap_or_default());
@@ -44,6 +45,7 @@ pub(super) fn of_stages(stages: &[Mounted]) -> [u8; 32] {
     for stage in stages {
         print.text(&stage.name);
         print.text(stage.kind);
+        print.text(stage.image.unwrap_or_default());
         print.table(&stage.table, &[]);
     }
     print.done()

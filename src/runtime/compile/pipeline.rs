@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use millgate_plugin::{Host, Place};
 
-use super::{fingerprint, kinds::tell_unknown, providers::reached};
+use super::{fingerprint, kinds::Kinds, providers::reached};
 use crate::{
     cache::{self, Cache, disk::Disk},
     config::{self, Loaded, Patterns, Section, Severity, stage::KEYS},
@@ -17,16 +17,21 @@ use crate::{
     },
     routing::pattern::Glob,
     runtime::{Runtime, host::Process},
-    stages::KINDS,
 };
 
 /// The element of the list at which targets are asked.
 pub(super) const ROUTE: &str = "route";
 
 /// The stages of the list.
-pub(super) fn compile(loaded: &Loaded, previous: Option<&Runtime>, process: &Process) -> Pipeline {
+pub(super) fn compile(
+    loaded: &Loaded,
+    kinds: &Kinds<'_>,
+    previous: Option<&Runtime>,
+    process: &Process,
+) -> Pipeline {
     let mounting = Mounting {
         loaded,
+        kinds,
         reached: reached(loaded),
         previous,
         host: &process.host,
@@ -92,6 +97,7 @@ enum Element {
 /// What a stage is mounted with.
 struct Mounting<'a> {
     loaded: &'a Loaded,
+    kinds: &'a Kinds<'a>,
     /// The providers that routes ask.
     reached: BTreeSet<&'a str>,
     previous: Option<&'a Runtime>,
@@ -108,7 +114,7 @@ impl Mounting<'_> {
             self.tell_missing(name, index);
             return None;
         };
-        let kind = kind_of(loaded, name, common)?;
+        let kind = self.kinds.of_stage(loaded, name, common)?;
         let stands = self.check_place(name, index, kind.place, is_above);
         if is_above && common.when.provider.is_some() {
             let message = "above \"route\" no provider has been chosen yet";
@@ -133,13 +139,14 @@ impl Mounting<'_> {
         }
         let section = loaded.section(&["stages", name])?;
         let table = section.node().clone();
-        let stage = self.kept_or_made(name, kind.kind, make, section)?;
+        let stage = self.kept_or_made(name, kind, make, section)?;
         if stands {
             self.check_place(name, index, stage.place(), is_above);
         }
         Some(Element::Stage(Box::new(Mounted {
             name: name.into(),
             kind: kind.kind,
+            image: kind.image,
             table,
             when,
             on_error: match common.on_error {
@@ -209,18 +216,20 @@ impl Mounting<'_> {
         }
     }
 
-    /// The stage that the previous config had, where its table is the same; else a new one, which takes over from it.
+    /// The stage that the previous config had, where its table and library are the same; else a new one, which takes over
+    /// from it, unless that is of another library.
     fn kept_or_made(
         &self,
         name: &str,
-        kind: &str,
-        make: MakeStage,
+        kind: &StageKind,
+        make: &MakeStage,
         section: Section<'_>,
     ) -> Option<Arc<dyn ErasedStage>> {
         let old = self.previous.and_then(|previous| {
             let Pipeline { above, below, .. } = &*previous.pipeline;
             let mut stages = above.stages().iter().chain(below.stages());
-            stages.find(|old| &*old.name == name && old.kind == kind)
+            stages
+                .find(|old| *old.name == *name && old.kind == kind.kind && old.image == kind.image)
         });
         if let Some(old) = old
             && old.table.says_the_same(section.node())
@@ -262,21 +271,6 @@ impl Mounting<'_> {
         self.loaded.report(&place, Severity::Error, message, None);
         false
     }
-}
-
-fn kind_of(loaded: &Loaded, name: &str, common: &config::Stage) -> Option<&'static StageKind> {
-    let kind = common.kind.as_deref().unwrap_or(name);
-    let found = KINDS.iter().find(|known| known.kind == kind);
-    if found.is_none() {
-        let known = KINDS.iter().map(|known| known.kind);
-        tell_unknown(
-            loaded,
-            ("stages", name, "stage"),
-            common.kind.as_deref(),
-            known,
-        );
-    }
-    found
 }
 
 fn when(table: &config::stage::When) -> When {

@@ -4,10 +4,10 @@ use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 use http::HeaderValue;
 
-use super::kinds::tell_unknown;
+use super::kinds::Kinds;
 use crate::{
     config::{self, Loaded, Section, Severity, provider::KEYS, route},
-    providers::{KINDS, ProviderKind},
+    providers::ProviderKind,
     routing::{
         connect::Proxy,
         pattern::Glob,
@@ -19,11 +19,15 @@ use crate::{
 };
 
 /// Every provider that a route names, in the order of the file.
-pub(super) fn compile(loaded: &Loaded, previous: Option<&Runtime>) -> Vec<Compiled<Provider>> {
+pub(super) fn compile(
+    loaded: &Loaded,
+    kinds: &Kinds<'_>,
+    previous: Option<&Runtime>,
+) -> Vec<Compiled<Provider>> {
     let reached = reached(loaded);
     let mut providers = Vec::new();
     for (name, common) in loaded.config.providers.iter() {
-        let Some(kind) = kind_of(loaded, name, common) else {
+        let Some(kind) = kinds.of_provider(loaded, name, common) else {
             continue;
         };
         let Some(section) = loaded.section(&["providers", name]) else {
@@ -34,16 +38,15 @@ pub(super) fn compile(loaded: &Loaded, previous: Option<&Runtime>) -> Vec<Compil
             continue;
         }
         let table = section.node().clone();
+        let is_same = |old: &&Compiled<Provider>| {
+            *old.made.name == *name && old.image == kind.image && old.table.says_the_same(&table)
+        };
         let kept = previous
-            .and_then(|previous| {
-                previous
-                    .providers
-                    .iter()
-                    .find(|old| &*old.made.name == name && old.table.says_the_same(&table))
-            })
+            .and_then(|previous| previous.providers.iter().find(is_same))
             .map(|old| old.made.clone());
         if let Some(made) = kept.or_else(|| make(loaded, name, kind, section)) {
-            providers.push(Compiled { table, made });
+            let image = kind.image;
+            providers.push(Compiled { table, image, made });
         }
     }
     providers
@@ -72,25 +75,6 @@ pub(super) fn provider_of<'a>(loaded: &Loaded, target: &'a route::Target) -> &'a
             _ => name,
         },
     }
-}
-
-fn kind_of(
-    loaded: &Loaded,
-    name: &str,
-    common: &config::Provider,
-) -> Option<&'static ProviderKind> {
-    let kind = common.kind.as_deref().unwrap_or(name);
-    let found = KINDS.iter().find(|known| known.kind == kind);
-    if found.is_none() {
-        let known = KINDS.iter().map(|known| known.kind);
-        tell_unknown(
-            loaded,
-            ("providers", name, "provider"),
-            common.kind.as_deref(),
-            known,
-        );
-    }
-    found
 }
 
 fn make(
