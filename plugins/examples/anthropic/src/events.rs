@@ -23,11 +23,18 @@ impl Events {
         mut take: impl FnMut(&[u8]) -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
         while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
-            self.line.extend_from_slice(&bytes[..end]);
-            bytes = &bytes[end + 1..];
-            let line = std::mem::take(&mut self.line);
-            if self.end_line(line.strip_suffix(b"\r").unwrap_or(&line)) {
-                take(&std::mem::take(&mut self.data))?;
+            let (line, rest) = (&bytes[..end], &bytes[end + 1..]);
+            bytes = rest;
+            let is_whole = if self.line.is_empty() {
+                self.end_line(line)
+            } else {
+                let mut begun = std::mem::take(&mut self.line);
+                begun.extend_from_slice(line);
+                self.end_line(&begun)
+            };
+            if is_whole {
+                take(&self.data)?;
+                self.data.clear();
             }
         }
         self.line.extend_from_slice(bytes);
@@ -42,6 +49,7 @@ impl Events {
 
     /// Whether the line ends an event that has data.
     fn end_line(&mut self, line: &[u8]) -> bool {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
         if line.is_empty() {
             return !self.data.is_empty();
         }
@@ -58,7 +66,7 @@ impl Events {
     /// The data of an event that has come whole but for its last blank line.
     pub(crate) fn rest(&mut self) -> Vec<u8> {
         let line = std::mem::take(&mut self.line);
-        self.end_line(line.strip_suffix(b"\r").unwrap_or(&line));
+        self.end_line(&line);
         std::mem::take(&mut self.data)
     }
 }
