@@ -182,3 +182,6 @@ fn refuse_unknown(body: &mut Map<String, Value>) -> Result<(), Refusal> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -107,16 +107,12 @@ fn stream(blocks: &[Block], are_mixed: bool) -> String {
     let usage = json!({"input_tokens": 3, "cache_read_input_tokens": 4, "output_tokens": 1});
     let start = json!({"id": "msg_1", "model": "claude", "content": [], "stop_reason": null, "usage": usage});
     let last = json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 5}});
-    std::iter::once(json!({"type": "message_start", "message": start}))
+    let events: Vec<_> = std::iter::once(json!({"type": "message_start", "message": start}))
         .chain(content)
         .chain([last, json!({"type": "message_stop"})])
-        .map(|event| {
-            format!(
-                "event: {}\ndata: {event}\n\n",
-                event["type"].as_str().unwrap()
-            )
-        })
-        .collect()
+        .map(|event| format!("event: x\ndata: {event}\n\n"))
+        .collect();
+    events.concat()
 }
 
 /// Text, thoughts, and the tool calls with their arguments.
