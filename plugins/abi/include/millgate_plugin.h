@@ -21,10 +21,10 @@
 // Number: see `MG_ENDPOINT_…`.
 #define MG_FIELD_ENDPOINT 3
 
-// Text: model asked for. Writable above `route`.
+// Text: model asked for; absent until the body is read. Writable above `route` from then on.
 #define MG_FIELD_MODEL 4
 
-// Number: 1 where the client asked for a stream.
+// Number: 1 where the client asked for a stream; absent until the body is read.
 #define MG_FIELD_STREAM 5
 
 // Text: the exchange's id.
@@ -45,7 +45,7 @@
 // Bytes: SHA-256 of the key that the client presented. Write only, above `route`.
 #define MG_FIELD_CALLER_KEY 11
 
-// Number: 0 where the caller may not ask for the model.
+// Number: 0 where the caller may not ask for the model; absent until the body is read.
 #define MG_FIELD_MODEL_ALLOWED 12
 
 // Text: globs over the models that the caller may ask for, one a line. Writable above `route`.
@@ -57,13 +57,13 @@
 // Text by key: header of the client's request, lower-case name. Writable above `route`.
 #define MG_FIELD_REQUEST_HEADER 16
 
-// Bytes: the request body, empty where it streams.
+// Bytes: the request body, empty where it streams; absent until it is read.
 #define MG_FIELD_REQUEST_BODY 17
 
 // Bytes by key: raw JSON of one top-level member of the request body.
 #define MG_FIELD_REQUEST_MEMBER 18
 
-// Text: name of the route.
+// Text: name of the route; absent until the body is read.
 #define MG_FIELD_ROUTE 32
 
 // Text: name of the attempt's provider. Below `route`.
@@ -93,7 +93,7 @@
 // Number: tokens of the answer, once known.
 #define MG_FIELD_OUTPUT_TOKENS 65
 
-// Number: tokens of the prompt, estimated.
+// Number: tokens of the prompt, estimated; absent until the body is read.
 #define MG_FIELD_INPUT_ESTIMATE 66
 
 // Number: tokens of the answer so far, estimated.
@@ -104,6 +104,12 @@
 
 // Number: what a cache had to do with the reply: 1 miss, 2 hit, 3 collapsed, 4 stale, 5 bypass.
 #define MG_FIELD_CACHE_STATUS 69
+
+// Number: what a million tokens of the prompt cost, in billionths of a US dollar.
+#define MG_FIELD_INPUT_PRICE 70
+
+// Number: the same for the answer.
+#define MG_FIELD_OUTPUT_PRICE 71
 
 // Bytes by key: notes that stages leave for each other.
 #define MG_FIELD_VAR 80
@@ -137,6 +143,9 @@
 
 // `on_end`
 #define MG_HOOK_END 8
+
+// `on_request_head`
+#define MG_HOOK_REQUEST_HEAD 16
 
 // On either side of `route`.
 #define MG_PLACE_ANYWHERE 0
@@ -231,6 +240,9 @@
 // Its upstream understands `stream_options.include_usage`.
 #define MG_FEATURE_INCLUDE_USAGE 1
 
+// Its upstream sends no bills: models have the prices that the config gives them, and no others.
+#define MG_FEATURE_IS_FREE 2
+
 // HTTP method; the client's where it is not set.
 #define MG_REQUEST_METHOD 1
 
@@ -284,6 +296,8 @@ typedef struct MgRefusal {
   struct MgSlice code;
   // `error.param`; empty for none.
   struct MgSlice param;
+  // `error.type`; empty for the kind's own.
+  struct MgSlice error_type;
 } MgRefusal;
 
 // An HTTP request that the host makes for a plugin.
@@ -388,6 +402,9 @@ typedef struct MgHost {
   uint64_t (*tally)(struct MgSlice key);
   // Adds to a sum and returns it; 0 only reads it.
   int64_t (*tally_add)(uint64_t tally, int64_t amount);
+  // 1 where the stage that is being made is in shadow mode: its refusals are passed over, and it must not hold anything
+  // up by itself either. Else 0.
+  uint32_t (*shadow)(const struct MgSetup *setup);
 } MgHost;
 
 // A hook without further arguments.
@@ -397,8 +414,8 @@ typedef MgStatus (*MgHook)(const void *stage, void *state, struct MgExchange *ex
 typedef struct MgStageType {
   // Size of this struct.
   uint32_t size;
-  // See `MG_PLACE_…`.
-  uint32_t place;
+  // Zero.
+  uint32_t reserved;
   // What `kind = "PLUGIN/NAME"` ends with.
   struct MgSlice name;
   // Writes the JSON Schema of its table in the config, less `kind`, `when`, `on_error` and `mode`, through
@@ -410,11 +427,19 @@ typedef struct MgStageType {
   void (*destroy)(void *stage);
   // The hooks to call, see `MG_HOOK_…`. Required.
   uint32_t (*hooks)(const void *stage);
+  // Where in the pipeline it makes sense with its table, see `MG_PLACE_…`. Without it anywhere.
+  uint32_t (*place)(const void *stage);
+  // 1 where it works with what outlives a restart, such as sums: that is then read before the first exchange comes.
+  // Without it 0.
+  uint32_t (*needs_store)(const void *stage);
   // Takes over what a stage of the same kind and image remembers, which is being replaced.
   void (*adopt)(const void *stage, const void *old);
   // The state of an exchange or attempt that is entered; may be null. Without it there is none.
   void *(*begin)(const void *stage);
-  // The request is on its way in: [`NEXT`], [`REPLY`], [`REJECT`], [`WAIT`], [`FAILED`] or [`PANICKED`].
+  // The head of a request is there, its body has not been read: [`NEXT`], [`REPLY`], [`REJECT`], [`WAIT`], [`FAILED`]
+  // or [`PANICKED`]. Called before `on_request`, where [`HOOK_REQUEST_HEAD`] is among the hooks.
+  MgHook on_request_head;
+  // The request is on its way in, and its body is there: the same.
   MgHook on_request;
   // The head of the reply is on its way out: the same.
   MgHook on_response;
@@ -545,13 +570,13 @@ typedef struct MgManifest {
 // Go on; done; keep the chunk.
 #define MG_NEXT 0
 
-// From `on_request` and `on_response`: the reply was set and emitted, this is it.
+// From `on_request_head`, `on_request` and `on_response`: the reply was set and emitted, this is it.
 #define MG_REPLY 1
 
 // Refused: [`Host::reject`] said how.
 #define MG_REJECT 2
 
-// From `on_request` and `on_response`: call the same hook again once the token is woken.
+// From `on_request_head`, `on_request` and `on_response`: call the same hook again once the token is woken.
 #define MG_WAIT 3
 
 // From `on_chunk`: pass on what was emitted instead, each piece as a chunk of its own.
@@ -583,5 +608,8 @@ typedef struct MgManifest {
 
 // From the host: nobody is known by this value.
 #define MG_UNKNOWN 13
+
+// From the host: whether somebody is known by this value cannot be told now.
+#define MG_UNAVAILABLE 14
 
 #endif  /* MILLGATE_PLUGIN_H */

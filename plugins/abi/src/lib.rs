@@ -71,11 +71,11 @@ pub type Status = u32;
 
 /// Go on; done; keep the chunk.
 pub const NEXT: Status = 0;
-/// From `on_request` and `on_response`: the reply was set and emitted, this is it.
+/// From `on_request_head`, `on_request` and `on_response`: the reply was set and emitted, this is it.
 pub const REPLY: Status = 1;
 /// Refused: [`Host::reject`] said how.
 pub const REJECT: Status = 2;
-/// From `on_request` and `on_response`: call the same hook again once the token is woken.
+/// From `on_request_head`, `on_request` and `on_response`: call the same hook again once the token is woken.
 pub const WAIT: Status = 3;
 /// From `on_chunk`: pass on what was emitted instead, each piece as a chunk of its own.
 pub const REPLACE: Status = 4;
@@ -97,6 +97,8 @@ pub const READ_ONLY: Status = 11;
 pub const INVALID: Status = 12;
 /// From the host: nobody is known by this value.
 pub const UNKNOWN: Status = 13;
+/// From the host: whether somebody is known by this value cannot be told now.
+pub const UNAVAILABLE: Status = 14;
 
 // Fields of an exchange. New data is a new number, never a new function.
 
@@ -106,9 +108,9 @@ pub const FIELD_METHOD: u32 = 1;
 pub const FIELD_PATH: u32 = 2;
 /// Number: see `MG_ENDPOINT_…`.
 pub const FIELD_ENDPOINT: u32 = 3;
-/// Text: model asked for. Writable above `route`.
+/// Text: model asked for; absent until the body is read. Writable above `route` from then on.
 pub const FIELD_MODEL: u32 = 4;
-/// Number: 1 where the client asked for a stream.
+/// Number: 1 where the client asked for a stream; absent until the body is read.
 pub const FIELD_STREAM: u32 = 5;
 /// Text: the exchange's id.
 pub const FIELD_REQUEST_ID: u32 = 6;
@@ -122,7 +124,7 @@ pub const FIELD_CALLER_TEAM: u32 = 9;
 pub const FIELD_CALLER_META: u32 = 10;
 /// Bytes: SHA-256 of the key that the client presented. Write only, above `route`.
 pub const FIELD_CALLER_KEY: u32 = 11;
-/// Number: 0 where the caller may not ask for the model.
+/// Number: 0 where the caller may not ask for the model; absent until the body is read.
 pub const FIELD_MODEL_ALLOWED: u32 = 12;
 /// Text: globs over the models that the caller may ask for, one a line. Writable above `route`.
 pub const FIELD_CALLER_MODELS: u32 = 13;
@@ -130,11 +132,11 @@ pub const FIELD_CALLER_MODELS: u32 = 13;
 pub const FIELD_FORWARDS_AUTH: u32 = 14;
 /// Text by key: header of the client's request, lower-case name. Writable above `route`.
 pub const FIELD_REQUEST_HEADER: u32 = 16;
-/// Bytes: the request body, empty where it streams.
+/// Bytes: the request body, empty where it streams; absent until it is read.
 pub const FIELD_REQUEST_BODY: u32 = 17;
 /// Bytes by key: raw JSON of one top-level member of the request body.
 pub const FIELD_REQUEST_MEMBER: u32 = 18;
-/// Text: name of the route.
+/// Text: name of the route; absent until the body is read.
 pub const FIELD_ROUTE: u32 = 32;
 /// Text: name of the attempt's provider. Below `route`.
 pub const FIELD_PROVIDER: u32 = 33;
@@ -154,7 +156,7 @@ pub const FIELD_REPLY_HEADER: u32 = 49;
 pub const FIELD_INPUT_TOKENS: u32 = 64;
 /// Number: tokens of the answer, once known.
 pub const FIELD_OUTPUT_TOKENS: u32 = 65;
-/// Number: tokens of the prompt, estimated.
+/// Number: tokens of the prompt, estimated; absent until the body is read.
 pub const FIELD_INPUT_ESTIMATE: u32 = 66;
 /// Number: tokens of the answer so far, estimated.
 pub const FIELD_OUTPUT_ESTIMATE: u32 = 67;
@@ -162,6 +164,10 @@ pub const FIELD_OUTPUT_ESTIMATE: u32 = 67;
 pub const FIELD_COST: u32 = 68;
 /// Number: what a cache had to do with the reply: 1 miss, 2 hit, 3 collapsed, 4 stale, 5 bypass.
 pub const FIELD_CACHE_STATUS: u32 = 69;
+/// Number: what a million tokens of the prompt cost, in billionths of a US dollar.
+pub const FIELD_INPUT_PRICE: u32 = 70;
+/// Number: the same for the answer.
+pub const FIELD_OUTPUT_PRICE: u32 = 71;
 /// Bytes by key: notes that stages leave for each other.
 pub const FIELD_VAR: u32 = 80;
 
@@ -190,6 +196,8 @@ pub const HOOK_RESPONSE: u32 = 2;
 pub const HOOK_CHUNK: u32 = 4;
 /// `on_end`
 pub const HOOK_END: u32 = 8;
+/// `on_request_head`
+pub const HOOK_REQUEST_HEAD: u32 = 16;
 
 // Where in the pipeline a stage makes sense.
 
@@ -276,6 +284,8 @@ pub const PROVIDER_ANSWERS: u32 = 1;
 
 /// Its upstream understands `stream_options.include_usage`.
 pub const FEATURE_INCLUDE_USAGE: u32 = 1;
+/// Its upstream sends no bills: models have the prices that the config gives them, and no others.
+pub const FEATURE_IS_FREE: u32 = 2;
 
 /// A function that is told of the end of something that was asked of the host, once, from any thread.
 pub type Done = Option<unsafe extern "C" fn(user: *mut c_void, answer: *const HttpAnswer)>;
@@ -319,8 +329,8 @@ unsafe impl Sync for Manifest {}
 pub struct StageType {
     /// Size of this struct.
     pub size: u32,
-    /// See `MG_PLACE_…`.
-    pub place: u32,
+    /// Zero.
+    pub reserved: u32,
     /// What `kind = "PLUGIN/NAME"` ends with.
     pub name: Slice,
     /// Writes the JSON Schema of its table in the config, less `kind`, `when`, `on_error` and `mode`, through
@@ -339,11 +349,19 @@ pub struct StageType {
     pub destroy: Option<unsafe extern "C" fn(stage: *mut c_void)>,
     /// The hooks to call, see `MG_HOOK_…`. Required.
     pub hooks: Option<unsafe extern "C" fn(stage: *const c_void) -> u32>,
+    /// Where in the pipeline it makes sense with its table, see `MG_PLACE_…`. Without it anywhere.
+    pub place: Option<unsafe extern "C" fn(stage: *const c_void) -> u32>,
+    /// 1 where it works with what outlives a restart, such as sums: that is then read before the first exchange comes.
+    /// Without it 0.
+    pub needs_store: Option<unsafe extern "C" fn(stage: *const c_void) -> u32>,
     /// Takes over what a stage of the same kind and image remembers, which is being replaced.
     pub adopt: Option<unsafe extern "C" fn(stage: *const c_void, old: *const c_void)>,
     /// The state of an exchange or attempt that is entered; may be null. Without it there is none.
     pub begin: Option<unsafe extern "C" fn(stage: *const c_void) -> *mut c_void>,
-    /// The request is on its way in: [`NEXT`], [`REPLY`], [`REJECT`], [`WAIT`], [`FAILED`] or [`PANICKED`].
+    /// The head of a request is there, its body has not been read: [`NEXT`], [`REPLY`], [`REJECT`], [`WAIT`], [`FAILED`]
+    /// or [`PANICKED`]. Called before `on_request`, where [`HOOK_REQUEST_HEAD`] is among the hooks.
+    pub on_request_head: Hook,
+    /// The request is on its way in, and its body is there: the same.
     pub on_request: Hook,
     /// The head of the reply is on its way out: the same.
     pub on_response: Hook,
@@ -521,6 +539,8 @@ pub struct Refusal {
     pub code: Slice,
     /// `error.param`; empty for none.
     pub param: Slice,
+    /// `error.type`; empty for the kind's own.
+    pub error_type: Slice,
 }
 
 /// An HTTP request that the host makes for a plugin.
@@ -637,4 +657,7 @@ pub struct Host {
     pub tally: Option<unsafe extern "C" fn(key: Slice) -> u64>,
     /// Adds to a sum and returns it; 0 only reads it.
     pub tally_add: Option<unsafe extern "C" fn(tally: u64, amount: i64) -> i64>,
+    /// 1 where the stage that is being made is in shadow mode: its refusals are passed over, and it must not hold anything
+    /// up by itself either. Else 0.
+    pub shadow: Option<unsafe extern "C" fn(setup: *const Setup) -> u32>,
 }

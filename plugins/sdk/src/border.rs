@@ -15,6 +15,8 @@ mod exchange;
 mod host;
 mod logs;
 mod provider;
+mod refusal;
+pub(crate) mod setup;
 mod slices;
 mod stage;
 mod wait;
@@ -26,7 +28,7 @@ use std::{
 
 pub use millgate_plugin_abi as abi;
 
-pub use host::{host, init};
+pub use host::{connect, host, init};
 pub use provider::provider_type;
 pub use slices::{name_of, slice};
 pub use stage::stage_type;

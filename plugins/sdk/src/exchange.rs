@@ -118,9 +118,10 @@ pub enum Field {
     Path = 2,
     /// [`Endpoint`] as a number. Read only.
     Endpoint = 3,
-    /// Model name asked for. Writable above `route`; the route is then matched anew.
+    /// Model name asked for; absent until the body is read. Writable above `route` from then on; the route is then matched
+    /// anew.
     Model = 4,
-    /// Number: 1 where the client asked for a stream. Read only.
+    /// Number: 1 where the client asked for a stream; absent until the body is read. Read only.
     Stream = 5,
     /// The exchange's id, as in `x-request-id`. Read only.
     RequestId = 6,
@@ -135,7 +136,7 @@ pub enum Field {
     /// SHA-256 of the key that the client presented, 32 bytes. Write only, above `route`: the host fills in the caller
     /// whose key it is, or says [`SetError::Unknown`] or [`SetError::Unavailable`].
     CallerKey = 11,
-    /// Number: 0 where the caller may not ask for [`Field::Model`], else 1. Read only.
+    /// Number: 0 where the caller may not ask for [`Field::Model`], else 1; absent until the body is read. Read only.
     ModelAllowed = 12,
     /// Globs over the models that the caller may ask for, one a line; absent where all are. Writable above `route`.
     CallerModels = 13,
@@ -144,11 +145,11 @@ pub enum Field {
     ForwardsAuth = 14,
     /// `[key]` Header of the client's request, lower-case name. Writable above `route`.
     RequestHeader = 16,
-    /// The request body, empty where it streams. Read only.
+    /// The request body, empty where it streams; absent until it is read. Read only.
     RequestBody = 17,
     /// `[key]` The raw JSON of one top-level member of the request body. Read only.
     RequestMember = 18,
-    /// Name of the route. Read only; absent while none matches.
+    /// Name of the route. Read only; absent while none matches, and until the body is read.
     Route = 32,
     /// Name of the attempt's provider. Read only; below `route`.
     Provider = 33,
@@ -169,7 +170,7 @@ pub enum Field {
     InputTokens = 64,
     /// Number: tokens of the answer as the upstream counted them, once known. Read only.
     OutputTokens = 65,
-    /// Number: tokens of the prompt as estimated from the request's length. Read only.
+    /// Number: tokens of the prompt as estimated from the request's length; absent until the body is read. Read only.
     InputEstimate = 66,
     /// Number: tokens of the answer so far, as estimated from what has passed; absent while no upstream is being asked,
     /// and where all that were asked have failed. Read only.
@@ -224,6 +225,8 @@ impl Field {
             67 => Self::OutputEstimate,
             68 => Self::Cost,
             69 => Self::CacheStatus,
+            70 => Self::InputPrice,
+            71 => Self::OutputPrice,
             80 => Self::Var,
             _ => return None,
         })

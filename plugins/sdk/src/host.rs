@@ -21,6 +21,8 @@ pub trait Services: Send + Sync {
     fn sleep(&self, time: Duration) -> BoxFuture;
     /// See [`Host::tally`].
     fn tally(&self, key: &str) -> Tally;
+    /// See [`Host::counter`] and [`Host::histogram`].
+    fn metric(&self, kind: MetricKind, name: &str, labels: &[(&str, &str)]) -> Arc<dyn Metric>;
 }
 
 /// Told of the answer to a call, once, from any thread.
@@ -119,6 +121,57 @@ impl fmt::Debug for Tally {
     }
 }
 
+/// What a metric measures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u32)]
+#[non_exhaustive]
+pub enum MetricKind {
+    /// A sum that only grows.
+    Counter = 1,
+    /// How often values were how large.
+    Histogram = 2,
+}
+
+/// What is behind a [`Counter`] or a [`Histogram`].
+pub trait Metric: Send + Sync {
+    /// Adds to a counter, or a value to a histogram.
+    fn record(&self, value: f64);
+}
+
+/// A sum that only grows, since the gateway was started. Cheap to clone and to add to.
+#[derive(Clone)]
+pub struct Counter(Arc<dyn Metric>);
+
+impl Counter {
+    /// Adds to the sum.
+    pub fn add(&self, amount: u64) {
+        self.0.record(amount as f64);
+    }
+}
+
+impl fmt::Debug for Counter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Counter")
+    }
+}
+
+/// How often values were how large, since the gateway was started. Cheap to clone and to record to.
+#[derive(Clone)]
+pub struct Histogram(Arc<dyn Metric>);
+
+impl Histogram {
+    /// Records a value; of a duration, seconds.
+    pub fn record(&self, value: f64) {
+        self.0.record(value);
+    }
+}
+
+impl fmt::Debug for Histogram {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Histogram")
+    }
+}
+
 impl Host {
     /// A host with these services.
     pub fn new(services: impl Services + 'static) -> Self {
@@ -163,6 +216,19 @@ impl Host {
     #[must_use]
     pub fn tally(&self, key: &str) -> Tally {
         self.services.tally(key)
+    }
+
+    /// A counter with these labels, which `/metrics` shows; of a plugin as `millgate_plugin_NAME`. Ask when the stage is
+    /// made, not for every exchange. A name or label that Prometheus would not take makes a counter that nobody sees.
+    #[must_use]
+    pub fn counter(&self, name: &str, labels: &[(&str, &str)]) -> Counter {
+        Counter(self.services.metric(MetricKind::Counter, name, labels))
+    }
+
+    /// A histogram with these labels; as for [`Host::counter`]. Put the unit at the end of the name: `wait_seconds`.
+    #[must_use]
+    pub fn histogram(&self, name: &str, labels: &[(&str, &str)]) -> Histogram {
+        Histogram(self.services.metric(MetricKind::Histogram, name, labels))
     }
 }
 

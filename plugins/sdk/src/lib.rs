@@ -23,17 +23,23 @@ mod host;
 mod provider;
 mod refusal;
 mod stage;
+pub mod testing;
 pub mod units;
+mod wait;
 
 pub use bytes::Bytes;
 pub use chunk::Chunk;
 pub use exchange::{CacheStatus, Endpoint, Exchange, Field, SetError};
-pub use host::{CallError, Count, Done, Host, HttpAnswer, HttpCall, Services, Tally};
+pub use host::{
+    CallError, Count, Counter, Done, Histogram, Host, HttpAnswer, HttpCall, Metric, MetricKind,
+    Services, Tally,
+};
 pub use provider::{Answer, Call, Gone, HeadFlow, Provider, UpstreamHead, UpstreamRequest};
 pub use refusal::{Refusal, RefusalKind};
 pub use stage::{
     BoxFuture, ChunkFlow, Flow, Hooks, Outcome, Place, Reply, SetupError, Stage, StageError,
 };
+pub use wait::WaitCell;
 
 /// What a plugin says it was written with.
 pub const SDK: &str = concat!("millgate-plugin ", env!("CARGO_PKG_VERSION"));

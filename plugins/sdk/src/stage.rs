@@ -11,7 +11,7 @@ use crate::{Chunk, Exchange, Host, Refusal};
 /// A future that a waiting hook hands to the host.
 pub type BoxFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// What `on_request` and `on_response` come back with.
+/// What `on_request_head`, `on_request` and `on_response` come back with.
 pub enum Flow {
     /// Go on with the next stage.
     Next,
@@ -112,11 +112,19 @@ impl Hooks {
     pub const CHUNK: Self = Self(4);
     /// `on_end`
     pub const END: Self = Self(8);
+    /// `on_request_head`
+    pub const REQUEST_HEAD: Self = Self(16);
 
     /// Whether all hooks of `other` are among these.
     #[must_use]
     pub const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
+    }
+
+    /// Whether any hook of `other` is among these.
+    #[must_use]
+    pub const fn meets(self, other: Self) -> bool {
+        self.0 & other.0 != 0
     }
 }
 
@@ -228,7 +236,25 @@ pub trait Stage: Send + Sync + Sized + 'static {
     /// The state of an exchange or attempt that is being entered.
     fn begin(&self) -> Self::State;
 
-    /// The request is on its way in.
+    /// The head of a request is there; its body has not been read, so that what is refused here costs the gateway
+    /// nothing. There is no model, no body and no route yet, and the model cannot be set.
+    ///
+    /// Called once before `on_request` (more often where it waits), where [`Hooks::REQUEST_HEAD`] is among the hooks. The
+    /// body is there already where the stage stands below `route`, where its `when` goes by the model, or where it stands
+    /// below such a stage or one that has `on_request` and not this hook: stages hear of a request in pipeline order. A
+    /// stage that only looks on in `on_request` should want this hook too, with nothing in it, so that it holds nobody up.
+    ///
+    /// What it comes back with means what it means from `on_request`. Where it refuses in shadow mode, or fails and
+    /// `on_error = "skip"`, `on_request` follows nevertheless.
+    fn on_request_head(
+        &self,
+        _state: &mut Self::State,
+        _exchange: &mut dyn Exchange,
+    ) -> Result<Flow, StageError> {
+        Ok(Flow::Next)
+    }
+
+    /// The request is on its way in, and its body is there (or, of an upload, streams past later).
     fn on_request(
         &self,
         _state: &mut Self::State,

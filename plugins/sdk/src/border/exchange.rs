@@ -1,5 +1,11 @@
 //! The host's exchange, as the trait that stages know.
 
+use std::{
+    any::Any,
+    ffi::c_void,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+};
+
 use millgate_plugin_abi as abi;
 
 use super::{
@@ -45,53 +51,55 @@ impl Exchange for Foreign {
         let Some(set) = table().set else {
             return Err(SetError::ReadOnly);
         };
-        let value = match value {
-            Some([]) => abi::Slice {
-                ptr: std::ptr::NonNull::dangling().as_ptr(),
-                len: 0,
-            },
-            Some(value) => slice(value),
-            None => NOTHING,
-        };
+        // An empty slice is not null: it sets nothing, and does not remove.
+        let value = value.map_or(NOTHING, slice);
         // SAFETY: the exchange is valid for the time of the hook; key and value are borrowed for the call.
         match unsafe { set(self.0, field as u32, slice(key.as_bytes()), value) } {
             abi::NEXT => Ok(()),
             abi::INVALID => Err(SetError::Invalid),
             abi::UNKNOWN => Err(SetError::Unknown),
+            abi::UNAVAILABLE => Err(SetError::Unavailable),
             _ => Err(SetError::ReadOnly),
         }
     }
 
     fn each(&self, field: Field, visit: &mut dyn FnMut(&str, &[u8]) -> bool) {
         let Some(each) = table().each else { return };
-        let mut visit = visit;
-        // SAFETY: the exchange is valid for the time of the hook, and `visit` outlives the call.
+        let mut visitor = Visitor { visit, panic: None };
+        // SAFETY: the exchange is valid for the time of the hook, and the visitor outlives the call.
         unsafe {
             each(
                 self.0,
                 field as u32,
                 Some(visit_one),
-                (&raw mut visit).cast(),
+                (&raw mut visitor).cast(),
             );
+        }
+        if let Some(panic) = visitor.panic {
+            resume_unwind(panic);
         }
     }
 }
 
+/// Who looks at a map, and how that went wrong: a panic goes around the host, and on behind it.
+struct Visitor<'a> {
+    visit: &'a mut dyn FnMut(&str, &[u8]) -> bool,
+    panic: Option<Box<dyn Any + Send>>,
+}
+
 /// Passes one key and value to the visitor behind `user`.
-unsafe extern "C" fn visit_one(
-    user: *mut std::ffi::c_void,
-    key: abi::Slice,
-    value: abi::Slice,
-) -> u32 {
-    super::contain(
-        || {
-            // SAFETY: `each` above handed in a pointer to its visitor, and is still running; the slices live for the call.
-            let (visit, key, value) = unsafe {
-                let visit = &mut *user.cast::<&mut dyn FnMut(&str, &[u8]) -> bool>();
-                (visit, text(key), bytes(value))
-            };
-            u32::from(visit(key, value))
-        },
-        |_| 0,
-    )
+unsafe extern "C" fn visit_one(user: *mut c_void, key: abi::Slice, value: abi::Slice) -> u32 {
+    // SAFETY: `each` above handed in a pointer to its visitor, and is still running; the slices live for the call.
+    let (visitor, key, value) =
+        unsafe { (&mut *user.cast::<Visitor<'_>>(), text(key), bytes(value)) };
+    if visitor.panic.is_some() {
+        return 0;
+    }
+    match catch_unwind(AssertUnwindSafe(|| (visitor.visit)(key, value))) {
+        Ok(go_on) => u32::from(go_on),
+        Err(panic) => {
+            visitor.panic = Some(panic);
+            0
+        }
+    }
 }

@@ -13,8 +13,11 @@ use std::{
 use bytes::Bytes;
 use millgate_plugin_abi as abi;
 
-use super::slices::{bytes, header_lines, headers_of, slice, text};
-use crate::{BoxFuture, CallError, Count, Done, Host, HttpAnswer, HttpCall, Services, Tally};
+use super::slices::{bytes, header_lines, headers_of, sized, slice, text};
+use crate::{
+    BoxFuture, CallError, Count, Done, Host, HttpAnswer, HttpCall, Metric, MetricKind, Services,
+    Tally,
+};
 
 /// The host's table, once it has called `init`.
 static HOST: AtomicPtr<abi::Host> = AtomicPtr::new(std::ptr::null_mut());
@@ -46,40 +49,59 @@ static NO_HOST: abi::Host = abi::Host {
     timer: None,
     tally: None,
     tally_add: None,
+    shadow: None,
 };
 
 /// The functions of the host.
 pub(super) fn table() -> &'static abi::Host {
     let host = HOST.load(Ordering::Acquire);
-    // SAFETY: null, or what `init` was given and checked, which lives for ever.
+    // SAFETY: null, or what `take` has made sure is a whole table, which lives for ever.
     unsafe { host.as_ref() }.unwrap_or(&NO_HOST)
 }
 
-/// Takes note of the host: the `init` of every plugin.
+/// Takes note of the host, and of nothing else: for a gateway that drives what is built in through the border.
 ///
 /// # Safety
-/// `host` points to a table that lives for ever.
+/// The functions of the table do what the interface says.
+pub unsafe fn connect(host: &'static abi::Host) {
+    // SAFETY: it lives for ever, and has all its bytes.
+    unsafe { take(host) };
+}
+
+/// Takes note of the host, and sends it what a plugin logs and how it panics: the `init` of every plugin.
+///
+/// # Safety
+/// `host` is null, or points to a table that lives for ever, has as many bytes as it says, and whose functions do what the
+/// interface says.
+#[must_use]
 pub unsafe extern "C" fn init(host: *const abi::Host) -> abi::Status {
+    if host.is_null() {
+        return abi::FAILED;
+    }
+    super::contain(
+        || {
+            // SAFETY: not null; as the caller vouches for.
+            unsafe { take(host) };
+            super::logs::install();
+            abi::NEXT
+        },
+        |_| abi::FAILED,
+    )
+}
+
+/// # Safety
+/// As for [`init`], and not null.
+unsafe fn take(host: *const abi::Host) {
     // SAFETY: as the caller vouches for; only the size is read before it is known that there is more.
     let size = unsafe { (&raw const (*host).size).read() };
-    if (size as usize) < size_of::<abi::Host>() {
+    let whole = if (size as usize) < size_of::<abi::Host>() {
         // An older host's table is shorter: what it does not have is null.
-        let mut whole = Box::new(abi::Host { ..NO_HOST });
-        // SAFETY: the source has `size` bytes, fewer than the target; the table is plain data, all of whose bit patterns
-        // come from a host's table of the same layout or from a null pointer.
-        unsafe {
-            std::ptr::copy_nonoverlapping(
-                host.cast::<u8>(),
-                (&raw mut *whole).cast::<u8>(),
-                size as usize,
-            );
-        }
-        HOST.store(Box::leak(whole), Ordering::Release);
+        // SAFETY: as the caller vouches for; a null function is none.
+        Box::into_raw(Box::new(unsafe { sized(host) }))
     } else {
-        HOST.store(host.cast_mut(), Ordering::Release);
-    }
-    super::logs::install();
-    abi::NEXT
+        host.cast_mut()
+    };
+    HOST.store(whole, Ordering::Release);
 }
 
 /// The services of the gateway on the other side.
@@ -96,7 +118,14 @@ impl Services for Across {
             done(Err(CallError("the gateway makes no calls".to_owned())));
             return;
         };
-        let headers = header_lines(&call.headers);
+        let headers = match header_lines(&call.headers) {
+            Ok(headers) => headers,
+            Err(name) => {
+                let error = format!("the header {name:?} cannot be sent");
+                done(Err(CallError(error)));
+                return;
+            }
+        };
         let request = abi::HttpCall {
             size: size_of::<abi::HttpCall>() as u32,
             timeout: u32::try_from(call.timeout.as_millis()).unwrap_or(u32::MAX),
@@ -125,7 +154,8 @@ impl Services for Across {
                     *state = Alarm::Set(context.waker().clone());
                     drop(state);
                     let user = Arc::into_raw(alarm.clone());
-                    let millis = u64::try_from(time.as_micros().div_ceil(1000)).unwrap_or(u64::MAX);
+                    let millis =
+                        u64::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
                     // SAFETY: `rung` gets the count back, once.
                     unsafe { timer(millis, Some(rung), user.cast_mut().cast()) };
                 }
@@ -140,6 +170,23 @@ impl Services for Across {
         let handle = tally.map_or(0, |tally| unsafe { tally(slice(key.as_bytes())) });
         Tally::new(Arc::new(Handle(handle)))
     }
+
+    fn metric(&self, kind: MetricKind, name: &str, labels: &[(&str, &str)]) -> Arc<dyn Metric> {
+        let labels: serde_json::Map<_, _> = labels
+            .iter()
+            .map(|&(label, value)| (label.to_owned(), value.into()))
+            .collect();
+        let labels = serde_json::Value::Object(labels).to_string();
+        // SAFETY: the texts are borrowed for the call.
+        let handle = table().metric.map_or(0, |metric| unsafe {
+            metric(
+                kind as u32,
+                slice(name.as_bytes()),
+                slice(labels.as_bytes()),
+            )
+        });
+        Arc::new(Meter(handle))
+    }
 }
 
 /// The host's answer to a call.
@@ -148,11 +195,12 @@ unsafe extern "C" fn answered(user: *mut c_void, answer: *const abi::HttpAnswer)
         || {
             // SAFETY: `call` above handed in this box, and the host calls once.
             let done = unsafe { Box::from_raw(user.cast::<Done>()) };
-            // SAFETY: null, or valid for the time of this call.
-            let Some(answer) = (unsafe { answer.as_ref() }) else {
+            if answer.is_null() {
                 return done(Err(CallError("no answer".to_owned())));
-            };
-            // SAFETY: the slices live for the time of this call.
+            }
+            // SAFETY: not null, and valid for the time of this call, as its slices are; zero is valid everywhere.
+            let answer = unsafe { sized(answer) };
+            // SAFETY: as above.
             let (error, headers, body) =
                 unsafe { (text(answer.error), text(answer.headers), bytes(answer.body)) };
             done(match u16::try_from(answer.status) {
@@ -191,6 +239,21 @@ unsafe extern "C" fn rung(user: *mut c_void, _answer: *const abi::HttpAnswer) {
     );
 }
 
+/// A metric on the other side; 0 is none.
+struct Meter(u64);
+
+impl Metric for Meter {
+    fn record(&self, value: f64) {
+        if let Some(record) = table().record
+            && self.0 != 0
+        {
+            // SAFETY: numbers only.
+            unsafe { record(self.0, value) };
+        }
+    }
+}
+
+/// A sum on the other side.
 struct Handle(u64);
 
 impl Count for Handle {

@@ -86,6 +86,7 @@ mod tracing {
         dispatcher::{Dispatch, set_global_default},
         field::{Field, Visit},
         span,
+        subscriber::Interest,
     };
 
     use super::{is_written, write};
@@ -109,6 +110,15 @@ mod tracing {
     }
 
     impl Subscriber for Bridge {
+        fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+            // The gateway's filter may change while it runs, so that it is asked for every event.
+            if metadata.is_event() {
+                Interest::sometimes()
+            } else {
+                Interest::never()
+            }
+        }
+
         fn enabled(&self, metadata: &Metadata<'_>) -> bool {
             metadata.is_event() && is_written(number(*metadata.level()), metadata.target())
         }

@@ -7,8 +7,9 @@ use millgate_plugin_abi::{self as abi, Slice, Status};
 use super::{
     contain,
     host::table,
-    slices::{bytes, slice, text},
-    stage::{across, hand_over, read_config, write_schema},
+    refusal::across,
+    setup::{hand_over, read_config, write_schema},
+    slices::{bytes, sized, slice, text},
 };
 use crate::{Answer, Call, Endpoint, Gone, HeadFlow, Provider, Refusal, RefusalKind, UpstreamHead};
 
@@ -59,6 +60,9 @@ unsafe extern "C" fn create<P: Provider>(
 }
 
 unsafe extern "C" fn destroy<P: Provider>(provider: *mut c_void) {
+    if provider.is_null() {
+        return;
+    }
     // SAFETY: `create` made this box, and the host gives it back once.
     contain(
         || drop(unsafe { Box::from_raw(provider.cast::<P>()) }),
@@ -71,11 +75,17 @@ unsafe extern "C" fn features<P: Provider>(provider: *const c_void) -> u32 {
         || {
             // SAFETY: `create` made it.
             let provider = unsafe { &*provider.cast::<P>() };
-            if provider.include_usage() {
+            let usage = if provider.include_usage() {
                 abi::FEATURE_INCLUDE_USAGE
             } else {
                 0
-            }
+            };
+            let free = if provider.charges() {
+                0
+            } else {
+                abi::FEATURE_IS_FREE
+            };
+            usage | free
         },
         |_| 0,
     )
@@ -155,12 +165,11 @@ unsafe fn state_of<'a, P: Provider>(state: *mut c_void) -> Result<&'a mut P::Sta
 /// A call, as the trait knows it.
 ///
 /// # Safety
-/// The call is valid for `'a`, and as large as this version knows it.
+/// The call and its slices are valid for `'a`.
 unsafe fn call_of<'a>(call: *const abi::Call) -> Call<'a> {
-    // SAFETY: as the caller vouches for.
-    let call = unsafe { &*call };
-    // SAFETY: its slices live as long as it does.
+    // SAFETY: as the caller vouches for; zero is valid for numbers and slices.
     unsafe {
+        let call = sized(call);
         Call {
             endpoint: Endpoint::from_number(u64::from(call.endpoint)).unwrap_or(Endpoint::Forward),
             method: text(call.method),
@@ -317,7 +326,7 @@ impl Answer for Across {
     }
 
     fn wait(&mut self, time: Duration) -> Result<(), Gone> {
-        let millis = u64::try_from(time.as_micros().div_ceil(1000)).unwrap_or(u64::MAX);
+        let millis = u64::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
         // SAFETY: the reader is valid for the time of `answer`.
         let status = table()
             .pause

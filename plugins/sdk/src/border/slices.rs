@@ -1,5 +1,7 @@
 //! Bytes across the border.
 
+use std::mem::MaybeUninit;
+
 use millgate_plugin_abi::Slice;
 
 /// Borrowed bytes for the other side.
@@ -23,10 +25,10 @@ pub(super) const NOTHING: Slice = Slice {
 /// The slice is null, or its bytes live for `'a` and are not written to.
 #[must_use]
 pub(super) unsafe fn bytes<'a>(slice: Slice) -> &'a [u8] {
-    if slice.ptr.is_null() || slice.len == 0 {
+    if slice.ptr.is_null() || slice.len > isize::MAX as usize {
         return &[];
     }
-    // SAFETY: not null; the caller vouches for the rest.
+    // SAFETY: not null, and no longer than memory is; the caller vouches for the rest.
     unsafe { std::slice::from_raw_parts(slice.ptr, slice.len) }
 }
 
@@ -40,17 +42,38 @@ pub(super) unsafe fn text<'a>(slice: Slice) -> &'a str {
     std::str::from_utf8(unsafe { bytes(slice) }).unwrap_or_default()
 }
 
+/// The other side's struct, as large as this version knows it: what it is shorter by is zero.
+///
+/// # Safety
+/// `T` is a struct of the interface that begins with its size and for which zero is valid everywhere, and `source` has as
+/// many bytes as it says.
+pub(super) unsafe fn sized<T>(source: *const T) -> T {
+    let mut whole = MaybeUninit::<T>::zeroed();
+    // SAFETY: every struct begins with its size; both have that many bytes, and they are different places.
+    unsafe {
+        // Whole words, so that no pointer is torn.
+        let size = (source.cast::<u32>().read() as usize & !7).min(size_of::<T>());
+        std::ptr::copy_nonoverlapping(source.cast::<u8>(), whole.as_mut_ptr().cast(), size);
+        whole.assume_init()
+    }
+}
+
 /// The first of a plugin's names that was given.
 #[must_use]
 pub const fn name_of(names: &[&'static str]) -> &'static str {
     names[0]
 }
 
-/// Headers as `name: value` lines.
-pub(super) fn header_lines(headers: &[(String, String)]) -> String {
-    headers.iter().fold(String::new(), |lines, (name, value)| {
-        lines + name + ": " + value + "\n"
-    })
+/// Headers as `name: value` lines; the name of one that would be read as something else.
+pub(super) fn header_lines(headers: &[(String, String)]) -> Result<String, &str> {
+    let mut lines = String::new();
+    for (name, value) in headers {
+        if name.contains([':', '\r', '\n']) || value.contains(['\r', '\n']) {
+            return Err(name);
+        }
+        lines.extend([name, ": ", value, "\n"]);
+    }
+    Ok(lines)
 }
 
 /// The headers of `name: value` lines.

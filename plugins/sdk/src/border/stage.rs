@@ -3,19 +3,19 @@
 use std::ffi::c_void;
 
 use millgate_plugin_abi::{self as abi, Slice, Status};
-use schemars::SchemaGenerator;
-use serde::de::DeserializeOwned;
 
 use super::{
     contain,
     exchange::Foreign,
     host::{host, table},
-    slices::{NOTHING, bytes, slice, text},
+    refusal::across,
+    setup::{hand_over, read_config, write_schema},
+    slices::{bytes, slice, text},
     wait,
 };
 use crate::{
-    BoxFuture, Chunk, ChunkFlow, Exchange, Field, Flow, Outcome, Place, Refusal, Reply, SetupError,
-    Stage, StageError,
+    BoxFuture, Chunk, ChunkFlow, Exchange, Field, Flow, Outcome, Place, Refusal, Reply, Stage,
+    StageError,
 };
 
 /// The functions of a stage.
@@ -23,18 +23,17 @@ use crate::{
 pub const fn stage_type<S: Stage>() -> abi::StageType {
     abi::StageType {
         size: size_of::<abi::StageType>() as u32,
-        place: match S::PLACE {
-            Place::Anywhere => abi::PLACE_ANYWHERE,
-            Place::AboveRoute => abi::PLACE_ABOVE_ROUTE,
-            Place::BelowRoute => abi::PLACE_BELOW_ROUTE,
-        },
+        reserved: 0,
         name: slice(S::KIND.as_bytes()),
         schema: Some(schema::<S>),
         create: Some(create::<S>),
         destroy: Some(destroy::<S>),
         hooks: Some(hooks::<S>),
+        place: Some(place::<S>),
+        needs_store: Some(needs_store::<S>),
         adopt: Some(adopt::<S>),
         begin: Some(begin::<S>),
+        on_request_head: Some(on_request_head::<S>),
         on_request: Some(on_request::<S>),
         on_response: Some(on_response::<S>),
         on_chunk: Some(on_chunk::<S>),
@@ -46,7 +45,13 @@ pub const fn stage_type<S: Stage>() -> abi::StageType {
 /// What an exchange's stage remembers, and what it waits for.
 struct Entered<S: Stage> {
     state: S::State,
-    wait: Option<BoxFuture>,
+    wait: Option<Wait>,
+}
+
+/// What a hook waits for. Where time ran out the host goes on with another one, which is not to wait for it.
+struct Wait {
+    hook: u32,
+    future: BoxFuture,
 }
 
 unsafe extern "C" fn schema<S: Stage>(output: *mut abi::Output) {
@@ -55,69 +60,6 @@ unsafe extern "C" fn schema<S: Stage>(output: *mut abi::Output) {
         || unsafe { write_schema::<S::Config>(output) },
         |_| (),
     );
-}
-
-/// Writes the schema of a table.
-///
-/// # Safety
-/// The output is valid for the time of the call.
-pub(super) unsafe fn write_schema<C: schemars::JsonSchema>(output: *mut abi::Output) {
-    let schema = SchemaGenerator::default().into_root_schema_for::<C>();
-    let text = schema.as_value().to_string();
-    if let Some(write) = table().write {
-        // SAFETY: as the caller vouches for.
-        unsafe { write(output, slice(text.as_bytes())) };
-    }
-}
-
-/// Reads a table that came as JSON.
-pub(super) fn read_config<C: DeserializeOwned>(json: &[u8]) -> Result<C, SetupError> {
-    let mut json = serde_json::Deserializer::from_slice(json);
-    serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let path = error.path().iter().filter_map(|segment| match segment {
-            serde_path_to_error::Segment::Seq { index } => Some(index.to_string()),
-            serde_path_to_error::Segment::Map { key } => Some(key.clone()),
-            _ => None,
-        });
-        SetupError::at(path.collect::<Vec<_>>(), error.inner().to_string())
-    })
-}
-
-/// Makes what a `create` was asked for, or tells what is wrong with its table.
-///
-/// # Safety
-/// `setup` and `made` are valid for the time of the call.
-pub(super) unsafe fn hand_over<T>(
-    setup: *mut abi::Setup,
-    made: *mut *mut c_void,
-    create: impl FnOnce() -> Result<T, SetupError>,
-) -> Status {
-    let (error, status) = match contain(
-        || create().map_err(|error| (error, abi::FAILED)),
-        |panic| {
-            let error = SetupError::at(Vec::<String>::new(), format!("panicked: {panic}"));
-            Err((error, abi::PANICKED))
-        },
-    ) {
-        Ok(it) => {
-            // SAFETY: as the caller vouches for.
-            unsafe { made.write(Box::into_raw(Box::new(it)).cast()) };
-            return abi::NEXT;
-        }
-        Err(refused) => refused,
-    };
-    let path = serde_json::to_string(&error.path).unwrap_or_default();
-    if let Some(refuse) = table().refuse {
-        // SAFETY: as the caller vouches for; the texts are borrowed for the call.
-        unsafe {
-            refuse(
-                setup,
-                slice(path.as_bytes()),
-                slice(error.message.as_bytes()),
-            );
-        }
-    }
-    status
 }
 
 unsafe extern "C" fn create<S: Stage>(
@@ -129,19 +71,49 @@ unsafe extern "C" fn create<S: Stage>(
     // SAFETY: all of it is valid for the time of the call.
     unsafe {
         hand_over(setup, stage, || {
-            S::new(text(name), read_config(bytes(config))?, &host())
+            let shadow = table().shadow.is_some_and(|shadow| shadow(setup) != 0);
+            let host = host().with_shadow(shadow);
+            S::new(text(name), read_config(bytes(config))?, &host)
         })
     }
 }
 
 unsafe extern "C" fn destroy<S: Stage>(stage: *mut c_void) {
+    if stage.is_null() {
+        return;
+    }
     // SAFETY: `create` made this box, and the host gives it back once.
     contain(|| drop(unsafe { Box::from_raw(stage.cast::<S>()) }), |_| ());
 }
 
 unsafe extern "C" fn hooks<S: Stage>(stage: *const c_void) -> u32 {
-    // SAFETY: `create` made it.
-    contain(|| unsafe { &*stage.cast::<S>() }.hooks().0, |_| 0)
+    contain(
+        // SAFETY: `create` made it.
+        || unsafe { &*stage.cast::<S>() }.hooks().0,
+        // Better asked for nothing than passed by.
+        |_| u32::MAX,
+    )
+}
+
+unsafe extern "C" fn place<S: Stage>(stage: *const c_void) -> u32 {
+    let place = contain(
+        // SAFETY: `create` made it.
+        || unsafe { &*stage.cast::<S>() }.place(),
+        |_| S::PLACE,
+    );
+    match place {
+        Place::Anywhere => abi::PLACE_ANYWHERE,
+        Place::AboveRoute => abi::PLACE_ABOVE_ROUTE,
+        Place::BelowRoute => abi::PLACE_BELOW_ROUTE,
+    }
+}
+
+unsafe extern "C" fn needs_store<S: Stage>(stage: *const c_void) -> u32 {
+    contain(
+        // SAFETY: `create` made it.
+        || u32::from(unsafe { &*stage.cast::<S>() }.needs_store()),
+        |_| 0,
+    )
 }
 
 unsafe extern "C" fn adopt<S: Stage>(stage: *const c_void, old: *const c_void) {
@@ -171,10 +143,10 @@ unsafe extern "C" fn end<S: Stage>(state: *mut c_void) {
         return;
     }
     // SAFETY: `begin` made this box, and the host gives it back once.
-    contain(
-        || drop(unsafe { Box::from_raw(state.cast::<Entered<S>>()) }),
-        |_| (),
-    );
+    let Entered { state, wait } = *unsafe { Box::from_raw(state.cast::<Entered<S>>()) };
+    // One by one: where both panic as they are dropped, the second panic would end the process.
+    contain(|| drop(wait), |_| ());
+    contain(|| drop(state), |_| ());
 }
 
 /// Runs a hook; what it says goes to the host.
@@ -219,25 +191,35 @@ unsafe fn run<S: Stage>(
 /// A hook that may answer, refuse and wait.
 type FlowHook<S> = fn(&S, &mut <S as Stage>::State, &mut dyn Exchange) -> Result<Flow, StageError>;
 
+/// Runs a hook that may wait, as often as it takes. `which` is its `HOOK_…`.
+///
+/// # Safety
+/// As for [`run`].
 unsafe fn run_flow<S: Stage>(
     stage: *const c_void,
     state: *mut c_void,
     raw: *mut abi::Exchange,
-    hook: FlowHook<S>,
+    (which, hook): (u32, FlowHook<S>),
 ) -> Status {
-    // SAFETY: as the host promises.
+    // SAFETY: as the caller vouches for.
     unsafe {
         run::<S>(stage, state, raw, |stage, entered, exchange| {
+            entered.wait.take_if(|wait| wait.hook != which);
             loop {
-                if let Some(future) = &mut entered.wait {
-                    if wait::poll(future, raw).is_pending() {
+                if let Some(wait) = &mut entered.wait {
+                    if wait::poll(&mut wait.future, raw)?.is_pending() {
                         return Ok(abi::WAIT);
                     }
                     entered.wait = None;
                 }
                 match hook(stage, &mut entered.state, exchange)? {
                     Flow::Next => return Ok(abi::NEXT),
-                    Flow::Wait(future) => entered.wait = Some(future),
+                    Flow::Wait(future) => {
+                        entered.wait = Some(Wait {
+                            hook: which,
+                            future,
+                        });
+                    }
                     Flow::Reply(reply) => return answer(exchange, raw, &reply),
                     Flow::Reject(refusal) => {
                         reject(raw, &refusal);
@@ -282,21 +264,14 @@ unsafe fn reject(exchange: *mut abi::Exchange, refusal: &Refusal) {
     }
 }
 
-/// A refusal as the other side reads it.
-pub(super) fn across(refusal: &Refusal) -> abi::Refusal {
-    let text = |text: &Option<std::borrow::Cow<'static, str>>| {
-        text.as_ref().map_or(NOTHING, |text| slice(text.as_bytes()))
-    };
-    abi::Refusal {
-        size: size_of::<abi::Refusal>() as u32,
-        kind: refusal.kind as u32,
-        retry_after: refusal
-            .retry_after
-            .map_or(0, |after| (after.as_millis() as u64).max(1)),
-        message: slice(refusal.message.as_bytes()),
-        code: text(&refusal.code),
-        param: text(&refusal.param),
-    }
+unsafe extern "C" fn on_request_head<S: Stage>(
+    stage: *const c_void,
+    state: *mut c_void,
+    exchange: *mut abi::Exchange,
+) -> Status {
+    let hook = (abi::HOOK_REQUEST_HEAD, S::on_request_head as FlowHook<S>);
+    // SAFETY: as the host promises.
+    unsafe { run_flow(stage, state, exchange, hook) }
 }
 
 unsafe extern "C" fn on_request<S: Stage>(
@@ -304,8 +279,9 @@ unsafe extern "C" fn on_request<S: Stage>(
     state: *mut c_void,
     exchange: *mut abi::Exchange,
 ) -> Status {
+    let hook = (abi::HOOK_REQUEST, S::on_request as FlowHook<S>);
     // SAFETY: as the host promises.
-    unsafe { run_flow(stage, state, exchange, S::on_request as FlowHook<S>) }
+    unsafe { run_flow(stage, state, exchange, hook) }
 }
 
 unsafe extern "C" fn on_response<S: Stage>(
@@ -313,8 +289,9 @@ unsafe extern "C" fn on_response<S: Stage>(
     state: *mut c_void,
     exchange: *mut abi::Exchange,
 ) -> Status {
+    let hook = (abi::HOOK_RESPONSE, S::on_response as FlowHook<S>);
     // SAFETY: as the host promises.
-    unsafe { run_flow(stage, state, exchange, S::on_response as FlowHook<S>) }
+    unsafe { run_flow(stage, state, exchange, hook) }
 }
 
 unsafe extern "C" fn on_chunk<S: Stage>(

@@ -9,24 +9,29 @@ use std::{
 use millgate_plugin_abi as abi;
 
 use super::host::table;
-use crate::BoxFuture;
+use crate::{BoxFuture, StageError};
 
-// A token travels as the data pointer of a waker.
+// A token travels as the data pointer of a waker, so that waking and cloning allocate nothing.
 const _: () = assert!(size_of::<*const ()>() == size_of::<u64>());
 
-/// Polls what a stage waits for; ready where this is no place to wait.
+/// Polls what a stage waits for; fails where this is no place to wait.
 ///
 /// # Safety
 /// The exchange is valid for the time of the call.
-pub(super) unsafe fn poll(future: &mut BoxFuture, exchange: *mut abi::Exchange) -> Poll<()> {
+pub(super) unsafe fn poll(
+    future: &mut BoxFuture,
+    exchange: *mut abi::Exchange,
+) -> Result<Poll<()>, StageError> {
     // SAFETY: as the caller vouches for.
     let token = table().token.map_or(0, |token| unsafe { token(exchange) });
     if token == 0 {
-        return Poll::Ready(());
+        return Err(StageError(
+            "it wants to wait where there is no waiting".to_owned(),
+        ));
     }
     // SAFETY: the table below only passes the token on as a number.
     let waker = unsafe { Waker::from_raw(raw(token)) };
-    Pin::new(future).poll(&mut Context::from_waker(&waker))
+    Ok(Pin::new(future).poll(&mut Context::from_waker(&waker)))
 }
 
 fn raw(token: u64) -> RawWaker {
