@@ -149,6 +149,7 @@ fn invalid_request(error: &Reported) -> Refusal {
         said.to_owned()
     };
     if let Some(remedy) = remedy(said) {
+        message.truncate(message.trim_end_matches('.').len());
         message.push_str("; operators: ");
         message.push_str(remedy);
     }
@@ -234,7 +235,7 @@ mod tests {
         let said = |message: &str| reply(400, "invalid_request_error", message).message;
         assert_eq!(
             said("`temperature` is deprecated for this model."),
-            "`temperature` is deprecated for this model.; operators: set `sampling = false` for this provider"
+            "`temperature` is deprecated for this model; operators: set `sampling = false` for this provider"
         );
         assert!(said("adaptive thinking is not supported on this model").contains("`thinking`"));
         assert!(!said("temperature: range: 0..1").contains("operators"));

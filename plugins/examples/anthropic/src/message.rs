@@ -2,8 +2,31 @@
 
 use std::borrow::Cow;
 
+use millgate_plugin::Refusal;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+
+use crate::error;
+
+/// Reads something that has a type. Of types that are not among the `known` nothing is expected: there may be new ones
+/// one day, and what their members hold says nothing to a chat completion.
+pub(crate) fn read<'a, T: Deserialize<'a>>(
+    json: &'a [u8],
+    known: &[&str],
+) -> Result<Option<T>, Refusal> {
+    #[derive(Deserialize)]
+    struct Typed<'a> {
+        #[serde(rename = "type", borrow)]
+        kind: Cow<'a, str>,
+    }
+    if let Ok(it) = serde_json::from_slice(json) {
+        return Ok(Some(it));
+    }
+    match serde_json::from_slice::<Typed<'_>>(json) {
+        Ok(typed) if !known.contains(&&*typed.kind) => Ok(None),
+        _ => Err(error::garbled()),
+    }
+}
 
 /// A whole message, or the beginning of a streamed one.
 #[derive(Debug, Deserialize)]
@@ -13,15 +36,22 @@ pub(crate) struct Message<'a> {
     #[serde(borrow, default)]
     pub(crate) model: Cow<'a, str>,
     #[serde(borrow, default)]
-    pub(crate) content: Vec<Block<'a>>,
+    content: Vec<&'a RawValue>,
     #[serde(borrow)]
     pub(crate) stop_reason: Option<Cow<'a, str>>,
     #[serde(default)]
     pub(crate) usage: Usage,
 }
 
-/// A content block. Its type decides which members it has; blocks of types that are not known here mean nothing to a
-/// chat completion.
+impl<'a> Message<'a> {
+    /// The content blocks that mean something here.
+    pub(crate) fn blocks(&self) -> Result<Vec<Block<'a>>, Refusal> {
+        let blocks = self.content.iter().map(|block| Block::read(block));
+        blocks.filter_map(Result::transpose).collect()
+    }
+}
+
+/// A content block. Its type decides which members it has.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Block<'a> {
@@ -40,9 +70,14 @@ pub(crate) struct Block<'a> {
     pub(crate) input: Option<&'a RawValue>,
 }
 
-impl Block<'_> {
+impl<'a> Block<'a> {
+    /// Reads one; `None` where it means nothing here.
+    pub(crate) fn read(block: &'a RawValue) -> Result<Option<Self>, Refusal> {
+        read(block.get().as_bytes(), &["text", "thinking", "tool_use"])
+    }
+
     /// The arguments of a tool's call as text.
-    pub(crate) fn arguments(&self) -> &str {
+    pub(crate) fn arguments(&self) -> &'a str {
         match self.input.map(RawValue::get) {
             None | Some("null") => "{}",
             Some(input) => input,

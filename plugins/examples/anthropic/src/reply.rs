@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::{
     completion::{Answer, Choice, Identity, ToolCall},
     error,
-    message::{Message, finish_reason},
+    message::{Block, Message, finish_reason},
 };
 
 /// A message, or an error in its place.
@@ -29,14 +29,16 @@ pub(crate) fn document(identity: &Identity, body: &[u8], out: &mut Vec<u8>) -> R
     let message: Message<'_> = serde_json::from_slice(body).map_err(|_| error::garbled())?;
     let mut identity = identity.clone();
     identity.name(&message.id, &message.model);
-    let choice = Choice::new(answer(&message), finish(&message));
+    let blocks = message.blocks()?;
+    let reason = message.stop_reason.as_deref().unwrap_or_default();
+    let choice = Choice::new(answer(&blocks), finish_reason(reason));
     identity.document(choice, &message.usage, out);
     Ok(())
 }
 
-fn answer<'a>(message: &'a Message<'_>) -> Answer<'a> {
+fn answer<'a>(blocks: &'a [Block<'_>]) -> Answer<'a> {
     let mut answer = Answer::default();
-    for block in &message.content {
+    for block in blocks {
         match &*block.kind {
             "text" => answer.content.get_or_insert_default().push_str(&block.text),
             "thinking" => answer.reasoning_content.push_str(&block.thinking),
@@ -52,8 +54,4 @@ fn answer<'a>(message: &'a Message<'_>) -> Answer<'a> {
         answer.content.get_or_insert_default();
     }
     answer
-}
-
-fn finish(message: &Message<'_>) -> &'static str {
-    finish_reason(message.stop_reason.as_deref().unwrap_or_default())
 }

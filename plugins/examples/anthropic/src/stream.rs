@@ -4,13 +4,13 @@ use std::borrow::Cow;
 
 use millgate_plugin::Refusal;
 use serde::{Deserialize, de::IgnoredAny};
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 
 use crate::{
     completion::{ChunkChoice, DONE, Delta, Identity, Opening, ToolCallDelta},
     error,
     events::Events,
-    message::{Block, Message, Usage, finish_reason},
+    message::{self, Block, Message, Usage, finish_reason},
 };
 
 /// One event; its type decides which members it has.
@@ -23,14 +23,25 @@ struct Event<'a> {
     #[serde(default)]
     index: u64,
     #[serde(borrow)]
-    content_block: Option<Block<'a>>,
+    content_block: Option<&'a RawValue>,
     #[serde(borrow)]
-    delta: Option<Change<'a>>,
+    delta: Option<&'a RawValue>,
     usage: Option<Usage>,
     error: Option<Value>,
 }
 
-/// What a `content_block_delta` or a `message_delta` adds.
+/// The types of events that mean something here; `ping` does not.
+const KNOWN: [&str; 7] = [
+    "error",
+    "message_start",
+    "content_block_start",
+    "content_block_delta",
+    "content_block_stop",
+    "message_delta",
+    "message_stop",
+];
+
+/// What a `content_block_delta` adds; its type decides which members it has.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Change<'a> {
@@ -42,6 +53,19 @@ struct Change<'a> {
     thinking: Cow<'a, str>,
     #[serde(borrow)]
     partial_json: Cow<'a, str>,
+}
+
+impl<'a> Change<'a> {
+    /// Reads one; `None` where it means nothing here, as signatures and citations.
+    fn read(delta: &'a RawValue) -> Result<Option<Self>, Refusal> {
+        let known = ["text_delta", "thinking_delta", "input_json_delta"];
+        message::read(delta.get().as_bytes(), &known)
+    }
+}
+
+/// What a `message_delta` adds.
+#[derive(Deserialize)]
+struct Ending<'a> {
     #[serde(borrow)]
     stop_reason: Option<Cow<'a, str>>,
 }
@@ -119,7 +143,9 @@ impl Stream {
         if self.progress == Progress::Done {
             return Ok(());
         }
-        let event: Event<'_> = serde_json::from_slice(data).map_err(|_| error::garbled())?;
+        let Some(event) = message::read::<Event<'_>>(data, &KNOWN)? else {
+            return Ok(());
+        };
         match &*event.kind {
             "error" => return Err(error::in_answer(event.error.unwrap_or_default())),
             "message_start" => {
@@ -130,22 +156,27 @@ impl Stream {
             }
             "content_block_start" => {
                 let block = event.content_block.ok_or_else(error::garbled)?;
-                self.begin_block(event.index, &block, out);
+                if let Some(block) = Block::read(block)? {
+                    self.begin_block(event.index, &block, out);
+                }
             }
             "content_block_delta" => {
-                let change = event.delta.ok_or_else(error::garbled)?;
-                self.change_block(event.index, &change, out);
+                let delta = event.delta.ok_or_else(error::garbled)?;
+                if let Some(change) = Change::read(delta)? {
+                    self.change_block(event.index, &change, out);
+                }
             }
             "content_block_stop" => self.end_block(event.index, out),
             "message_delta" => {
                 self.usage.update(event.usage.unwrap_or_default());
-                let reason = event.delta.and_then(|delta| delta.stop_reason);
-                if let Some(reason) = reason {
+                let delta = event.delta.ok_or_else(error::garbled)?;
+                let ending: Ending<'_> =
+                    serde_json::from_str(delta.get()).map_err(|_| error::garbled())?;
+                if let Some(reason) = ending.stop_reason {
                     self.finish_reason = Some(finish_reason(&reason));
                 }
             }
             "message_stop" => return self.end(out),
-            // `ping`, and what else there may be one day.
             _ => {}
         }
         Ok(())
@@ -181,7 +212,6 @@ impl Stream {
                     self.writer.tool_call(more, out);
                 }
             }
-            // `signature_delta`, `citations_delta`, and those of blocks that mean nothing here.
             _ => {}
         }
     }

@@ -19,7 +19,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use driver::{Call, decode, upstream_request};
+use driver::Call;
 use millgate_plugin::Refusal;
 use serde_json::{Value, json};
 
@@ -33,6 +33,10 @@ impl Case {
         let request = fs::read(folder.join("request.json")).unwrap();
         let call = Call::read(&serde_json::from_slice(&request).unwrap());
         Self { folder, call }
+    }
+
+    fn is_stream(&self) -> bool {
+        self.folder.join("upstream.sse").exists()
     }
 
     /// What Anthropic answers; nothing where it is not even asked.
@@ -88,7 +92,7 @@ fn refusal(refusal: &Refusal) -> Vec<u8> {
 #[test]
 fn every_case_is_asked_and_answered_as_recorded() {
     for case in cases() {
-        let request = match upstream_request(&case.call) {
+        let request = match case.call.ask() {
             Ok(request) => request,
             Err(error) => {
                 case.expect("refusal.json", &refusal(&error));
@@ -109,11 +113,11 @@ fn every_case_is_asked_and_answered_as_recorded() {
             })),
         );
         let upstream = case.upstream().unwrap();
-        let (out, error) = decode(&case.call, [&upstream[..]]);
+        let (out, error) = case.call.decode([&upstream[..]]);
         if let Some(error) = error {
             case.expect("refusal.json", &refusal(&error));
         }
-        if case.call.stream {
+        if case.is_stream() {
             case.expect("reply.sse", &out);
         } else if !out.is_empty() {
             let reply: Value = serde_json::from_slice(&out).unwrap();
@@ -128,12 +132,12 @@ fn cuts_anywhere_change_nothing() {
         let Some(upstream) = case.upstream() else {
             continue;
         };
-        let whole = decode(&case.call, [&upstream[..]]);
+        let whole = case.call.decode([&upstream[..]]);
         let folder = &case.folder;
-        assert_eq!(decode(&case.call, upstream.chunks(1)), whole, "{folder:?}");
+        assert_eq!(case.call.decode(upstream.chunks(1)), whole, "{folder:?}");
         for cut in 0..=upstream.len() {
             let (first, second) = upstream.split_at(cut);
-            let cut_once = decode(&case.call, [first, second]);
+            let cut_once = case.call.decode([first, second]);
             assert_eq!(cut_once, whole, "{folder:?} at {cut}");
         }
     }
@@ -141,13 +145,13 @@ fn cuts_anywhere_change_nothing() {
 
 #[test]
 fn a_stream_that_stops_before_its_end_is_never_taken_for_a_whole_one() {
-    for case in cases().into_iter().filter(|case| case.call.stream) {
+    for case in cases().into_iter().filter(Case::is_stream) {
         let Some(upstream) = case.upstream() else {
             continue;
         };
         let reason = memmem(&upstream, b"\"stop_reason\":\"");
         for cut in 0..reason.unwrap_or(upstream.len()) {
-            let (out, error) = decode(&case.call, [&upstream[..cut]]);
+            let (out, error) = case.call.decode([&upstream[..cut]]);
             assert!(error.is_some(), "{:?} at {cut}", case.folder);
             assert!(!out.ends_with(b"[DONE]\n\n"));
             assert!(out.is_empty() || out.ends_with(b"\n\n"), "whole events");

@@ -7,7 +7,7 @@
 
 mod driver;
 
-use driver::{Call, decode, upstream_request};
+use driver::Call;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -44,7 +44,21 @@ enum Block {
         name: String,
         arguments: Vec<String>,
     },
-    Unknown,
+    Unknown(Value),
+}
+
+/// Something of a type that nobody knows yet, whose members may be anything.
+fn future() -> impl Strategy<Value = Value> {
+    let member = prop::sample::select(vec![
+        "text",
+        "thinking",
+        "id",
+        "name",
+        "input",
+        "partial_json",
+    ]);
+    let value = prop::sample::select(vec![json!(null), json!(1), json!("x"), json!({"a": []})]);
+    (member, value).prop_map(|(member, value)| json!({"type": "from_the_future", member: value}))
 }
 
 fn block() -> impl Strategy<Value = Block> {
@@ -53,7 +67,7 @@ fn block() -> impl Strategy<Value = Block> {
         texts().prop_map(Block::Text),
         texts().prop_map(Block::Thinking),
         ("[a-z_]{1,8}", texts()).prop_map(|(name, arguments)| Block::Call { name, arguments }),
-        Just(Block::Unknown),
+        future().prop_map(Block::Unknown),
     ]
 }
 
@@ -70,7 +84,15 @@ impl Block {
                 let begun = json!({"type": "tool_use", "id": id, "name": name, "input": {}});
                 (begun, "partial_json", arguments)
             }
-            Self::Unknown => (json!({"type": "from_the_future"}), "", &[]),
+            Self::Unknown(future) => {
+                let change =
+                    json!({"type": "content_block_delta", "index": index, "delta": future});
+                let begun =
+                    json!({"type": "content_block_start", "index": index, "content_block": future});
+                let mut event = future.clone();
+                event["index"] = "x".into();
+                return vec![begun, change, event];
+            }
         };
         let kind = match name {
             "partial_json" => "input_json_delta".to_owned(),
@@ -134,7 +156,7 @@ fn wanted(blocks: &[Block]) -> Said {
                 };
                 said.2.push((name.clone(), arguments));
             }
-            Block::Unknown => {}
+            Block::Unknown(_) => {}
         }
     }
     said
@@ -215,7 +237,7 @@ proptest! {
         cuts in cuts(),
         is_stream in any::<bool>(),
     ) {
-        let (_, error) = decode(&call(is_stream), pieces(&bytes, &cuts));
+        let (_, error) = call(is_stream).decode(pieces(&bytes, &cuts));
         prop_assert!(error.is_some());
     }
 
@@ -223,7 +245,7 @@ proptest! {
     fn events_of_any_shape_never_panic(
         text in "(data: \\{\"type\":\"(message_start|content_block_start|content_block_delta|content_block_stop|message_delta|message_stop|ping|error)\"(,\"(message|content_block|delta|usage|error|index)\":(null|1|\"x\"|\\{\\}|\\[\\]|\\{\"type\":\"(text|tool_use|text_delta|input_json_delta)\"\\}|\\{\"stop_reason\":\"end_turn\"\\}))?\\}\n\n){0,6}",
     ) {
-        let (out, error) = decode(&call(true), [text.as_bytes()]);
+        let (out, error) = call(true).decode([text.as_bytes()]);
         prop_assert_eq!(error.is_none(), out.ends_with(b"data: [DONE]\n\n"));
     }
 
@@ -234,7 +256,7 @@ proptest! {
         cuts in cuts(),
     ) {
         let stream = stream(&blocks, are_mixed);
-        let (out, error) = decode(&call(true), pieces(stream.as_bytes(), &cuts));
+        let (out, error) = call(true).decode(pieces(stream.as_bytes(), &cuts));
         prop_assert_eq!(error, None);
         if are_mixed {
             // Pieces of several texts come in turns then; only calls can be told apart.
@@ -253,10 +275,10 @@ proptest! {
                 let input = json!({"all": arguments.concat()});
                 json!({"type": "tool_use", "id": format!("toolu_{index}"), "name": name, "input": input})
             }
-            Block::Unknown => json!({"type": "from_the_future"}),
+            Block::Unknown(future) => future.clone(),
         }).collect();
         let message = json!({"type": "message", "id": "msg_1", "content": content, "stop_reason": "end_turn"});
-        let (out, error) = decode(&call(false), [message.to_string().as_bytes()]);
+        let (out, error) = call(false).decode([message.to_string().as_bytes()]);
         prop_assert_eq!(error, None);
         let reply: Value = serde_json::from_slice(&out).unwrap();
         let answer = &reply["choices"][0]["message"];
@@ -272,7 +294,7 @@ proptest! {
         messages in prop::collection::vec(message(), 1..10),
     ) {
         let body = json!({"model": "m", "messages": messages});
-        let Ok(request) = upstream_request(&Call::read(&json!({"body": body}))) else {
+        let Ok(request) = Call::read(&json!({"body": body})).ask() else {
             return Ok(());
         };
         let sent: Value = serde_json::from_slice(&request.body.unwrap()).unwrap();
@@ -302,7 +324,7 @@ proptest! {
     ) {
         let mut body = json!({"model": "m", "messages": [{"role": "user", "content": "x"}]});
         body[member.as_str()] = serde_json::from_str(&value).unwrap();
-        if let Ok(request) = upstream_request(&Call::read(&json!({"body": body}))) {
+        if let Ok(request) = Call::read(&json!({"body": body})).ask() {
             let sent: Value = serde_json::from_slice(&request.body.unwrap()).unwrap();
             prop_assert!(sent["max_tokens"].as_u64().unwrap() >= 1);
             prop_assert!(sent["messages"].is_array());
