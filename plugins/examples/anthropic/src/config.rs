@@ -1,6 +1,6 @@
 //! The provider's table in the config.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, num::NonZeroU32};
 
 use millgate_plugin::SetupError;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -18,8 +18,8 @@ pub struct Config {
     pub version: String,
     /// The `anthropic-beta` header: names of beta features. Default: none.
     pub beta: Vec<String>,
-    /// `max_tokens` of requests that set no limit, which Anthropic does not allow. At least 1. Default: 4096.
-    pub max_tokens: u32,
+    /// `max_tokens` of requests that set no limit, which Anthropic does not allow. Default: 4096.
+    pub max_tokens: NonZeroU32,
     /// How `reasoning_effort` is asked for: `"adaptive"` for Claude 4.6 and later, `"budget"` for models before it,
     /// `"off"` to leave it out. Default: `"adaptive"`.
     pub thinking: ThinkingStyle,
@@ -36,7 +36,7 @@ impl Default for Config {
             x_api_key: None,
             version: "2023-06-01".to_owned(),
             beta: Vec::new(),
-            max_tokens: 4096,
+            max_tokens: NonZeroU32::new(4096).unwrap_or(NonZeroU32::MIN),
             thinking: ThinkingStyle::default(),
             sampling: true,
             prompt_cache: None,
@@ -183,8 +183,9 @@ mod tests {
     }
 
     #[test]
-    fn unknown_keys_are_refused() {
+    fn unknown_keys_and_values_are_refused() {
         assert!(serde_json::from_value::<Config>(json!({"key": "x"})).is_err());
         assert!(serde_json::from_value::<Config>(json!({"prompt_cache": "2h"})).is_err());
+        assert!(serde_json::from_value::<Config>(json!({"max_tokens": 0})).is_err());
     }
 }

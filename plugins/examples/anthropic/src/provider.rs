@@ -44,13 +44,10 @@ impl Provider for Anthropic {
     type State = Attempt;
 
     fn new(_name: &str, mut config: Config) -> Result<Self, SetupError> {
-        if config.max_tokens == 0 {
-            return Err(SetupError::at(["max_tokens"], "it must be at least 1"));
-        }
         Ok(Self {
             headers: Headers::new(&mut config)?,
             defaults: Defaults {
-                max_tokens: config.max_tokens.into(),
+                max_tokens: config.max_tokens.get().into(),
                 thinking: config.thinking,
                 sampling: config.sampling,
                 prompt_cache: config.prompt_cache,
