@@ -19,6 +19,8 @@ mod refusal;
 pub(crate) mod setup;
 mod slices;
 mod stage;
+#[cfg(test)]
+mod tests;
 mod wait;
 
 use std::{
@@ -46,37 +48,59 @@ fn panic_message(panic: &(dyn Any + Send)) -> &str {
 fn contain<T>(call: impl FnOnce() -> T, panicked: impl FnOnce(&str) -> T) -> T {
     catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| {
         let answer = panicked(panic_message(&*panic));
-        // The payload's own drop might panic too, and nobody could catch that.
-        std::mem::forget(panic);
+        discard(panic);
         answer
     })
 }
 
+/// Drops what was thrown, which may be anything: also something that panics when it is dropped.
+fn discard(mut panic: Box<dyn Any + Send>) {
+    for _ in 0..3 {
+        match catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+            Ok(()) => return,
+            Err(another) => panic = another,
+        }
+    }
+    // It does so on purpose.
+    std::mem::forget(panic);
+}
+
 /// Makes a library a plugin: exports the symbol that a gateway looks for.
 ///
-/// ```ignore
+/// ```standalone_crate
+/// # use millgate_plugin::{Hooks, Host, SetupError, Stage};
+/// # struct WordFilter;
+/// # impl Stage for WordFilter {
+/// #     const KIND: &'static str = "filter";
+/// #     type Config = std::collections::BTreeMap<String, String>;
+/// #     type State = ();
+/// #     fn new(_: &str, _: Self::Config, _: &Host) -> Result<Self, SetupError> { Ok(Self) }
+/// #     fn hooks(&self) -> Hooks { Hooks::NONE }
+/// #     fn begin(&self) {}
+/// # }
 /// millgate_plugin::export_plugin! {
 ///     name: "word-filter",
 ///     stages: [WordFilter],
-///     providers: [],
 /// }
+/// # fn main() {}
 /// ```
-/// The crate is of type `cdylib`. Without `name`, the plugin is called as its package is. A kind is then
-/// `kind = "word-filter/filter"` in the config, where `filter` is the stage's `KIND`.
+/// The crate is of type `cdylib`. Without `name`, the plugin is called as its package is; `stages` or `providers` may be left
+/// out. A kind is then `kind = "word-filter/filter"` in the config, where `filter` is the stage's `KIND`.
 #[macro_export]
 macro_rules! export_plugin {
     (
         $(name: $name:expr,)?
-        stages: [$($stage:ty),* $(,)?]
-        $(, providers: [$($provider:ty),* $(,)?])? $(,)?
+        $(stages: [$($stage:ty),* $(,)?] $(,)?)?
+        $(providers: [$($provider:ty),* $(,)?] $(,)?)?
     ) => {
         const _: () = {
             use $crate::border::abi;
-            static STAGES: &[&abi::StageType] = &[$(&const { $crate::border::stage_type::<$stage>() }),*];
+            static STAGES: &[&abi::StageType] =
+                &[$($(&const { $crate::border::stage_type::<$stage>() }),*)?];
             static PROVIDERS: &[&abi::ProviderType] =
                 &[$($(&const { $crate::border::provider_type::<$provider>() }),*)?];
             #[unsafe(no_mangle)]
-            #[allow(non_upper_case_globals)]
+            #[allow(non_upper_case_globals, unsafe_code)]
             static millgate_plugin_v1: abi::Manifest = abi::Manifest {
                 magic: abi::MAGIC,
                 size: size_of::<abi::Manifest>() as u32,

@@ -1,6 +1,7 @@
 //! The gateway's services, as the trait that stages know.
 
 use std::{
+    collections::BTreeMap,
     ffi::c_void,
     sync::{
         Arc, Mutex, PoisonError,
@@ -172,11 +173,8 @@ impl Services for Across {
     }
 
     fn metric(&self, kind: MetricKind, name: &str, labels: &[(&str, &str)]) -> Arc<dyn Metric> {
-        let labels: serde_json::Map<_, _> = labels
-            .iter()
-            .map(|&(label, value)| (label.to_owned(), value.into()))
-            .collect();
-        let labels = serde_json::Value::Object(labels).to_string();
+        let labels: BTreeMap<_, _> = labels.iter().copied().collect();
+        let labels = serde_json::to_string(&labels).unwrap_or_default();
         // SAFETY: the texts are borrowed for the call.
         let handle = table().metric.map_or(0, |metric| unsafe {
             metric(
