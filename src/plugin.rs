@@ -14,6 +14,10 @@ pub mod elf;
 pub mod host;
 pub mod image;
 mod kinds;
+#[cfg(target_os = "linux")]
+mod library;
+#[cfg(not(target_os = "linux"))]
+#[path = "plugin/library/elsewhere.rs"]
 mod library;
 pub mod manifest;
 pub mod metrics;

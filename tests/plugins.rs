@@ -1,5 +1,7 @@
 //! Plugins: which files are loaded, which are refused and in what words, and what a reload makes of another file.
 
+#[path = "plugins/providers.rs"]
+mod providers;
 #[path = "plugins/refused.rs"]
 mod refused;
 #[path = "plugins/reloaded.rs"]

@@ -71,6 +71,19 @@ fn so_is_every_key_that_it_shows_with_its_default() {
     assert_eq!(complaints(&validator(), &config), none);
 }
 
+/// What else stands in such a table, only the plugin knows.
+#[test]
+fn kinds_of_plugins_are_welcome_with_whatever_keys_they_have() {
+    let config = parsed(
+        "[plugins.word-filter]\npath = \"filter.so\"\n\
+         [stages.filter]\nkind = \"word-filter/filter\"\nheaders = \"text\"\nwords = [1]\non_error = \"skip\"\n\
+         [providers.x]\nkind = \"acme/codec\"\nregion = \"eu\"\n\
+         [environment.production.stages.filter]\nkind = \"word-filter/filter\"\nwords = []",
+    );
+    let none: [String; 0] = [];
+    assert_eq!(complaints(&validator(), &config), none);
+}
+
 #[test]
 fn mistakes_are_found_where_they_are() {
     let cases = [
@@ -99,6 +112,12 @@ fn mistakes_are_found_where_they_are() {
             "model",
         ),
         ("[routes.\"a b\"]\nretries = 1", "/routes", "a b"),
+        ("[plugins.x]\nsha256 = \"abc\"", "/plugins/x", "path"),
+        (
+            "[stages.x]\nkind = \"a/b\"\non_error = \"stop\"",
+            "/stages/x/on_error",
+            "stop",
+        ),
         // Keys of another kind, whether the kind is said or taken from the name.
         (
             "[providers.x]\nkind = \"ollama\"\ninclude_usage = true",

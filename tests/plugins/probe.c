@@ -1,7 +1,8 @@
-/* A plugin with one stage, `probe/echo`, which says in a header of the reply what it is made from. Macros make something
- * wrong with it: each test sets its own. */
+/* A plugin with one stage, `probe/echo`, which says in headers of the reply what it is made from, and which of its kind it
+ * is. Macros make something wrong with it: each test sets its own. */
 #include "millgate_plugin.h"
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,33 +64,65 @@ static void schema(MgOutput *output) { host->write(output, text(SCHEMA)); }
 #define WRITE_SCHEMA NULL
 #endif
 
-/* What the stage remembers is the text of its header. */
-static MgStatus create(MgSetup *setup, MgSlice name, MgSlice config, void **stage) {
-  static const char liked[] = "\"word\":\"unloved\"";
-  char *said = calloc(1, config.len + sizeof VERSION + 1);
+typedef struct {
+  /* The text of its header. */
+  char *said;
+  /* How many had been made when it was, itself included. */
+  unsigned number;
+  /* The number of the one that it took over from. */
+  unsigned adopted;
+} Stage;
+
+static MgStatus create(MgSetup *setup, MgSlice name, MgSlice config, void **made) {
+  static const char unloved[] = "\"word\":\"unloved\"";
+  static unsigned count;
+  Stage *stage = calloc(1, sizeof *stage);
   (void)name;
-  memcpy(said, VERSION " ", sizeof VERSION);
-  memcpy(said + sizeof VERSION, config.ptr, config.len);
-  if (strstr(said, liked)) {
-    free(said);
+  stage->said = calloc(1, config.len + sizeof VERSION + 1);
+  sprintf(stage->said, "%s %.*s", VERSION, (int)config.len, (const char *)config.ptr);
+  stage->number = ++count;
+  *made = stage;
+  if (strstr(stage->said, unloved)) {
+    free(stage->said);
+    free(stage);
     host->refuse(setup, text("[\"word\"]"), text("nobody likes this word"));
     return MG_FAILED;
   }
-  *stage = said;
   return MG_NEXT;
 }
 
-static void destroy(void *stage) { free(stage); }
+static void destroy(void *stage) {
+  free(((Stage *)stage)->said);
+  free(stage);
+}
 
 static uint32_t hooks(const void *stage) {
   (void)stage;
-  return MG_HOOK_RESPONSE;
+  return MG_HOOK_RESPONSE | MG_HOOK_CHUNK;
+}
+
+static void adopt(const void *stage, const void *old) {
+  ((Stage *)stage)->adopted = ((const Stage *)old)->number;
 }
 
 static MgStatus on_response(const void *stage, void *state, MgExchange *exchange) {
+  const Stage *self = stage;
+  char made[64];
   (void)state;
-  host->set(exchange, MG_FIELD_REPLY_HEADER, text("x-probe"), text(stage));
+  sprintf(made, "%u after %u", self->number, self->adopted);
+  host->set(exchange, MG_FIELD_REPLY_HEADER, text("x-probe"), text(self->said));
+  host->set(exchange, MG_FIELD_REPLY_HEADER, text("x-probe-made"), text(made));
   return MG_NEXT;
+}
+
+/* Each chunk of a stream comes behind a comment. */
+static MgStatus on_chunk(const void *stage, void *state, MgExchange *exchange, MgSlice chunk) {
+  (void)stage;
+  (void)state;
+  if (chunk.len < 5 || memcmp(chunk.ptr, "data:", 5) != 0) return MG_NEXT;
+  host->emit(exchange, text(": " VERSION "\n\n"));
+  host->emit(exchange, chunk);
+  return MG_REPLACE;
 }
 
 static const MgStageType echo = {
@@ -99,7 +132,9 @@ static const MgStageType echo = {
   .create = CREATE,
   .destroy = destroy,
   .hooks = hooks,
+  .adopt = adopt,
   .on_response = on_response,
+  .on_chunk = on_chunk,
 };
 
 /* Where a test leaves a function out, somebody refers to it all the same. */

@@ -1,12 +1,20 @@
 //! Files that change while the gateway runs.
 
-use std::{path::Path, process::Command};
+use std::{
+    path::Path,
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
+use millgate::mock::{Mock, Script};
 use serde_json::Value;
 
 use super::{
     config, echo,
-    support::{Client, Gateway, plugins::Folder},
+    support::{Client, Gateway, chat_body, plugins::Folder},
 };
 
 async fn reload(gateway: &Gateway, config: &str, generation: u64) {
@@ -112,6 +120,103 @@ async fn a_plugin_that_the_config_names_no_more_is_out_of_use() {
     reload(&gateway, &with, 3).await;
     assert_eq!(echo(&client).await, "1.0.0 {}");
     assert_eq!(plugins(&gateway).await.len(), 1);
+}
+
+/// What the stage says of itself: its number among those of its image, and the number of the one it took over from.
+async fn made(client: &Client) -> String {
+    client
+        .chat("hi", false)
+        .await
+        .header("x-probe-made")
+        .to_owned()
+}
+
+#[tokio::test]
+async fn a_stage_is_kept_where_nothing_changed_and_takes_over_only_from_one_of_its_image() {
+    let folder = Folder::new();
+    let library = build(&folder, "1.0.0");
+    let gateway = Gateway::start(&config(&library, "", "")).await;
+    let client = Client::new(&gateway);
+    assert_eq!(made(&client).await, "1 after 0");
+    let more = config(&library, "", "") + "[stages.redact]\n";
+    reload(&gateway, &more, 2).await;
+    assert_eq!(
+        made(&client).await,
+        "1 after 0",
+        "its table and image are the same"
+    );
+    reload(&gateway, &config(&library, "", "a = 1"), 3).await;
+    assert_eq!(made(&client).await, "2 after 1", "its table is another");
+    build(&folder, "2.0.0");
+    reload(&gateway, &config(&library, "", "a = 2"), 4).await;
+    assert_eq!(made(&client).await, "1 after 0", "its image is another");
+}
+
+#[tokio::test]
+async fn a_stream_that_has_begun_ends_on_the_image_it_began_with() {
+    let script = Script {
+        gate: true,
+        ..Script::default()
+    };
+    let mock = Mock::with(script).await.unwrap();
+    let folder = Folder::new();
+    let library = build(&folder, "1.0.0");
+    let upstream = format!("kind = \"openai\"\nbase_url = \"{}/v1\"", mock.url());
+    let config = config(&library, "", "").replace("kind = \"rehearsal\"", &upstream);
+    let gateway = Gateway::start(&config).await;
+    let client = Client::new(&gateway);
+    mock.release(2);
+    let mut live = client
+        .open("/v1/chat/completions", &chat_body("hi", true))
+        .await;
+    live.next().await.unwrap().unwrap();
+    build(&folder, "2.0.0");
+    reload(&gateway, &config, 2).await;
+    mock.release(100);
+    let reply = live.rest().await;
+    assert!(
+        reply.complete && reply.text().ends_with("data: [DONE]\n\n"),
+        "{reply:?}"
+    );
+    assert!(
+        reply.text().ends_with(": 1.0.0\n\ndata: [DONE]\n\n"),
+        "{}",
+        reply.text()
+    );
+    assert!(!reply.text().contains("2.0.0"), "{}", reply.text());
+    assert_eq!(echo(&client).await, "2.0.0 {}");
+}
+
+#[tokio::test]
+async fn no_request_fails_while_images_change() {
+    let folder = Folder::new();
+    let library = build(&folder, "0.0.0");
+    let config = config(&library, "", "");
+    let gateway = Gateway::start(&config).await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut load = tokio::task::JoinSet::new();
+    for _ in 0..4 {
+        let (client, stop) = (Client::new(&gateway), stop.clone());
+        load.spawn(async move {
+            let mut answers = 0;
+            while !stop.load(Ordering::Relaxed) {
+                assert!(echo(&client).await.ends_with(".0.0 {}"));
+                answers += 1;
+            }
+            answers
+        });
+    }
+    let client = Client::new(&gateway);
+    for round in 1..=6 {
+        build(&folder, &format!("{round}.0.0"));
+        reload(&gateway, &config, round + 1).await;
+        assert_eq!(echo(&client).await, format!("{round}.0.0 {{}}"));
+    }
+    stop.store(true, Ordering::Relaxed);
+    while let Some(answers) = load.join_next().await {
+        assert!(answers.unwrap() > 0);
+    }
+    assert_eq!(plugins(&gateway).await.len(), 7);
 }
 
 fn list(gateway: &Gateway, arguments: &[&str]) -> String {

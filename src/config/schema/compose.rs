@@ -142,8 +142,8 @@ impl Kinded {
     fn define(&self, entry: &str, definitions: &mut Map<String, Value>) {
         let all = self.all_keys();
         let names: Vec<_> = all.keys().cloned().collect();
-        let named = json!({ "required": ["kind"], "propertyNames": { "enum": names } });
-        let mut choice = json!({ "if": is_of_plugin(), "then": {}, "else": named });
+        let choosable = json!({ "required": ["kind"], "propertyNames": { "enum": names } });
+        let mut choice = json!({ "if": is_of_plugin(), "then": {}, "else": choosable });
         for (kind, own) in self.own.iter().rev() {
             let name = format!("{entry}.{kind}");
             choice = json!({ "if": is_kind(kind), "then": reference(&name), "else": choice });
