@@ -9,6 +9,10 @@
     unsafe_code,
     reason = "the C interface is pointers; each block says why it is sound"
 )]
+#![allow(
+    clippy::similar_names,
+    reason = "a stage has a state, and both have to be called something"
+)]
 
 pub mod elf;
 pub mod host;

@@ -46,3 +46,14 @@ async fn a_stage_of_a_plugin_is_named_by_its_kind_and_gets_its_table_as_json() {
         r#"1.0.0 {"word":"from outside","numbers":[1,2.5],"when_added":"2026-11-22","deep":{"yes":true}}"#
     );
 }
+
+#[tokio::test]
+async fn what_a_plugin_logs_as_it_is_loaded_is_in_the_log() {
+    let folder = Folder::new();
+    let library = folder.build("probe.so", "probe", &[]);
+    let gateway = Gateway::start(&config(&library, "", "")).await;
+    let line = gateway
+        .log_line(|line| line["message"] == "version 1.0.0 is there")
+        .await;
+    assert_eq!(line["plugin"], "probe");
+}

@@ -112,7 +112,12 @@ fn mistakes_are_found_where_they_are() {
             "model",
         ),
         ("[routes.\"a b\"]\nretries = 1", "/routes", "a b"),
-        ("[plugins.x]\nsha256 = \"abc\"", "/plugins/x", "path"),
+        ("[plugins.x]", "/plugins/x", "path"),
+        (
+            "[plugins.x]\npath = \"a\"\nsha256 = \"abc\"",
+            "/plugins/x/sha256",
+            "abc",
+        ),
         (
             "[stages.x]\nkind = \"a/b\"\non_error = \"stop\"",
             "/stages/x/on_error",

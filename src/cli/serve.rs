@@ -10,15 +10,16 @@ use tokio::{
     sync::watch,
 };
 
-use super::{ConfigFile, fail, load, print, print_findings};
+use super::{ConfigFile, fail, print, print_findings};
 use crate::{
     admin,
-    config::{Config, Loaded},
+    config::{self, Config, Loaded},
     http::guard::Guard,
     pipeline::Phases,
+    plugin::host,
     runtime::{
         Runtime,
-        compile::listeners,
+        compile::{compile, filter, listeners},
         gateway::{Gateway, process_environment},
         host::Process,
     },
@@ -52,7 +53,15 @@ const STORE_PATIENCE: Duration = Duration::from_secs(2);
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let process = Process::default();
     let (store, disk) = (process.store.clone(), process.disk.clone());
-    let (loaded, runtime) = load(&arguments.file.config, &process);
+    let loaded = config::load(&arguments.file.config, &process_environment);
+    // Before plugins are loaded, which log what they do.
+    let logging = if loaded.findings.has_errors() {
+        Ok(None)
+    } else {
+        filter(&loaded, None).install();
+        logs::init(&loaded.config.log)
+    };
+    let runtime = compile(&loaded, None, &process);
     print_findings(&loaded);
     let Some(runtime) = runtime else {
         return ExitCode::from(1);
@@ -62,7 +71,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         return fail(format!("--listen {message}\n  {}", listeners::REMEDY));
     }
     runtime.filter.install();
-    let _logging = match logs::init(&loaded.config.log) {
+    let _logging = match logging {
         Ok(writing) => writing,
         Err(error) => return fail(error),
     };
@@ -98,6 +107,8 @@ async fn serve(
     runtime: Runtime,
     process: Process,
 ) -> ExitCode {
+    // Now that there is a runtime, plugins can make calls.
+    host::serve(&process.host);
     let config = loaded.config;
     let client_address = arguments.listen.unwrap_or(config.server.listen.0);
     let operator_address = arguments.admin_listen.unwrap_or(config.admin.listen.0);

@@ -174,7 +174,7 @@ impl Made {
                 self.tell(name, &message);
             }
             (abi::NEXT, Some(_)) => {
-                self.strange(name, "said how it refuses, but came back with NEXT")
+                self.strange(name, "said how it refuses, but came back with NEXT");
             }
             (abi::REJECT, None) => self.strange(name, "came back with REJECT, but did not say how"),
             (abi::FAILED, refusal) => {

@@ -11,8 +11,8 @@ use std::{
 };
 
 use millgate_plugin::{
-    Chunk, ChunkFlow, Exchange, Field, Flow, Hooks, Outcome, Place, Refusal, RefusalKind,
-    SetupError, StageError, border::abi,
+    Chunk, ChunkFlow, Exchange, Flow, Hooks, Outcome, Place, Refusal, RefusalKind, SetupError,
+    StageError, border::abi,
 };
 
 use super::{
@@ -28,7 +28,7 @@ const KNOWN_HOOKS: u32 =
     Hooks::REQUEST_HEAD.0 | Hooks::REQUEST.0 | Hooks::RESPONSE.0 | Hooks::CHUNK.0 | Hooks::END.0;
 
 /// How long a hook may wait for its token where the exchange has no deadline.
-const LONGEST_WAIT: Duration = Duration::from_secs(300);
+const LONGEST_WAIT: Duration = Duration::from_mins(5);
 
 /// A stage that a plugin has made.
 pub struct Foreign {
@@ -182,9 +182,6 @@ impl Foreign {
             );
             return Ok(Flow::Reject(refusal));
         }
-        let time = exchange
-            .number(Field::DeadlineLeft)
-            .map_or(LONGEST_WAIT, Duration::from_millis);
         let mut hook = Hook::new(exchange, phase);
         let running = watch::enter(self.made.plugin);
         // SAFETY: `create` and `begin` made stage and state, which nobody else uses; the exchange is valid for the call.
@@ -197,7 +194,7 @@ impl Foreign {
             }),
             abi::REJECT => Ok(Flow::Reject(self.refusal(name, &mut hook))),
             abi::WAIT => match hook.token.take() {
-                Some(token) => Ok(entered.wait(token, time)),
+                Some(token) => Ok(entered.wait(token, hook.time_left().unwrap_or(LONGEST_WAIT))),
                 None => Err(self.strange(name, "came back with WAIT, but took no token")),
             },
             status => Err(self.failure(name, entered, status, &mut hook)),

@@ -25,7 +25,7 @@ const PATIENCE: u64 = 10;
 const MOST_PANICS: usize = 10;
 
 /// See [`MOST_PANICS`].
-const PANIC_SPAN: Duration = Duration::from_secs(60);
+const PANIC_SPAN: Duration = Duration::from_mins(1);
 
 /// A plugin that is loaded: one image of it. Lives for ever, as the image does.
 #[derive(Debug)]

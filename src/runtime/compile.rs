@@ -22,6 +22,7 @@ use crate::{
     api::{models::ModelLists, read::Limits},
     config::{Loaded, Severity},
     http::guard::Guard,
+    telemetry::filter::Filter,
 };
 
 /// Compiles a config; `None` where it has errors, which are among its findings then. What `previous` has made from
@@ -66,6 +67,12 @@ pub fn compile(loaded: &Loaded, previous: Option<&Runtime>, process: &Process) -
         filter: Arc::new(filter),
         models: ModelLists::default(),
     })
+}
+
+/// The filter of the logs, for what plugins log while the rest is compiled: they are handed secrets of this config.
+#[must_use]
+pub fn filter(loaded: &Loaded, previous: Option<&Runtime>) -> Arc<Filter> {
+    Arc::new(redact::compile(loaded, previous))
 }
 
 /// A single body has to fit among all of them, else it would be told to come back for ever.

@@ -13,12 +13,12 @@ use arc_swap::ArcSwap;
 
 use super::{
     Runtime,
-    compile::{compile, listeners},
+    compile::{compile, filter, listeners},
     host::Process,
 };
 use crate::{
     config::{self, Loaded},
-    plugin::{self, image::Image},
+    plugin::image::Image,
 };
 
 /// What a server serves from.
@@ -71,15 +71,17 @@ impl Gateway {
         let loaded = config::load(&self.path, &process_environment);
         listeners::check_bound(&loaded, self.clients);
         let previous = self.runtime();
-        match compile(&loaded, Some(&previous), &self.process) {
-            Some(next) => {
-                let next = Arc::new(next);
-                put_in_force(&next, &self.process);
-                self.current.store(next.clone());
-                Ok((next, Box::new(loaded)))
-            }
-            None => Err(Box::new(loaded)),
+        if !loaded.findings.has_errors() {
+            filter(&loaded, Some(&previous)).install();
         }
+        let Some(next) = compile(&loaded, Some(&previous), &self.process) else {
+            previous.filter.install();
+            return Err(Box::new(loaded));
+        };
+        let next = Arc::new(next);
+        put_in_force(&next, &self.process);
+        self.current.store(next.clone());
+        Ok((next, Box::new(loaded)))
     }
 
     /// From now on `/readyz` says no.
@@ -97,9 +99,6 @@ impl Gateway {
 /// What a runtime needs of its process before anybody is served from it.
 fn put_in_force(runtime: &Runtime, process: &Process) {
     runtime.filter.install();
-    if !runtime.plugins.is_empty() {
-        plugin::host::serve(&process.host);
-    }
     if let Some(cache) = &runtime.pipeline.cache {
         cache.put_in_force(process.store.folder());
     }

@@ -54,6 +54,7 @@ static MgSlice text(const char *words) {
 
 static MgStatus init(const MgHost *given) {
   host = given;
+  host->log(MG_LEVEL_INFO, text("probe"), text("version " VERSION " is there"));
   return INIT;
 }
 
@@ -81,6 +82,7 @@ static MgStatus create(MgSetup *setup, MgSlice name, MgSlice config, void **made
   stage->said = calloc(1, config.len + sizeof VERSION + 1);
   sprintf(stage->said, "%s %.*s", VERSION, (int)config.len, (const char *)config.ptr);
   stage->number = ++count;
+  host->log(MG_LEVEL_INFO, text("probe"), text(stage->said));
   *made = stage;
   if (strstr(stage->said, unloved)) {
     free(stage->said);

@@ -122,6 +122,28 @@ async fn a_plugin_that_the_config_names_no_more_is_out_of_use() {
     assert_eq!(plugins(&gateway).await.len(), 1);
 }
 
+/// It is handed secrets, and may log what it is handed.
+#[tokio::test]
+async fn a_secret_that_a_reload_brings_is_not_in_what_a_plugin_logs_meanwhile() {
+    let folder = Folder::new();
+    let library = build(&folder, "1.0.0");
+    let environment = [
+        ("FIRST_TOKEN", "canary-one"),
+        ("SECOND_TOKEN", "canary-two"),
+    ];
+    let table = |variable: &str| config(&library, "", &format!("word = \"${{{variable}}}\""));
+    let gateway = Gateway::start_with(&table("FIRST_TOKEN"), &environment).await;
+    reload(&gateway, &table("SECOND_TOKEN"), 2).await;
+    let log = gateway.log();
+    let is_made = |line: &&Value| {
+        line["message"]
+            .as_str()
+            .is_some_and(|message| message.contains("\"word\""))
+    };
+    assert_eq!(log.iter().filter(is_made).count(), 2, "{log:#?}");
+    assert!(!format!("{log:?}").contains("canary"), "{log:#?}");
+}
+
 /// What the stage says of itself: its number among those of its image, and the number of the one it took over from.
 async fn made(client: &Client) -> String {
     client

@@ -77,7 +77,7 @@ fn the_schema_of_the_plugin_tells_of_each_fault_at_its_place() {
         ),
         (
             "word = \"x\"\nrules = [{ from = \"abc\" }, { from = \"ABC\" }]",
-            "error: expected a text that matches `^[a-z]+$`, found \"ABC\"\n --> config.toml:8:38\n",
+            "error: expected a text that matches `^[a-z]+$`, found \"ABC\"\n --> config.toml:8:37\n",
         ),
         (
             "word = \"x\"\ncount = \"${SECRET}\"",

@@ -332,7 +332,8 @@ typedef struct MgHttpAnswer {
   struct MgSlice body;
 } MgHttpAnswer;
 
-// A function that is told of the end of something that was asked of the host, once, from any thread.
+// A function that is told of the end of something that was asked of the host, once, from any thread, perhaps before the
+// function that it was handed to returns. The answer may be null, and is borrowed until it returns.
 typedef void (*MgDone)(void *user, const struct MgHttpAnswer *answer);
 
 // What the host does for a plugin. Every function may be called from any thread, unless it takes an [`Exchange`],
@@ -365,7 +366,8 @@ typedef struct MgHost {
   void (*reject)(struct MgExchange *exchange, const struct MgRefusal *refusal);
   // Says why it could not be done, for the log; then return [`FAILED`].
   void (*fail)(struct MgExchange *exchange, struct MgSlice message);
-  // A token for this exchange; then return [`WAIT`]. 0 where this is no place to wait.
+  // A token for this exchange; then return [`WAIT`]. Every call of a hook that waits takes one anew. 0 where this is no
+  // place to wait.
   uint64_t (*token)(struct MgExchange *exchange);
   // Wakes whoever waits for a token. One that was woken already, or whose exchange has ended, is none: nothing happens.
   void (*wake)(uint64_t token);
@@ -577,6 +579,7 @@ typedef struct MgManifest {
 #define MG_REJECT 2
 
 // From `on_request_head`, `on_request` and `on_response`: call the same hook again once the token is woken.
+// Where time runs out or the client leaves before that, another function of the stage is called next.
 #define MG_WAIT 3
 
 // From `on_chunk`: pass on what was emitted instead, each piece as a chunk of its own.

@@ -76,6 +76,7 @@ pub const REPLY: Status = 1;
 /// Refused: [`Host::reject`] said how.
 pub const REJECT: Status = 2;
 /// From `on_request_head`, `on_request` and `on_response`: call the same hook again once the token is woken.
+/// Where time runs out or the client leaves before that, another function of the stage is called next.
 pub const WAIT: Status = 3;
 /// From `on_chunk`: pass on what was emitted instead, each piece as a chunk of its own.
 pub const REPLACE: Status = 4;
@@ -287,7 +288,8 @@ pub const FEATURE_INCLUDE_USAGE: u32 = 1;
 /// Its upstream sends no bills: models have the prices that the config gives them, and no others.
 pub const FEATURE_IS_FREE: u32 = 2;
 
-/// A function that is told of the end of something that was asked of the host, once, from any thread.
+/// A function that is told of the end of something that was asked of the host, once, from any thread, perhaps before the
+/// function that it was handed to returns. The answer may be null, and is borrowed until it returns.
 pub type Done = Option<unsafe extern "C" fn(user: *mut c_void, answer: *const HttpAnswer)>;
 
 /// What a plugin is: the symbol `millgate_plugin_v1`, data, not a function. It is read before any code of the plugin runs.
@@ -621,7 +623,8 @@ pub struct Host {
     pub reject: Option<unsafe extern "C" fn(exchange: *mut Exchange, refusal: *const Refusal)>,
     /// Says why it could not be done, for the log; then return [`FAILED`].
     pub fail: Option<unsafe extern "C" fn(exchange: *mut Exchange, message: Slice)>,
-    /// A token for this exchange; then return [`WAIT`]. 0 where this is no place to wait.
+    /// A token for this exchange; then return [`WAIT`]. Every call of a hook that waits takes one anew. 0 where this is no
+    /// place to wait.
     pub token: Option<unsafe extern "C" fn(exchange: *mut Exchange) -> u64>,
     /// Wakes whoever waits for a token. One that was woken already, or whose exchange has ended, is none: nothing happens.
     pub wake: Option<unsafe extern "C" fn(token: u64)>,

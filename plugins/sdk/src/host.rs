@@ -197,7 +197,8 @@ impl Host {
         self.shadow
     }
 
-    /// Makes an HTTP call in the background; `done` is told the answer. Nothing of it runs on the caller's time.
+    /// Makes an HTTP call in the background; `done` is told the answer, from any thread, and where there can be none
+    /// perhaps before this returns: hold no lock that it takes.
     pub fn call(
         &self,
         call: HttpCall,
@@ -206,7 +207,7 @@ impl Host {
         self.services.call(call, Box::new(done));
     }
 
-    /// A future that is done after `time`.
+    /// A future that is done after `time`; in a plugin the time is counted from when the future is first polled.
     #[must_use]
     pub fn sleep(&self, time: Duration) -> BoxFuture {
         self.services.sleep(time)

@@ -46,7 +46,7 @@ fn a_histogram_counts_values_within_bounds() {
     let within = |bound: f64| {
         buckets
             .iter()
-            .find(|(upper, _)| *upper == bound)
+            .find(|(upper, _)| upper.total_cmp(&bound).is_eq())
             .map(|(_, n)| *n)
     };
     assert_eq!(

@@ -15,9 +15,9 @@ pub(super) fn across(refusal: &Refusal) -> abi::Refusal {
     abi::Refusal {
         size: size_of::<abi::Refusal>() as u32,
         kind: refusal.kind as u32,
-        retry_after: refusal
-            .retry_after
-            .map_or(0, |after| (after.as_millis() as u64).max(1)),
+        retry_after: refusal.retry_after.map_or(0, |after| {
+            u64::try_from(after.as_millis()).unwrap_or(u64::MAX).max(1)
+        }),
         message: slice(refusal.message.as_bytes()),
         code: text(&refusal.code),
         param: text(&refusal.param),

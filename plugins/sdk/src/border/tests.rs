@@ -1,6 +1,7 @@
 //! Every function of the border, called as a gateway calls it, in process and so under valgrind:
 //! see the README of this crate.
 
+mod driven;
 mod gateway;
 mod numbers;
 mod probe;

@@ -1,6 +1,6 @@
 //! A stage of the SDK's, through the functions that a plugin would export.
 
-use std::sync::Once;
+use std::{collections::HashMap, sync::Once};
 
 use millgate_plugin::{BoxFuture, Host, Stage, border};
 

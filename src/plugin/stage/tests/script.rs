@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use millgate_plugin::{Bytes, SetError};
+use millgate_plugin::{Bytes, Field, SetError};
 
 use super::super::*;
 use crate::plugin::{host::TABLE, slices::NOTHING};

@@ -4,7 +4,8 @@ use millgate_plugin_abi as abi;
 use serde_json::{Value, json};
 
 use super::{
-    gateway::{Made, Output, Refused, Setup, connect},
+    driven::Made,
+    gateway::{Output, Refused, Setup, connect},
     probe::{Looks, Probe},
 };
 use crate::{

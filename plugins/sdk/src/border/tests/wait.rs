@@ -6,7 +6,8 @@ use millgate_plugin_abi as abi;
 use serde_json::json;
 
 use super::{
-    gateway::{Entered, Made, await_token},
+    driven::{Entered, Made},
+    gateway::await_token,
     probe::Probe,
 };
 use crate::{Field, testing::FakeExchange};
