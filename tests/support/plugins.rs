@@ -82,7 +82,7 @@ impl Folder {
     pub fn rust(&self, package: &str) -> PathBuf {
         static BUILT: std::sync::Once = std::sync::Once::new();
         BUILT.call_once(|| {
-            let mut cargo = cargo();
+            let mut cargo = cargo("build");
             for package in PACKAGES {
                 cargo.args(["--package", package]);
             }
@@ -114,15 +114,15 @@ pub fn binaries() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_millgate")).parent().unwrap()
 }
 
-/// `cargo build` into the target folder of this test, with its profile and without a network.
-pub fn cargo() -> Command {
+/// `cargo build` or another command, into the target folder of this test, with its profile and without a network.
+pub fn cargo(command: &str) -> Command {
     let profile = match binaries().file_name().unwrap().to_str().unwrap() {
         "debug" => "dev",
         other => other,
     };
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
-        .args(["build", "--offline", "--profile", profile])
+        .args([command, "--offline", "--profile", profile])
         .env("CARGO_TARGET_DIR", binaries().parent().unwrap());
     cargo
 }
