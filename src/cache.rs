@@ -230,7 +230,12 @@ impl Cache {
             self.flights.replace(key, &flight);
             Boarding::Begun(flight, reader)
         } else {
-            let find = || self.usable(self.store.get(&key).as_ref(), control);
+            let find = || {
+                let is_there = self.store.has(&key);
+                is_there
+                    .then(|| self.usable(self.store.get(&key).as_ref(), control))
+                    .flatten()
+            };
             self.flights.board(key, find, begin)
         };
         let instead = kept.clone().filter(|entry| self.may_stand_in(entry));
@@ -302,13 +307,6 @@ impl Cache {
         }
     }
 
-    /// Whether this is kept by now.
-    #[must_use]
-    pub fn has(&self, key: &Key) -> bool {
-        let entry = self.store.get(key);
-        entry.is_some_and(|entry| entry.age() < self.config.ttl.get())
-    }
-
     /// A flight of its own deadline, which nobody can join yet.
     fn begin(
         &self,
@@ -335,18 +333,19 @@ impl Cache {
         let (rules, written_purges) = (self.config.rules(), self.disk.purges());
         Box::new(move |attempt, tried, head, pieces| {
             if !is_to_be_kept(&request, (attempt, tried), pieces, cacheable, fallbacks) {
-                return;
+                return false;
             }
             let labels = labels(&request);
-            let entry = Entry::new(head.clone(), pieces.iter(), attempt.seen(), labels);
+            let entry = Entry::new(head, pieces.iter(), attempt.seen(), labels);
             let entry = Arc::new(entry);
             if !store.put(key, entry.clone(), purges) {
-                return;
+                return false;
             }
             Counters::count(&counters.stored);
             if let Some(disk) = disk {
                 disk.keep(key, entry, rules, written_purges);
             }
+            true
         })
     }
 

@@ -4,8 +4,8 @@
 //!
 //! 1. [`server`] accepts a connection and hands each request to
 //! 2. [`pipeline::exchange::serve`], which tells the whole story from top to bottom: who may connect
-//!    ([`http::guard`]), what is asked ([`api::endpoint`], [`api::read`]), which rule it falls under
-//!    ([`routing::route`]), and the stages above `route` ([`pipeline`]), any of which may answer.
+//!    ([`http::guard`]), what is asked ([`api::endpoint`]), what stages say to its head ([`pipeline`]), its body ([`api::read`]), which rule it
+//!    falls under ([`routing::route`]), and the stages above `route`, any of which may answer.
 //! 3. [`routing::flight`] asks target after target until one commits. Each try is a
 //!    [`routing::attempt`]: the stages below `route`, the codec's encode ([`providers`]), the request over
 //!    [`routing::transport`], a verdict on its head, and reading up to the commit point ([`routing::answer`]).

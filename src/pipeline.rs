@@ -26,7 +26,10 @@ use millgate_plugin::{
 };
 use smallvec::SmallVec;
 
-use self::{erased::ErasedStage, when::When};
+use self::{
+    erased::{ErasedStage, State},
+    when::When,
+};
 use crate::{cache::Cache, config::tree::Node};
 
 /// The one list of the config, cut at `route`.
@@ -96,6 +99,8 @@ pub struct Mounted {
 pub struct Phases {
     stages: Vec<Mounted>,
     wants_chunks: bool,
+    /// How many stages are entered before the body of a request is read.
+    before_the_body: usize,
 }
 
 /// What the stages of one exchange or one attempt remember, in pipeline order; `None` where one was not entered.
@@ -108,7 +113,7 @@ pub type Chunks = SmallVec<[Bytes; 1]>;
 /// A stage that was entered.
 struct Entered {
     state: Box<dyn Any + Send>,
-    /// How long its `on_request` took, waiting included.
+    /// How long its hooks of the way in took, waiting included.
     took: Duration,
 }
 
@@ -135,9 +140,15 @@ impl Phases {
         let wants_chunks = stages
             .iter()
             .any(|stage| stage.hooks.contains(Hooks::CHUNK));
+        // None is passed over: who stands further in is never asked before who stands further out.
+        let before_the_body = stages
+            .iter()
+            .take_while(|stage| !stage.needs_body())
+            .count();
         Self {
             stages,
             wants_chunks,
+            before_the_body,
         }
     }
 
@@ -155,7 +166,7 @@ impl Phases {
         self.stages
             .iter()
             .zip(&states.0)
-            .filter(|(stage, _)| stage.hooks.contains(Hooks::REQUEST))
+            .filter(|(stage, _)| stage.hooks.meets(Hooks::REQUEST | Hooks::REQUEST_HEAD))
             .filter_map(|(stage, entered)| Some((&stage.name, entered.as_ref()?.took)))
     }
 
@@ -170,35 +181,36 @@ impl Phases {
                 .any(|(stage, state)| state.is_some() && stage.hooks.contains(Hooks::CHUNK))
     }
 
-    /// The way in: enters each stage that the exchange is for and calls its `on_request`, in pipeline order.
+    /// The way in while there is only the head of a request: enters the stages down to the first one that needs more,
+    /// and calls their `on_request_head`, in pipeline order.
+    pub async fn on_request_head<E: Exchange + Send>(
+        &self,
+        states: &mut States,
+        exchange: &mut E,
+    ) -> Result<(), Stop> {
+        for mounted in self.stages.iter().take(self.before_the_body) {
+            mounted.enter(states, exchange).await?;
+        }
+        Ok(())
+    }
+
+    /// The way in: enters each stage that the exchange is for, unless it was entered when there was only a head, and
+    /// calls its `on_request`, in pipeline order.
     pub async fn on_request<E: Exchange + Send>(
         &self,
         states: &mut States,
         exchange: &mut E,
     ) -> Result<(), Stop> {
         for (index, mounted) in self.stages.iter().enumerate() {
-            if !mounted.when.matches(exchange) {
-                states.0.push(None);
-                continue;
+            if index == states.0.len() {
+                mounted.enter(states, exchange).await?;
             }
-            states.0.push(Some(Entered {
-                state: mounted.stage.begin(),
-                took: Duration::ZERO,
-            }));
-            if !mounted.hooks.contains(Hooks::REQUEST) {
-                continue;
-            }
-            let begun = Instant::now();
-            while let Some(entered) = states.0[index].as_mut() {
-                let flow = contain(|| mounted.stage.on_request(&mut *entered.state, exchange));
-                let flow = mounted.settle(flow);
-                entered.took = begun.elapsed();
-                match flow? {
-                    Flow::Wait(wait) => contain_wait(wait).await,
-                    Flow::Reply(reply) => return Err(Stop::Reply(reply)),
-                    Flow::Reject(refusal) => return Err(Stop::Reject(refusal)),
-                    Flow::Next => break,
-                }
+            if let Some(entered) = &mut states.0[index]
+                && mounted.hooks.contains(Hooks::REQUEST)
+            {
+                mounted
+                    .ask(entered, exchange, <dyn ErasedStage>::on_request)
+                    .await?;
             }
         }
         Ok(())
@@ -292,6 +304,60 @@ impl Phases {
 }
 
 impl Mounted {
+    /// Whether it cannot be entered, or not be asked all that it has to say, before the body of a request is read.
+    #[must_use]
+    pub fn needs_body(&self) -> bool {
+        let only_then =
+            self.hooks.contains(Hooks::REQUEST) && !self.hooks.contains(Hooks::REQUEST_HEAD);
+        only_then || !self.when.model.is_empty()
+    }
+
+    /// Enters the stage if the exchange is for it, and shows it the head of the request.
+    async fn enter<E: Exchange + Send>(
+        &self,
+        states: &mut States,
+        exchange: &mut E,
+    ) -> Result<(), Stop> {
+        if !self.when.matches(exchange) {
+            states.0.push(None);
+            return Ok(());
+        }
+        // It counts as entered from here on, even if the client leaves while it waits.
+        states.0.push(Some(Entered {
+            state: self.stage.begin(),
+            took: Duration::ZERO,
+        }));
+        if let Some(Some(entered)) = states.0.last_mut()
+            && self.hooks.contains(Hooks::REQUEST_HEAD)
+        {
+            self.ask(entered, exchange, <dyn ErasedStage>::on_request_head)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Calls a hook of the way in until it has come to an end.
+    async fn ask<E: Exchange + Send>(
+        &self,
+        entered: &mut Entered,
+        exchange: &mut E,
+        hook: WayIn,
+    ) -> Result<(), Stop> {
+        let took_before = entered.took;
+        let begun = Instant::now();
+        loop {
+            let flow = contain(|| hook(&*self.stage, &mut *entered.state, exchange));
+            let flow = self.settle(flow);
+            entered.took = took_before + begun.elapsed();
+            match flow? {
+                Flow::Wait(wait) => contain_wait(wait).await,
+                Flow::Reply(reply) => return Err(Stop::Reply(reply)),
+                Flow::Reject(refusal) => return Err(Stop::Reject(refusal)),
+                Flow::Next => return Ok(()),
+            }
+        }
+    }
+
     /// Applies `mode` and `on_error` to what a hook came back with.
     fn settle(&self, flow: Result<Flow, StageError>) -> Result<Flow, Stop> {
         match flow {
@@ -316,6 +382,10 @@ impl Mounted {
         }
     }
 }
+
+/// A hook of the way in.
+type WayIn =
+    fn(&(dyn ErasedStage + 'static), &mut State, &mut dyn Exchange) -> Result<Flow, StageError>;
 
 /// Runs a hook; a panic in it is that stage's failure and nobody else's.
 fn contain<T>(hook: impl FnOnce() -> Result<T, StageError>) -> Result<T, StageError> {

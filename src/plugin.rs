@@ -1,7 +1,7 @@
 //! Plugins: stages and providers from shared libraries, behind the same traits as those that are built in.
 //!
-//! A library is read from where nobody else could have put it ([`open`]), looked into ([`elf`]), loaded ([`library`]) and
-//! believed as far as it can be checked ([`manifest`]). What it holds ([`image`], [`kinds`]) is mounted as foreign stages
+//! A library is read from where nobody else could have put it ([`open`]), looked into ([`elf`]), loaded (`library`) and
+//! believed as far as it can be checked ([`manifest`]). What it holds ([`image`], `kinds`) is mounted as foreign stages
 //! ([`stage`]) and providers ([`provider`]), which call it through the C interface (`plugins/abi`) with a table that its
 //! [`schema`] allows. What a plugin may call on is [`host`]; where it waits, [`token`]. This is the only `unsafe` code of
 //! the gateway.

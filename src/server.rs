@@ -13,7 +13,7 @@ mod wire;
 pub(crate) use busy::turn_away;
 pub(crate) use tasks::spawn as spawn_connection;
 
-use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use http::{Request, Response};
 use http_body::Body as _;
@@ -26,7 +26,7 @@ use tokio::{
 
 use crate::{
     pipeline::{
-        exchange::{self, Ends, Misframed},
+        exchange::{self, Ends, Misframed, Unread},
         reply::ReplyBody,
     },
     runtime::{Runtime, gateway::Gateway},
@@ -93,9 +93,9 @@ pub async fn serve(
         let exchanges = Exchanges::default();
         let wire = Wire::new(stream, peer, exchanges.clone(), &limits);
         let idle = exchanges.clone().idle(limits.keep_alive_timeout);
+        // Boxed, since it is large: an idle connection then holds none of it.
         let service = hyper::service::service_fn(move |request| {
-            let answer = answer(exchanges.clone(), gateway.runtime(), ends, request);
-            async move { Ok::<_, std::convert::Infallible>(answer.await) }
+            Box::pin(answer(exchanges.clone(), gateway.runtime(), ends, request))
         });
         let connection = builder.serve_connection(wire, service).into_owned();
         let mut stop = stop.clone();
@@ -139,17 +139,20 @@ async fn answer(
     runtime: Arc<Runtime>,
     ends: Ends,
     mut request: Request<Incoming>,
-) -> Response<Watched<ReplyBody>> {
+) -> Result<Response<Watched<ReplyBody>>, Infallible> {
     let under_way = exchanges.begin();
     if under_way.is_distrusted() {
         request.extensions_mut().insert(Misframed);
     }
     let has_body = !request.body().is_end_stream();
     let response = exchange::serve(runtime, ends, request).await;
-    if has_body && (response.status().is_client_error() || response.status().is_server_error()) {
+    let status = response.status();
+    let is_error = status.is_client_error() || status.is_server_error();
+    let is_early = response.extensions().get::<Unread>().is_some();
+    if has_body && (is_error || is_early) {
         exchanges.leave_unread();
     }
-    response.map(|body| Watched::new(body, under_way))
+    Ok(response.map(|body| Watched::new(body, under_way)))
 }
 
 fn prepare(stream: &TcpStream, peer: SocketAddr) -> std::io::Result<Ends> {

@@ -293,6 +293,40 @@ fn a_stage_that_wants_to_know_the_caller_stands_below_auth() {
 }
 
 #[test]
+fn a_stage_that_has_strangers_bodies_read_is_told() {
+    let told = |stage: &str, auth: &str| {
+        let early = REST.replace("\"auth\", \"route\"", "\"early\", \"auth\", \"route\"");
+        findings(&format!(
+            "{early}[stages.early]\n{stage}\n[stages.auth]\n{auth}\n{GOOD}"
+        ))
+    };
+    let limit = "kind = \"rate_limit\"\nrequests = \"9/s\"";
+    assert_eq!(
+        told(limit, ""),
+        [
+            "warning config.toml:1:13 `early` runs before `auth` and so knows no caller, and needs the body of a request, so that strangers' bodies are held too (write \"auth\" before \"early\")"
+        ]
+    );
+    // Where strangers pass, their bodies are held as everybody's are.
+    assert_eq!(
+        told(limit, "require = \"optional\""),
+        [
+            "warning config.toml:1:13 `early` runs before `auth` and so knows no caller (write \"auth\" before \"early\")"
+        ]
+    );
+    let capture = "kind = \"redact\"\ncapture = \"redacted\"\n[log]\nlevel = \"debug\"";
+    assert_eq!(told(capture, ""), [""; 0]);
+    assert_eq!(
+        findings(&format!(
+            "{REST}[stages.auth]\nwhen = {{ model = \"gpt-*\" }}\n{GOOD}"
+        )),
+        [
+            "warning config.toml:5:8 requests that this does not match pass `auth` without a key, and the bodies of all have to be read to know their models (take `when` out, unless that is meant)"
+        ]
+    );
+}
+
+#[test]
 fn a_listener_beyond_loopback_needs_an_auth_that_refuses() {
     let told = |stage: &str| {
         let config = format!("{REST}server.listen = \"0.0.0.0:1\"\n[stages.auth]\n{stage}\n{GOOD}");

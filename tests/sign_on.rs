@@ -11,6 +11,7 @@ use support::{
     Client, Gateway, Reply, chat_body,
     issuer::{AUDIENCE, ISSUER, Key, Published, base64url, claims, document, seconds_from_now},
     nobody,
+    wire::Raw,
 };
 
 const KEY: &str = "plain-key-0123456789abcdef";
@@ -292,6 +293,31 @@ async fn tokens_wait_together_for_keys_and_plain_keys_for_nothing() {
     published.open(true);
     assert_eq!(waiting.join_all().await, [200; 8]);
     assert_eq!(published.asked(), 1);
+}
+
+#[tokio::test]
+async fn a_token_is_judged_before_its_body_comes() {
+    let mock = mock().await;
+    let (key, stranger) = (Key::ec("c"), Key::ec("c"));
+    let published = Published::start(document(&[&key])).await;
+    let gateway = Gateway::start(&config(&mock, &at(&published.url))).await;
+    let body = chat_body("hi", false).to_string();
+    // The first one has to wait for the keys.
+    for (key, expected) in [(&key, 100), (&stranger, 401)] {
+        let token = key.token(&anybody("kim"));
+        let head = format!(
+            "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\nexpect: 100-continue\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        let mut client = Raw::with(gateway.address, head).await;
+        let (status, _) = client.head().await;
+        assert_eq!(status, expected);
+        if status == 100 {
+            client.send(&body).await;
+            assert_eq!(client.reply().await.status, 200);
+        }
+    }
+    assert_eq!(mock.counts().requests, 1);
 }
 
 #[tokio::test]

@@ -38,7 +38,7 @@ pub struct Limits {
     pub upload_timeout: Duration,
 }
 
-/// Reads what follows the head of a request into `request`; what is collected counts towards `share`.
+/// Reads what follows the head of a request into `request`, whose endpoint is known; what is collected counts towards `share`.
 pub async fn read(
     request: &mut ClientRequest,
     call: Call<'_>,
@@ -47,21 +47,14 @@ pub async fn read(
     body: Incoming,
 ) -> Result<(), ApiError> {
     match call {
-        Call::Understood(endpoint) => {
-            request.endpoint = endpoint;
+        Call::Understood(_) => {
             expect_json(&request.headers)?;
             request.body = collect(body, &request.headers, limits, share).await?;
             request.members = json::scan(&request.body).map_err(|error| invalid_json(&error))?;
             read_members(request)
         }
-        Call::Models(_) => {
-            request.endpoint = Endpoint::Models;
-            Ok(())
-        }
-        Call::Forward | Call::Stateful => {
-            request.endpoint = Endpoint::Forward;
-            read_forwarded(request, limits, share, body).await
-        }
+        Call::Models(_) => Ok(()),
+        Call::Forward | Call::Stateful => read_forwarded(request, limits, share, body).await,
         Call::WrongMethod(allowed) => Err(wrong_method(&request.method, allowed)),
         Call::Unknown => Err(unknown_path(&request.path)),
     }

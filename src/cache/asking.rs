@@ -49,8 +49,8 @@ impl Journal for Log {
     }
 }
 
-/// What is done with an answer that is whole.
-pub type Keep = Box<dyn FnOnce(&Attempt, &[Tried], &Head, &VecDeque<Piece>) + Send>;
+/// What is done with an answer that is whole; whether it was kept.
+pub type Keep = Box<dyn FnOnce(&Attempt, &[Tried], &Head, &VecDeque<Piece>) -> bool + Send>;
 
 /// The source of a flight.
 pub struct Asking {
@@ -145,9 +145,10 @@ impl Source for Asking {
         }
     }
 
-    fn keep(&mut self, head: &Head, pieces: &VecDeque<Piece>) {
-        if let (Stage::Reading(attempt), Some(keep)) = (&self.stage, self.keep.take()) {
-            keep(attempt, &self.log.tried(), head, pieces);
+    fn keep(&mut self, head: &Head, pieces: &VecDeque<Piece>) -> bool {
+        match (&self.stage, self.keep.take()) {
+            (Stage::Reading(attempt), Some(keep)) => keep(attempt, &self.log.tried(), head, pieces),
+            _ => false,
         }
     }
 }

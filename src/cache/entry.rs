@@ -10,7 +10,10 @@ use http::{HeaderMap, HeaderValue};
 use serde::{Deserialize, Serialize};
 
 use super::{flight::Head, key::Key};
-use crate::routing::answer::{Piece, Seen};
+use crate::{
+    pipeline::view::ReplyHead,
+    routing::answer::{Piece, Seen},
+};
 
 /// A whole answer, in the form that the upstream gave it in.
 #[derive(Debug)]
@@ -51,11 +54,17 @@ pub struct Cut {
 /// What an entry costs beside its bytes, about: its place in the tables, the table of its headers.
 const OVERHEAD: usize = 1024;
 
-/// The same headers in memory of their own: as they come, each holds the whole buffer that a connection read them into.
+/// The same headers in memory of their own, one piece of it: as they come, each holds the whole buffer that a connection
+/// read them into.
 fn copied(headers: &HeaderMap) -> HeaderMap {
+    let mut values = BytesMut::with_capacity(headers.values().map(HeaderValue::len).sum());
+    for value in headers.values() {
+        values.extend_from_slice(value.as_bytes());
+    }
+    let mut values = values.freeze();
     let mut own = HeaderMap::with_capacity(headers.len());
     for (name, value) in headers {
-        if let Ok(mut copy) = HeaderValue::from_bytes(value.as_bytes()) {
+        if let Ok(mut copy) = HeaderValue::from_maybe_shared(values.split_to(value.len())) {
             copy.set_sensitive(value.is_sensitive());
             own.append(name.clone(), copy);
         }
@@ -63,29 +72,40 @@ fn copied(headers: &HeaderMap) -> HeaderMap {
     own
 }
 
+/// The pieces one behind the other, in memory of their own, and where they are cut.
+fn joined<'a>(pieces: impl Iterator<Item = &'a Piece> + Clone) -> (Bytes, Box<[Cut]>) {
+    let length = pieces.clone().map(|piece| piece.bytes.len()).sum();
+    let mut body = BytesMut::with_capacity(length);
+    let cuts = pieces.map(|piece| {
+        body.extend_from_slice(&piece.bytes);
+        Cut {
+            end: body.len() as u32,
+            is_usage: piece.is_usage,
+        }
+    });
+    let cuts = cuts.collect();
+    (body.freeze(), cuts)
+}
+
 impl Entry {
     /// Keeps these pieces. They and the headers are copied: what they are slices of is much larger.
     #[must_use]
     pub fn new<'a>(
-        head: Head,
-        pieces: impl Iterator<Item = &'a Piece>,
+        head: &Head,
+        pieces: impl Iterator<Item = &'a Piece> + Clone,
         seen: Seen,
         labels: Labels,
     ) -> Self {
-        let mut head = head;
-        head.reply.headers = copied(&head.reply.headers);
-        let mut body = BytesMut::new();
-        let mut cuts = Vec::new();
-        for piece in pieces {
-            body.extend_from_slice(&piece.bytes);
-            cuts.push(Cut {
-                end: body.len() as u32,
-                is_usage: piece.is_usage,
-            });
-        }
-        // As small as it is.
-        let body = Bytes::copy_from_slice(&body);
-        Self::restored(head, (body, cuts.into()), seen, labels, SystemTime::now())
+        let head = Head {
+            reply: ReplyHead {
+                status: head.reply.status,
+                headers: copied(&head.reply.headers),
+            },
+            provider: head.provider.clone(),
+            model: head.model.clone(),
+            ..*head
+        };
+        Self::restored(head, joined(pieces), seen, labels, SystemTime::now())
     }
 
     /// An entry that was kept elsewhere since `stored`.
@@ -208,7 +228,6 @@ mod tests {
     use http::{StatusCode, header};
 
     use super::*;
-    use crate::pipeline::view::ReplyHead;
 
     /// A cache of small answers must not hold the large buffers that they were read into.
     #[test]
@@ -233,12 +252,12 @@ mod tests {
             is_usage: false,
         };
         let entry = Entry::new(
-            head,
+            &head,
             std::iter::once(&piece),
             Seen::default(),
             Labels::default(),
         );
-        drop(piece);
+        drop((piece, head));
         assert_eq!(entry.head.reply.headers[header::CONTENT_TYPE], "aaaaaaaaaa");
         assert_eq!(entry.joined()[0].bytes, "aaaaaaaaaa");
         assert!(buffer.is_unique(), "the entry holds the buffer");

@@ -61,8 +61,8 @@ pub trait Source: Send + 'static {
     /// What is known so far of the tokens.
     fn seen(&self) -> Seen;
 
-    /// All of the answer, from its first piece on: called once, when it is whole.
-    fn keep(&mut self, head: &Head, pieces: &VecDeque<Piece>);
+    /// All of the answer, from its first piece on: called once, when it is whole. Whether it is kept.
+    fn keep(&mut self, head: &Head, pieces: &VecDeque<Piece>) -> bool;
 }
 
 /// How much of an answer has been handed out.
@@ -112,6 +112,8 @@ struct State<S> {
     /// How it ended.
     end: Option<Result<(), Arc<Broken>>>,
     extent: Extent,
+    /// Whether the whole of it was kept.
+    is_kept: bool,
     seen: Seen,
     /// The next piece of each reader, by its place; `None` where that place is free.
     readers: Vec<Option<usize>>,
@@ -143,6 +145,7 @@ impl<S: Source> Flight<S> {
             state: Mutex::new(State {
                 seen: source.seen(),
                 extent: source.extent(),
+                is_kept: false,
                 source: Some(source),
                 head: None,
                 pieces: VecDeque::new(),
@@ -194,6 +197,15 @@ impl<S: Source> Flight<S> {
         let seen = state.seen;
         drop(state);
         farewell(seen);
+    }
+
+    /// Ends a flight that nobody else reads, and tells what is known of its tokens; gives it back where somebody does.
+    pub fn end(self: Arc<Self>) -> Result<Seen, Arc<Self>> {
+        let mut flight = Arc::try_unwrap(self)?;
+        let state = flight.state.get_mut();
+        let state = state.unwrap_or_else(PoisonError::into_inner);
+        state.over().bury();
+        Ok(state.seen)
     }
 
     /// Drives the flight until `look` finds what it looks for.
@@ -316,7 +328,7 @@ impl<S: Source> State<S> {
         if let (Some(source), Some(Ok(head)), true, true) =
             (&mut self.source, &self.head, is_first, self.is_replayable)
         {
-            source.keep(head, &self.pieces);
+            self.is_kept = source.keep(head, &self.pieces);
         }
     }
 
@@ -443,6 +455,12 @@ impl<S: Source> Reader<S> {
     #[must_use]
     pub fn seen(&self) -> Seen {
         self.flight.lock().seen
+    }
+
+    /// Whether the whole of the answer is there and was kept.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        self.flight.lock().is_kept
     }
 
     /// Whether everything that belongs to the answer has been handed to this reader.

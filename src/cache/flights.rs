@@ -8,13 +8,13 @@ use std::{
 use super::{
     asking::Asking,
     flight::{Flight, Reader},
-    key::Key,
+    key::{ByKey, Key},
 };
 
 /// Locks among which the flights are spread.
 const SHARDS: usize = 16;
 
-type Shard = HashMap<Key, Weak<Flight<Asking>>>;
+type Shard = HashMap<Key, Weak<Flight<Asking>>, ByKey>;
 
 /// The flights; whoever reads one keeps it alive, this list does not.
 #[derive(Default)]

@@ -7,7 +7,11 @@ mod canonical;
 #[cfg(test)]
 mod tests;
 
-use std::{fmt, net::IpAddr};
+use std::{
+    fmt,
+    hash::{BuildHasherDefault, Hash, Hasher},
+    net::IpAddr,
+};
 
 use http::{HeaderName, HeaderValue};
 use millgate_plugin::Endpoint;
@@ -19,8 +23,31 @@ use crate::{
 };
 
 /// A BLAKE3 hash. Never a faster one: two requests of the same key would get each other's answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key([u8; 32]);
+
+/// Hashes a [`Key`] by taking it as the hash that it is. Nobody can choose keys that collide.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AsIs(u64);
+
+impl Hasher for AsIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
+}
+
+/// Makes [`AsIs`].
+pub type ByKey = BuildHasherDefault<AsIs>;
 
 /// Bytes of a key that are shown: enough to tell keys apart, and short enough for a log line.
 const SHOWN: usize = 16;
@@ -45,12 +72,25 @@ impl Key {
     }
 }
 
+/// A key is a hash already: what tables of keys need is a part of it.
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let mut first = [0; 8];
+        first.copy_from_slice(&self.0[..8]);
+        state.write_u64(u64::from_le_bytes(first));
+    }
+}
+
 /// The first half in hexadecimal digits, as the access log has it and `cache purge --key` takes it.
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0[..SHOWN]
-            .iter()
-            .try_for_each(|byte| write!(f, "{byte:02x}"))
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut shown = [0; 2 * SHOWN];
+        for (byte, digits) in self.0.iter().zip(shown.chunks_exact_mut(2)) {
+            digits[0] = DIGITS[usize::from(byte >> 4)];
+            digits[1] = DIGITS[usize::from(byte & 15)];
+        }
+        f.write_str(std::str::from_utf8(&shown).unwrap_or_default())
     }
 }
 
@@ -81,7 +121,7 @@ pub fn of(
     scope: Scope,
     canonical: bool,
 ) -> Key {
-    let mut hash = Hash::default();
+    let mut hash = Fields::default();
     hash.scope(request, scope);
     hash.field(&[request.endpoint as u8]);
     hash.field(&route.fingerprint);
@@ -96,9 +136,9 @@ pub fn of(
 
 /// Fields one after the other, each behind its length, so that no two lists of fields run into the same bytes.
 #[derive(Default)]
-struct Hash(blake3::Hasher);
+struct Fields(blake3::Hasher);
 
-impl Hash {
+impl Fields {
     fn field(&mut self, bytes: &[u8]) {
         self.number(bytes.len());
         self.0.update(bytes);

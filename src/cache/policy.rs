@@ -3,9 +3,10 @@
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use http::header;
+use memchr::memmem::Finder;
 use millgate_plugin::Endpoint;
 
 use super::{config::Cacheable, control::Why};
@@ -94,7 +95,10 @@ pub fn may_keep<'a>(
 
 /// Inside a string every quote has a backslash before it: a text that quotes this is not taken for it.
 fn is_filtered(bytes: &[u8]) -> bool {
-    find(bytes, br#":"content_filter""#) || find(bytes, br#": "content_filter""#)
+    static FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"content_filter\""));
+    FINDER
+        .find_iter(bytes)
+        .any(|at| bytes[..at].trim_ascii_end().ends_with(b":"))
 }
 
 fn calls_tools(endpoint: Endpoint, bytes: &[u8]) -> bool {

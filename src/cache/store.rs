@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::{
     entry::{Entry, Kept, Purge},
-    key::Key,
+    key::{ByKey, Key},
 };
 
 /// How large a store is, and for how long it keeps.
@@ -27,7 +27,7 @@ pub struct Bounds {
 
 /// The entries.
 pub struct Store {
-    entries: Cache<Key, Kept>,
+    entries: Cache<Key, Kept, ByKey>,
     bounds: Bounds,
     /// How often something was purged: what was asked before that is not kept after it.
     purges: AtomicU64,
@@ -44,7 +44,7 @@ impl Store {
                 .weigher(weigh)
                 .max_capacity(bounds.size)
                 .time_to_live(bounds.life)
-                .build(),
+                .build_with_hasher(ByKey::default()),
             bounds,
             purges: AtomicU64::new(0),
         }
@@ -61,6 +61,12 @@ impl Store {
     pub fn get(&self, key: &Key) -> Option<Kept> {
         let entry = self.entries.get(key)?;
         (entry.age() <= self.bounds.life).then_some(entry)
+    }
+
+    /// Whether anything is kept under a key, of whatever age. Asking does not count as use.
+    #[must_use]
+    pub fn has(&self, key: &Key) -> bool {
+        self.entries.contains_key(key)
     }
 
     /// Keeps an entry, unless something was purged since `purges`.

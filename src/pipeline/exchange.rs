@@ -4,6 +4,7 @@
 
 mod answer;
 mod cached;
+mod way_in;
 
 use std::{
     net::SocketAddr,
@@ -18,6 +19,8 @@ use hyper::body::Incoming;
 use millgate_plugin::{Endpoint, Outcome};
 
 use answer::{Answer, preflight};
+pub use way_in::Unread;
+use way_in::misframed;
 
 use super::{
     Chunks, States, Stop,
@@ -30,10 +33,9 @@ use crate::{
         budget::Share,
         endpoint::{self, Call},
         error::{ApiError, model_not_allowed},
-        models, read, stored,
+        models, stored,
     },
     cache::{Lead, control::Status},
-    http::guard::Unwelcome,
     routing::{
         attempt::{Broken, Context},
         flight::{self, NoAnswer, Tried},
@@ -83,6 +85,8 @@ pub struct Exchange {
     origin: Option<HeaderValue>,
     /// What the access log will say.
     record: access::Record,
+    /// Whether it was answered by its head alone, and its body is still to come.
+    is_unread: bool,
     /// Counts the request's body for as long as it is held.
     share: Share,
     /// What became of it in the cache.
@@ -128,6 +132,7 @@ impl Exchange {
             tried: Vec::new(),
             origin: None,
             record: access::Record::default(),
+            is_unread: false,
             cached: None,
             lead: None,
         }
@@ -151,14 +156,19 @@ impl Exchange {
             &parts.method,
             endpoint::without_last_slash(parts.uri.path()),
         );
-        self.read(parts.headers, call, body).await?;
-        self.find_route(call);
+        self.see_head(parts.headers, call)?;
         let runtime = self.runtime.clone();
+        let above = &runtime.pipeline.above;
         let (states, mut view) = self.view();
-        match runtime.pipeline.above.on_request(states, &mut view).await {
-            Ok(()) => {}
-            Err(Stop::Reply(reply)) => return Ok(reply.into()),
-            Err(stop) => return Err(self.stopped(stop)),
+        if let Err(stop) = above.on_request_head(states, &mut view).await {
+            self.is_unread = Unread::is_left(body, parts.version, &self.request.headers).await;
+            return self.stopped(stop);
+        }
+        self.read(call, body).await?;
+        self.find_route(call);
+        let (states, mut view) = self.view();
+        if let Err(stop) = above.on_request(states, &mut view).await {
+            return self.stopped(stop);
         }
         if self.request.marks.model_changed {
             if !self.request.is_model_allowed() {
@@ -171,45 +181,6 @@ impl Exchange {
             Call::Models(name) => self.models(name).await,
             _ => self.ask_targets().await,
         }
-    }
-
-    /// Turns away what a web page of another origin has sent.
-    fn admit(&mut self, ends: Ends, parts: &Parts) -> Result<(), ApiError> {
-        match self
-            .runtime
-            .guard
-            .admit(&parts.uri, &parts.headers, ends.local)
-        {
-            Ok(origin) => {
-                self.origin = origin.cloned();
-                Ok(())
-            }
-            Err(Unwelcome::Host) => Err(ApiError::new(
-                StatusCode::FORBIDDEN,
-                "unknown_host",
-                "The Host header names a server that this gateway does not know. Operators: add the name to [server] hosts.",
-            )),
-            Err(Unwelcome::Origin) => Err(ApiError::new(
-                StatusCode::FORBIDDEN,
-                "unknown_origin",
-                "Web pages of this origin may not call the gateway. Operators: add it to [server] cors_origins.",
-            )),
-        }
-    }
-
-    async fn read(
-        &mut self,
-        headers: HeaderMap,
-        call: Call<'_>,
-        body: Incoming,
-    ) -> Result<(), ApiError> {
-        let limits = self.runtime.limits;
-        // Nobody else holds the request yet.
-        let Some(request) = Arc::get_mut(&mut self.request) else {
-            return Err(ApiError::internal("The request is in use."));
-        };
-        request.headers = headers;
-        read::read(request, call, &limits, &mut self.share, body).await
     }
 
     fn find_route(&mut self, call: Call<'_>) {
@@ -315,6 +286,9 @@ impl Exchange {
         *response.status_mut() = self.head.status;
         *response.headers_mut() = std::mem::take(&mut self.head.headers);
         self.own_headers(response.headers_mut());
+        if self.is_unread {
+            response.extensions_mut().insert(Unread);
+        }
         let has_body = self.request.method != Method::HEAD;
         let is_stream = is_event_stream(response.headers());
         let response = response.map(|()| ReplyBody::new(self, content, is_stream));
@@ -328,6 +302,9 @@ impl Exchange {
     /// What every reply says of itself.
     fn own_headers(&self, headers: &mut HeaderMap) {
         headers.insert(REQUEST_ID, self.request.id.clone());
+        if self.is_unread {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         if self.request.stream {
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
             headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
@@ -362,12 +339,14 @@ impl Exchange {
         (&mut self.states, view)
     }
 
-    fn stopped(&mut self, stop: Stop) -> ApiError {
+    /// What a stage has put an end to on the way in.
+    fn stopped(&mut self, stop: Stop) -> Result<Answer, ApiError> {
         self.record.outcome = Some(match stop {
+            Stop::Reply(reply) => return Ok(reply.into()),
             Stop::Reject(_) => Outcome::Rejected,
-            _ => Outcome::InternalError,
+            Stop::Failed { .. } => Outcome::InternalError,
         });
-        stop_error(stop)
+        Err(Broken::stopped(stop).error)
     }
 
     fn error_answer(&mut self, error: ApiError) -> Answer {
@@ -448,15 +427,6 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
         .unwrap_or_default();
     let name = b"text/event-stream";
     media.len() >= name.len() && media[..name.len()].eq_ignore_ascii_case(name)
-}
-
-fn misframed() -> ApiError {
-    let message = "The request has both Content-Length and Transfer-Encoding, or another Transfer-Encoding than `chunked`, or follows one whose end cannot be told, so that servers may disagree about where it ends. Send Content-Length, or `chunked` alone.";
-    ApiError::invalid("conflicting_framing", message).close()
-}
-
-fn stop_error(stop: Stop) -> ApiError {
-    Broken::stopped(stop).error
 }
 
 /// A length that an upstream or a stage has named is kept only where it is the body's: an upstream may name one beside

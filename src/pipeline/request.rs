@@ -148,6 +148,8 @@ pub struct ClientRequest {
 pub struct Marks {
     /// The client's own credential goes up: only providers that take it are asked.
     pub forwards_auth: bool,
+    /// Its body is not read yet: what depends on it is not known.
+    pub is_head_only: bool,
     /// The model is not the one that the client named, or that was looked at before.
     pub model_changed: bool,
     /// `peer` as text, once somebody has asked for it.
@@ -202,7 +204,7 @@ impl ClientRequest {
             Field::CallerModels => self.caller.models().map(|list| list.lines().as_bytes()),
             Field::ForwardsAuth => self.marks.forwards_auth.then_some(b"1"),
             Field::RequestHeader => self.headers.get(key).map(HeaderValue::as_bytes),
-            Field::RequestBody => Some(&self.body),
+            Field::RequestBody => (!self.marks.is_head_only).then_some(&*self.body),
             Field::RequestMember => self.members.get(&self.body, key),
             _ => None,
         }
@@ -213,6 +215,7 @@ impl ClientRequest {
     pub fn number(&self, field: Field) -> Option<u64> {
         match field {
             Field::Endpoint => Some(self.endpoint as u64),
+            _ if self.marks.is_head_only => None,
             Field::Stream => Some(u64::from(self.stream)),
             Field::InputEstimate => Some(self.input_estimate()),
             Field::ModelAllowed => Some(u64::from(self.is_model_allowed())),
@@ -227,6 +230,7 @@ impl ClientRequest {
             .transpose()
             .map_err(|_| SetError::Invalid);
         match field {
+            Field::Model if self.marks.is_head_only => return Err(SetError::ReadOnly),
             Field::Model => {
                 self.model = text?.ok_or(SetError::Invalid)?.into();
                 self.marks.model_changed = true;

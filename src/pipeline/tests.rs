@@ -1,3 +1,4 @@
+mod head;
 mod replaced;
 mod script;
 

@@ -129,13 +129,10 @@ fn check_writers(path: &Path, what: &str, stat: &Stat) -> Result<(), Refused> {
         return Err(Refused::file(message).help(help));
     }
     let mode = Mode::from_raw_mode(stat.st_mode);
-    if !mode.intersects(Mode::WGRP | Mode::WOTH) {
+    // In a folder with the sticky bit, as /tmp, only their owners may replace what is there, and who that is is looked at.
+    let is_sticky = what == "folder" && mode.contains(Mode::SVTX);
+    if is_sticky || !mode.intersects(Mode::WGRP | Mode::WOTH) {
         return Ok(());
-    }
-    if mode.contains(Mode::SVTX) && what == "folder" {
-        let message = format!("anybody may put files into `{shown}`, and so another plugin");
-        let help = "keep plugins in a folder that only root or millgate's user may write to";
-        return Err(Refused::file(message).help(help));
     }
     let who = if mode.contains(Mode::WOTH) {
         "anybody"

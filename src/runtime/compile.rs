@@ -12,6 +12,7 @@ mod plugins;
 mod providers;
 pub mod redact;
 mod routes;
+mod server;
 mod unpriced;
 mod usage;
 
@@ -20,7 +21,7 @@ use std::sync::Arc;
 use super::{Runtime, host::Process};
 use crate::{
     api::{models::ModelLists, read::Limits},
-    config::{Loaded, Severity},
+    config::Loaded,
     http::guard::Guard,
     telemetry::filter::Filter,
 };
@@ -35,10 +36,10 @@ pub fn compile(loaded: &Loaded, previous: Option<&Runtime>, process: &Process) -
     let pipeline = pipeline::compile(loaded, &kinds, previous, process);
     let are_asked = !auth::asked(loaded).is_empty();
     let callers = callers::compile(loaded, process.store.clone(), are_asked);
-    auth::check(loaded, &callers);
+    auth::check(loaded, &pipeline, &callers);
     let filter = redact::compile(loaded, previous);
     listeners::check(loaded);
-    check_buffers(loaded);
+    server::check(loaded);
     usage::check(loaded);
     unpriced::check(loaded, &routes);
     advice::check(loaded);
@@ -73,17 +74,4 @@ pub fn compile(loaded: &Loaded, previous: Option<&Runtime>, process: &Process) -
 #[must_use]
 pub fn filter(loaded: &Loaded, previous: Option<&Runtime>) -> Arc<Filter> {
     Arc::new(redact::compile(loaded, previous))
-}
-
-/// A single body has to fit among all of them, else it would be told to come back for ever.
-fn check_buffers(loaded: &Loaded) {
-    let server = &loaded.config.server;
-    if server.max_buffered.bytes() < server.max_body_size.bytes() {
-        loaded.report(
-            &["server", "max_buffered"],
-            Severity::Error,
-            "a body of `max_body_size` would never fit into `max_buffered`, which is for all bodies together",
-            Some("make max_buffered larger, or max_body_size smaller".to_owned()),
-        );
-    }
 }

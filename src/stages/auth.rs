@@ -76,6 +76,15 @@ pub struct Auth {
     jwt: Option<Jwt>,
 }
 
+/// How far an exchange has got with being asked who is calling.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Asked {
+    /// It has waited for keys, and will not do so again.
+    has_waited: bool,
+    /// It is somebody's, who may have a list of models.
+    is_somebodys: bool,
+}
+
 /// What comes of a credential.
 enum Found {
     /// It is somebody's.
@@ -94,8 +103,7 @@ impl Stage for Auth {
     const KIND: &'static str = "auth";
     const PLACE: Place = Place::AboveRoute;
     type Config = Config;
-    /// Whether the exchange has waited for keys already.
-    type State = bool;
+    type State = Asked;
 
     fn new(_name: &str, config: Config, host: &Host) -> Result<Self, SetupError> {
         if config.require == Require::Upstream && config.jwt.is_some() {
@@ -117,38 +125,55 @@ impl Stage for Auth {
     }
 
     fn hooks(&self) -> Hooks {
-        Hooks::REQUEST
+        Hooks::REQUEST_HEAD | Hooks::REQUEST
     }
 
     fn needs_store(&self) -> bool {
         self.require != Require::Upstream
     }
 
-    fn begin(&self) -> bool {
-        false
+    fn begin(&self) -> Asked {
+        Asked::default()
     }
 
-    fn on_request(
+    /// Who is calling is told by the head alone: nobody's body is read.
+    fn on_request_head(
         &self,
-        has_waited: &mut bool,
+        asked: &mut Asked,
         exchange: &mut dyn Exchange,
     ) -> Result<Flow, StageError> {
-        let found = self.find(!*has_waited, exchange)?;
+        let found = self.find(!asked.has_waited, exchange)?;
         if let Found::Later(wait) = found {
-            *has_waited = true;
+            asked.has_waited = true;
             return Ok(Flow::Wait(wait));
         }
         if self.require != Require::Upstream || !matches!(found, Found::Somebody) {
             credential::take_out(exchange)?;
         }
         Ok(match found {
-            Found::Somebody if exchange.number(Field::ModelAllowed) == Some(0) => {
-                Flow::Reject(model_not_allowed())
+            Found::Somebody => {
+                asked.is_somebodys = true;
+                Flow::Next
             }
-            Found::Somebody | Found::Anybody => Flow::Next,
+            Found::Anybody => Flow::Next,
             Found::Nobody(why) => Flow::Reject(self.refuse(exchange, why)),
             Found::NotNow(after) => Flow::Reject(unavailable(after)),
             Found::Later(wait) => Flow::Wait(wait),
+        })
+    }
+
+    /// What they ask for, the body tells.
+    fn on_request(
+        &self,
+        asked: &mut Asked,
+        exchange: &mut dyn Exchange,
+    ) -> Result<Flow, StageError> {
+        // Who is not known here has been let pass on purpose: nobody has to be, or the stage's word does not count.
+        let is_refused = asked.is_somebodys && exchange.number(Field::ModelAllowed) == Some(0);
+        Ok(if is_refused {
+            Flow::Reject(model_not_allowed())
+        } else {
+            Flow::Next
         })
     }
 }

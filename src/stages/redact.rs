@@ -278,7 +278,8 @@ impl Stage for Redact {
 
     fn hooks(&self) -> Hooks {
         match self.capture {
-            Some(_) => Hooks::REQUEST | Hooks::CHUNK | Hooks::END,
+            // With nothing to do at the head: who asks for keys further in need not wait for the body.
+            Some(_) => Hooks::REQUEST_HEAD | Hooks::REQUEST | Hooks::CHUNK | Hooks::END,
             None => Hooks::NONE,
         }
     }

@@ -5,6 +5,7 @@
 
 use std::{cell::RefCell, fmt, io::Write, time::SystemTime};
 
+use smallvec::SmallVec;
 use tracing::{
     Event, Subscriber,
     field::{Field, Visit},
@@ -19,6 +20,9 @@ use crate::{calendar::timestamp, http::json::write_string};
 
 /// Writes events as lines.
 pub struct JsonLines(pub Lines);
+
+/// What a field shows itself as: an address, an id.
+type SmallText = SmallVec<[u8; 64]>;
 
 thread_local! {
     static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -136,7 +140,10 @@ impl Visit for Fields<'_> {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.text(field, &format!("{value:?}"));
+        let mut text = SmallText::new();
+        // Writing to memory does not fail.
+        let _ = write!(text, "{value:?}");
+        self.text(field, &String::from_utf8_lossy(&text));
     }
 }
 

@@ -185,6 +185,41 @@ fn a_listener_beyond_loopback_is_refused_unless_it_is_said_that_all_may_use_it()
 }
 
 #[test]
+fn what_makes_no_sense_of_a_server() {
+    let cases = [
+        (
+            "[server]\nmax_body_size = 0",
+            "error 2:17 no request with a body would be let in (leave it out for 32 MiB)",
+        ),
+        (
+            "[server]\nmax_body_size = \"1GiB\"",
+            "error 1:1 a body of `max_body_size` would never fit",
+        ),
+        (
+            "[server]\nworkers = 5000",
+            "error 2:11 at most 1024 worker threads can be had",
+        ),
+        (
+            "[admin]\nlisten = \"127.0.0.1:8080\"",
+            "error 2:10 clients are listened for at this address already",
+        ),
+        (
+            "[server]\nlisten = \"127.0.0.1:9\"\n[admin]\nlisten = \"0.0.0.0:9\"",
+            "error 4:10 clients are listened for at this address already",
+        ),
+    ];
+    for (config, expected) in cases {
+        let told = findings(&format!("{config}\n{REHEARSAL}"), &[]);
+        assert!(
+            told.len() == 1 && told[0].starts_with(expected),
+            "{config}: {told:?}"
+        );
+    }
+    let both = "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"";
+    assert_eq!(findings(&format!("{both}\n{REHEARSAL}"), &[]), [""; 0]);
+}
+
+#[test]
 fn a_budget_in_money_for_models_without_a_price() {
     let config = |stage: &str, prices: &str| {
         format!(

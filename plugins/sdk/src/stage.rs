@@ -200,8 +200,8 @@ impl Outcome {
 
 /// One step of the pipeline. One object serves all exchanges; what belongs to one of them is its `State`.
 ///
-/// Above `route` a stage is entered once for an exchange, below it once for every attempt. For a stage that was
-/// entered, `on_end` runs exactly once, whatever way things went. Hooks never block: to wait, return [`Flow::Wait`].
+/// Above `route` a stage is entered once for an exchange, below it once for every attempt; it is shown the head of the
+/// request, then the request. For a stage that was entered, `on_end` runs exactly once, whatever way things went. Hooks never block: to wait, return [`Flow::Wait`].
 pub trait Stage: Send + Sync + Sized + 'static {
     /// What `kind = "…"` says in the config.
     const KIND: &'static str;

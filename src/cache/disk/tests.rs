@@ -75,7 +75,7 @@ fn entry(pieces: &[&str], stored: SystemTime) -> Entry {
         caller: "anna".into(),
         tags: vec!["docs".into(), "밤".into()],
     };
-    let mut entry = Entry::new(head, pieces.iter(), seen, labels);
+    let mut entry = Entry::new(&head, pieces.iter(), seen, labels);
     entry.stored = stored;
     entry
 }

@@ -99,13 +99,14 @@ impl Source for Scripted {
         }
     }
 
-    fn keep(&mut self, _head: &Head, pieces: &VecDeque<Piece>) {
+    fn keep(&mut self, _head: &Head, pieces: &VecDeque<Piece>) -> bool {
         let all = pieces
             .iter()
             .map(|piece| piece.bytes.to_vec())
             .collect::<Vec<_>>()
             .concat();
         self.script.lock().unwrap().kept.push(all);
+        true
     }
 }
 

@@ -189,12 +189,16 @@ impl Kinded {
         table
     }
 
-    /// The keys of all kinds, of those that only some have just what they are: to a plugin's kind they may mean anything.
+    /// The keys of all kinds, for editors to suggest. To a plugin's kind those that only some have may mean anything.
     fn suggestions(&self) -> Map<String, Value> {
         let mut all = self.all_keys();
         for (key, schema) in &mut all {
             if self.common["properties"].get(key).is_none() {
-                *schema = json!({ "description": schema["description"] });
+                let description = schema["description"].clone();
+                *schema = json!({ "anyOf": [schema.take(), true] });
+                if description.is_string() {
+                    schema["description"] = description;
+                }
             }
         }
         all

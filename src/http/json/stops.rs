@@ -11,7 +11,7 @@ const BLOCK: usize = 64;
     clippy::needless_bitwise_bool,
     reason = "short circuits keep compilers from doing many bytes at once"
 )]
-const fn is_stop(byte: u8) -> bool {
+pub(super) const fn is_stop(byte: u8) -> bool {
     (byte == b'"') | (byte == b'\\') | (byte < 0x20)
 }
 

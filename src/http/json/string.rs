@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::stops::Stops;
+use super::stops::{Stops, is_stop};
 
 /// The text of a string's inside (without its quotes); `None` where it is not a JSON string's inside.
 /// Lone surrogates become U+FFFD.
@@ -64,13 +64,26 @@ fn hex(digits: &[u8]) -> Option<u32> {
     })
 }
 
+/// A text shorter than this is looked at byte by byte: most names and values of a log line are.
+const SHORT: usize = 48;
+
 /// Appends `text` as a JSON string, quotes included. Escapes what RFC 8259 demands and nothing more.
 pub fn write_string(out: &mut Vec<u8>, text: &str) {
-    const HEX: [u8; 16] = *b"0123456789abcdef";
     let bytes = text.as_bytes();
+    out.reserve(bytes.len() + 2);
+    out.push(b'"');
+    if bytes.len() < SHORT && !bytes.iter().any(|byte| is_stop(*byte)) {
+        out.extend_from_slice(bytes);
+    } else {
+        write_escaped(out, bytes);
+    }
+    out.push(b'"');
+}
+
+fn write_escaped(out: &mut Vec<u8>, bytes: &[u8]) {
+    const HEX: [u8; 16] = *b"0123456789abcdef";
     let mut stops = Stops::new(bytes);
     let mut done = 0;
-    out.push(b'"');
     loop {
         let at = stops.next(done);
         out.extend_from_slice(&bytes[done..at]);
@@ -90,5 +103,4 @@ pub fn write_string(out: &mut Vec<u8>, text: &str) {
             }
         }
     }
-    out.push(b'"');
 }

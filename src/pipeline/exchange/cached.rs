@@ -25,7 +25,7 @@ use crate::{
         answer::{Piece, Seen},
         attempt::Context,
         failure::Failure,
-        flight::NoAnswer,
+        flight::{NoAnswer, Tried},
     },
 };
 
@@ -108,7 +108,7 @@ impl Exchange {
         let failed = match read {
             Ok(Ok(Read::Live(head))) => {
                 if head.is_all {
-                    self.tell_whether_stored(cache);
+                    self.tell_whether_stored(reader.is_kept());
                 }
                 return Some(Ok(self.share(
                     &head,
@@ -194,8 +194,7 @@ impl Exchange {
         }
     }
 
-    fn tell_whether_stored(&mut self, cache: &Cache) {
-        let is_kept = self.record.cache_key.is_some_and(|key| cache.has(&key));
+    fn tell_whether_stored(&mut self, is_kept: bool) {
         if let Some(
             Status::Miss { stored } | Status::Refetched { stored } | Status::Stale { stored },
         ) = &mut self.cached
@@ -225,22 +224,34 @@ impl Exchange {
         })
     }
 
-    /// Leaves it to the flight to end this exchange, once it knows what it has cost.
+    /// Ends this exchange once its flight has ended and it is known what that has cost: now, unless others still read it.
     pub(super) fn end_with(&mut self, lead: Lead) {
-        let mut rest = self.take();
-        let log = lead.log;
-        lead.flight.at_end(Box::new(move |seen| {
-            rest.tried = log.tried();
-            let answered = rest.tried.last().filter(|_| seen.output_estimate.is_some());
-            match answered.map(|tried| tried.target.clone()) {
-                Some(target) => {
-                    let request = &rest.request;
-                    let model = target.model_for(request.endpoint, &request.model).into();
-                    rest.record.serve(&target, &model, seen);
-                }
-                None => rest.record.finish(seen),
+        let Lead { flight, log } = lead;
+        match flight.end() {
+            Ok(seen) => {
+                self.charge(log.tried(), seen);
+                self.end();
             }
-        }));
+            Err(flight) => {
+                let mut rest = self.take();
+                // Dropped, it ends.
+                flight.at_end(Box::new(move |seen| rest.charge(log.tried(), seen)));
+            }
+        }
+    }
+
+    /// What its flight has come to.
+    fn charge(&mut self, tried: Vec<Tried>, seen: Seen) {
+        self.tried = tried;
+        let answered = self.tried.last().filter(|_| seen.output_estimate.is_some());
+        match answered.map(|tried| tried.target.clone()) {
+            Some(target) => {
+                let request = &self.request;
+                let model = target.model_for(request.endpoint, &request.model).into();
+                self.record.serve(&target, &model, seen);
+            }
+            None => self.record.finish(seen),
+        }
     }
 
     /// Everything of this exchange, so that it can end elsewhere.
@@ -254,6 +265,7 @@ impl Exchange {
             head: std::mem::take(&mut self.head),
             tried: std::mem::take(&mut self.tried),
             origin: None,
+            is_unread: false,
             record: std::mem::take(&mut self.record),
             cached: self.cached,
             lead: None,

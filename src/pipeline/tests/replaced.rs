@@ -70,17 +70,17 @@ fn runtime(upstream: &Mock, change: impl Fn(&mut Scripted), journal: &Journal) -
 }
 
 /// What came of one exchange.
-struct Seen {
-    status: StatusCode,
+pub(super) struct Seen {
+    pub(super) status: StatusCode,
     body: String,
     /// What the stages wrote down.
     notes: Vec<String>,
-    access: BTreeMap<&'static str, String>,
+    pub(super) access: BTreeMap<&'static str, String>,
 }
 
 impl Seen {
     /// The notes with this word in them.
-    fn noted(&self, word: &str) -> Vec<&str> {
+    pub(super) fn noted(&self, word: &str) -> Vec<&str> {
         let notes = self.notes.iter().map(String::as_str);
         notes
             .filter(|note| note.split(' ').any(|part| part == word))
@@ -89,7 +89,7 @@ impl Seen {
 }
 
 /// One chat completion through these stages.
-async fn chat(upstream: &Mock, change: impl Fn(&mut Scripted), stream: bool) -> Seen {
+pub(super) async fn chat(upstream: &Mock, change: impl Fn(&mut Scripted), stream: bool) -> Seen {
     let journal = Journal::default();
     let runtime = super::Arc::new(runtime(upstream, change, &journal));
     let log = AccessLog::default();

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use millgate_plugin::{Field, Host, RefusalKind, SetError, SetupError, Stage};
+use millgate_plugin::{Endpoint, Field, Host, RefusalKind, SetError, SetupError, Stage};
 
 use crate::{
     config::{
@@ -57,18 +57,38 @@ pub(super) struct Scripted {
     pub(super) name: &'static str,
     journal: Journal,
     pub(super) hooks: Hooks,
+    pub(super) head: Act,
     pub(super) request: Act,
     pub(super) response: Act,
     pub(super) chunk: ChunkAct,
     pub(super) end_panics: bool,
     /// The model that it asks for instead.
     pub(super) model: Option<&'static str>,
+    /// Whether it tries, on the way in, what it may know and do.
+    pub(super) tries: bool,
 }
 
 impl Scripted {
     fn note(&self, what: impl std::fmt::Display) {
         let line = format!("{} {what}", self.name);
         self.journal.lock().unwrap().push(line);
+    }
+
+    fn try_all(&self, exchange: &mut dyn Exchange) {
+        if !self.tries {
+            return;
+        }
+        let endpoint = exchange.endpoint().map(Endpoint::name);
+        let model = exchange.text(Field::Model, "").map(str::to_owned);
+        let route = exchange.text(Field::Route, "").map(str::to_owned);
+        let body = exchange.get(Field::RequestBody, "").map(<[u8]>::len);
+        let has_member = exchange.get(Field::RequestMember, "messages").is_some();
+        let numbers = [Field::Stream, Field::ModelAllowed, Field::InputEstimate];
+        let numbers = numbers.map(|field| exchange.number(field));
+        let set = exchange.set(Field::Model, "", Some(b"special-x"));
+        self.note(format_args!(
+            "finds {endpoint:?} {model:?} {route:?} {body:?} {has_member} {numbers:?} {set:?}"
+        ));
     }
 
     fn act(act: Act, calls: &mut u32) -> Result<Flow, StageError> {
@@ -95,8 +115,8 @@ impl Scripted {
 impl Stage for Scripted {
     const KIND: &'static str = "scripted";
     type Config = ();
-    /// How often `on_request` and `on_response` were called.
-    type State = [u32; 2];
+    /// How often `on_request`, `on_response` and `on_request_head` were called.
+    type State = [u32; 3];
 
     fn new(_name: &str, (): (), _host: &Host) -> Result<Self, SetupError> {
         Err(SetupError::at(["scripted"], "made by hand"))
@@ -106,17 +126,28 @@ impl Stage for Scripted {
         self.hooks
     }
 
-    fn begin(&self) -> [u32; 2] {
+    fn begin(&self) -> [u32; 3] {
         self.note("begin");
-        [0; 2]
+        [0; 3]
+    }
+
+    fn on_request_head(
+        &self,
+        state: &mut [u32; 3],
+        exchange: &mut dyn Exchange,
+    ) -> Result<Flow, StageError> {
+        self.note("head");
+        self.try_all(exchange);
+        Self::act(self.head, &mut state[2])
     }
 
     fn on_request(
         &self,
-        state: &mut [u32; 2],
+        state: &mut [u32; 3],
         exchange: &mut dyn Exchange,
     ) -> Result<Flow, StageError> {
         self.note("request");
+        self.try_all(exchange);
         let mut known = Vec::new();
         exchange.each(Field::Var, &mut |name, _| {
             known.push(name.to_owned());
@@ -135,7 +166,7 @@ impl Stage for Scripted {
 
     fn on_response(
         &self,
-        state: &mut [u32; 2],
+        state: &mut [u32; 3],
         exchange: &mut dyn Exchange,
     ) -> Result<Flow, StageError> {
         let status = exchange.number(Field::ReplyStatus).unwrap();
@@ -145,7 +176,7 @@ impl Stage for Scripted {
 
     fn on_chunk(
         &self,
-        _: &mut [u32; 2],
+        _: &mut [u32; 3],
         _: &mut dyn Exchange,
         chunk: Chunk<'_>,
     ) -> Result<ChunkFlow, StageError> {
@@ -163,7 +194,7 @@ impl Stage for Scripted {
         }
     }
 
-    fn on_end(&self, _: &mut [u32; 2], _: &mut dyn Exchange, outcome: Outcome) {
+    fn on_end(&self, _: &mut [u32; 3], _: &mut dyn Exchange, outcome: Outcome) {
         self.note(format_args!("end {}", outcome.name()));
         assert!(!self.end_panics, "on purpose");
     }
@@ -207,7 +238,7 @@ impl Exchange for Board {
     fn each(&self, _: Field, _: &mut dyn FnMut(&str, &[u8]) -> bool) {}
 }
 
-/// Three stages `a`, `b` and `c`, of which `b` is changed.
+/// An exchange on its way through stages.
 pub(super) struct Run {
     pub(super) phases: Phases,
     pub(super) states: States,
@@ -215,6 +246,7 @@ pub(super) struct Run {
     journal: Journal,
 }
 
+/// Three stages `a`, `b` and `c`, of which `b` is changed.
 pub(super) fn run_with(change: impl Fn(&mut Scripted), mount: impl Fn(&mut Mounted)) -> Run {
     let journal = Journal::default();
     let stages = ["a", "b", "c"].map(|name| {
@@ -230,12 +262,7 @@ pub(super) fn run_with(change: impl Fn(&mut Scripted), mount: impl Fn(&mut Mount
         }
         mounted
     });
-    Run {
-        phases: Phases::new(stages.into()),
-        states: States::default(),
-        board: Board { status: 200 },
-        journal,
-    }
+    Run::new(stages.into(), journal)
 }
 
 /// A stage of this name in its place, changed, that writes into `journal`.
@@ -248,11 +275,13 @@ pub(super) fn mounted(
         name,
         journal: journal.clone(),
         hooks: Hooks::REQUEST | Hooks::RESPONSE | Hooks::CHUNK | Hooks::END,
+        head: Act::Next,
         request: Act::Next,
         response: Act::Next,
         chunk: ChunkAct::Keep,
         end_panics: false,
         model: None,
+        tries: false,
     };
     change(&mut stage);
     Mounted {
@@ -273,6 +302,22 @@ pub(super) fn run(change: impl Fn(&mut Scripted)) -> Run {
 }
 
 impl Run {
+    /// An exchange and these stages, which write into `journal`.
+    pub(super) fn new(stages: Vec<Mounted>, journal: Journal) -> Self {
+        Self {
+            phases: Phases::new(stages),
+            states: States::default(),
+            board: Board { status: 200 },
+            journal,
+        }
+    }
+
+    pub(super) async fn head(&mut self) -> Result<(), Stop> {
+        self.phases
+            .on_request_head(&mut self.states, &mut self.board)
+            .await
+    }
+
     pub(super) async fn request(&mut self) -> Result<(), Stop> {
         self.phases
             .on_request(&mut self.states, &mut self.board)

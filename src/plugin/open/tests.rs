@@ -61,3 +61,21 @@ fn only_root_and_this_user_may_own_it() {
         }
     }
 }
+
+#[test]
+fn others_may_write_to_a_folder_only_where_they_cannot_replace_what_is_there() {
+    let mut stat = rustix::fs::stat("/").unwrap();
+    stat.st_uid = 0;
+    for (mode, what, is_fine) in [
+        (0o755, "folder", true),
+        (0o775, "folder", false),
+        (0o777, "folder", false),
+        (0o1777, "folder", true),
+        (0o1777, "file", false),
+        (0o664, "file", false),
+    ] {
+        stat.st_mode = mode;
+        let checked = check_writers(Path::new("/a"), what, &stat);
+        assert_eq!(checked.is_ok(), is_fine, "{what} {mode:o}");
+    }
+}

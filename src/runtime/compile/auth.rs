@@ -8,6 +8,7 @@ use crate::{
         tree::Value,
     },
     nearest::nearest,
+    pipeline::{Phases, Pipeline},
     stages::auth::Auth,
 };
 
@@ -69,7 +70,7 @@ pub(super) fn is_everybody_asked(loaded: &Loaded) -> bool {
 }
 
 /// Tells of callers whom nobody asks, of stages that ask too late or not all, and of credentials that go nowhere.
-pub(super) fn check(loaded: &Loaded, callers: &Callers) {
+pub(super) fn check(loaded: &Loaded, pipeline: &Pipeline, callers: &Callers) {
     let asked = asked(loaded);
     if asked.is_empty() {
         unasked(loaded);
@@ -78,7 +79,7 @@ pub(super) fn check(loaded: &Loaded, callers: &Callers) {
         gaps(loaded, stage);
     }
     if let Some(first) = asked.first() {
-        order(loaded, first);
+        order(loaded, first, &pipeline.above);
         nobody(loaded, first, callers);
         forwarding(loaded, &asked);
     }
@@ -115,11 +116,16 @@ fn gaps(loaded: &Loaded, asked: &Asked<'_>) {
             None,
         );
     } else if *when != config::stage::When::default() {
+        let bodies = if when.model.is_some() {
+            ", and the bodies of all have to be read to know their models"
+        } else {
+            ""
+        };
         loaded.report(
             &place("when"),
             Severity::Warning,
             format!(
-                "requests that this does not match pass `{}` without a key",
+                "requests that this does not match pass `{}` without a key{bodies}",
                 asked.name
             ),
             Some("take `when` out, unless that is meant".to_owned()),
@@ -135,24 +141,30 @@ fn gaps(loaded: &Loaded, asked: &Asked<'_>) {
     }
 }
 
-/// Stages that want to know the caller, and run before it is known.
-fn order(loaded: &Loaded, first: &Asked<'_>) {
+/// Stages that want to know the caller and run before it is known, or have bodies read before anybody is refused.
+fn order(loaded: &Loaded, first: &Asked<'_>, above: &Phases) {
     for (index, name) in loaded.config.pipeline[..first.index].iter().enumerate() {
         let Some(stage) = loaded.config.stages.get(name) else {
             continue;
         };
         let by_when = stage.when.caller.is_some() || stage.when.team.is_some();
-        if by_when || NEED_CALLER.contains(&kind_of(name, stage)) {
-            loaded.report(
-                &["pipeline", &index.to_string()],
-                Severity::Warning,
-                format!(
-                    "`{name}` runs before `{}` and so knows no caller",
-                    first.name
-                ),
-                Some(format!("write \"{}\" before \"{name}\"", first.name)),
-            );
-        }
+        let wants_caller = by_when || NEED_CALLER.contains(&kind_of(name, stage));
+        let mut mounted = above.stages().iter();
+        let wants_body = mounted.any(|mounted| *mounted.name == **name && mounted.needs_body());
+        let what = match (wants_caller, wants_body && first.refuses()) {
+            (false, false) => continue,
+            (true, false) => "so knows no caller",
+            (false, true) => "needs the body of a request, so that strangers' bodies are held too",
+            (true, true) => {
+                "so knows no caller, and needs the body of a request, so that strangers' bodies are held too"
+            }
+        };
+        loaded.report(
+            &["pipeline", &index.to_string()],
+            Severity::Warning,
+            format!("`{name}` runs before `{}` and {what}", first.name),
+            Some(format!("write \"{}\" before \"{name}\"", first.name)),
+        );
     }
 }
 

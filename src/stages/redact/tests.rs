@@ -170,7 +170,10 @@ fn nothing_is_called_unless_there_is_something_to_capture() {
     assert_eq!(stage("").unwrap().hooks(), Hooks::NONE);
     assert_eq!(stage("capture = \"none\"").unwrap().hooks(), Hooks::NONE);
     let hooks = stage("capture = \"redacted\"").unwrap().hooks();
-    assert_eq!(hooks, Hooks::REQUEST | Hooks::CHUNK | Hooks::END);
+    assert_eq!(
+        hooks,
+        Hooks::REQUEST_HEAD | Hooks::REQUEST | Hooks::CHUNK | Hooks::END
+    );
 }
 
 #[test]
