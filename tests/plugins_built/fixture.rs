@@ -173,7 +173,12 @@ async fn its_words_for_an_upstreams_error() {
     let provider = format!("kind = \"fixture/asks\"\nbase_url = \"{}\"", mock.url());
     let gateway = Gateway::start(&config(&library, &provider)).await;
     let reply = chat(&Client::new(&gateway), "x-plain", false).await;
-    assert_eq!(reply.status, 422, "{}", reply.text());
+    assert_eq!(
+        reply.status,
+        418,
+        "the status is the upstream's: {}",
+        reply.text()
+    );
     assert_eq!(reply.refusal(), "teapot");
 }
 

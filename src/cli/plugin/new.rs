@@ -138,7 +138,7 @@ pub(super) fn write(arguments: &Arguments) -> Result<String, String> {
         Language::C => ("make test", "make", format!("{}.so", snake(name))),
     };
     Ok(format!(
-        "wrote {name}/, next:\n\n    cd {name}\n    {test}\n    {build}\n    millgate plugin check {library}\n\n\
+        "wrote {name}/. Next:\n\n    cd {name}\n    {test}\n    {build}\n    millgate plugin check {library}\n\n\
          {name}/README.md shows what goes into config.toml.\n"
     ))
 }
