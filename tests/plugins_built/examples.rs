@@ -1,13 +1,13 @@
 //! The plugins of `plugins/examples`.
 
-use std::{path::Path, pin::pin, time::Duration};
+use std::{path::Path, pin::pin, process::Command, time::Duration};
 
 use millgate::mock::{Mock, Script};
 use serde_json::{Value, json};
 
 use super::support::{
     Client, Gateway, PATIENCE, Reply, chat_body,
-    plugins::Folder,
+    plugins::{Folder, run},
     raw::{RawConnection, RawUpstream},
 };
 
@@ -21,6 +21,18 @@ fn config(plugin: &str, library: &Path, pipeline: &str, stage: &str, upstream: &
          [routes.default]\ntargets = [\"upstream\"]\nretries = 0\n",
         library.display()
     )
+}
+
+/// The tests in C, under sanitizers.
+#[test]
+fn the_word_filters_own_tests_pass() {
+    let folder = Folder::new();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("plugins/examples/word-filter-c");
+    let said = run(Command::new("make")
+        .arg("test")
+        .arg(format!("OUT={}", folder.path().display()))
+        .current_dir(source));
+    assert!(said.contains("all tests passed"), "{said}");
 }
 
 /// `ticket-header` changes requests.
