@@ -156,6 +156,47 @@ fn what_a_plugin_does_wrong_is_said_in_words() {
 }
 
 #[test]
+fn what_a_plugin_in_c_does_wrong_is_too() {
+    let folder = Folder::new();
+    for (define, wanted) in [
+        ("AT_LOAD=CRASH", "loading it: it crashed with SIGSEGV"),
+        (
+            "AT_LOAD=_Exit(3)",
+            "loading it: it ended the process with exit status: 3",
+        ),
+        (
+            "AT_LOAD=_Exit(0)",
+            "loading it: it ended the process with exit status: 0",
+        ),
+        (
+            "DOES=CRASH",
+            "on_request of faulty/stage: it crashed with SIGSEGV",
+        ),
+        ("DOES=return 77", "came back with status 77"),
+        (
+            "DOES=return MG_WAIT",
+            "came back with WAIT, but took no token",
+        ),
+        (
+            "DOES=return MG_REPLY",
+            "came back with REPLY, but set and emitted nothing",
+        ),
+        (
+            "DOES=host->token(exchange); return MG_WAIT",
+            "faulty/stage failed",
+        ),
+    ] {
+        let library = folder.build("faulty.so", "faulty", &[define]);
+        let (code, said) = check(&library, &[]);
+        assert_eq!(code, 1, "{define}\n{said}");
+        says(&said, &[wanted]);
+    }
+    let (code, said) = check(&folder.build("faulty.so", "faulty", &[]), &[]);
+    assert_eq!(code, 0, "{said}");
+    says(&said, &["no schema: the plugin alone judges it"]);
+}
+
+#[test]
 fn a_hook_that_does_not_come_back_is_not_waited_for_forever() {
     let folder = Folder::new();
     let library = folder.rust("millgate-trouble");

@@ -1,6 +1,10 @@
 //! The plugins of `plugins/examples`.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "clients that go on by themselves"
+)]
 
-use std::{path::Path, pin::pin, process::Command, time::Duration};
+use std::{path::Path, pin::pin, process::Command};
 
 use millgate::mock::{Mock, Script};
 use serde_json::{Value, json};
@@ -286,7 +290,10 @@ async fn a_new_image_comes_in_without_a_failed_request() {
                 line["message"] == "config reloaded" && line["generation"] == generation
             })
             .await;
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        // Each image serves for a while.
+        let so_far = mock.counts().completed;
+        mock.wait_for(|counts| counts.completed >= so_far + 20)
+            .await;
     }
     stop.send(true).unwrap();
     for worker in workers {
@@ -307,7 +314,7 @@ async fn both<T>(
         value = &mut upstream => (reply.await, value),
         early = &mut reply => match tokio::time::timeout(PATIENCE, upstream).await {
             Ok(value) => (early, value),
-            Err(_) => panic!("nobody was asked: {}", early.text()),
+            Err(elapsed) => panic!("{elapsed}: nobody was asked: {}", early.text()),
         },
     }
 }

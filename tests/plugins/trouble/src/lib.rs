@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// `panic`, `fail`, `block`, `hang`, `wait`, `abort`, `crash` or `reply`.
+    /// `panic`, `fail`, `block`, `hang`, `wait`, `abort` or `reply`.
     what: Option<String>,
     /// `new`, `on_request`, `on_response`, `on_chunk` or `on_end`.
     at: Option<String>,
