@@ -6,6 +6,8 @@ mod providers;
 mod refused;
 #[path = "plugins/reloaded.rs"]
 mod reloaded;
+#[path = "plugins/rogue.rs"]
+mod rogue;
 #[path = "plugins/tables.rs"]
 mod tables;
 

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! millgate-overhead run [--millgate PATH] [--config PATH]… [--mock PATH] [--only TEXT] [--markdown FILE]
-//!                       [--quick] [--korean] [--same] [--stages]
+//!                       [--quick] [--korean] [--same] [--stages] [--border PATH]
 //! millgate-overhead bare LISTEN UPSTREAM
 //! ```
 //! `run` starts the mock upstream, the proxies and millgate, and loads them in turn, round after round, so
@@ -18,6 +18,8 @@
 //! - `--only` runs the scenarios whose title holds the text.
 //! - `--quick` is a short run that shows that all works, not a measurement.
 //! - `--stages` measures millgate also without any stage and with each one alone.
+//! - `--border` is a millgate that was built with `--features through-border`, so that its stages and providers are called
+//!   as those of plugins are: measured with three stages, beside `--millgate` with the same three.
 //! - `--korean` makes half of each prompt Korean. `--same` makes all requests the same, so that a cache answers.
 
 #![allow(
@@ -73,6 +75,7 @@ fn bare(listen: &str, upstream: &str) -> Result<(), Failure> {
 #[derive(Default)]
 struct Settings {
     millgate: Option<PathBuf>,
+    border: Option<PathBuf>,
     configs: Vec<PathBuf>,
     mock: Option<PathBuf>,
     only: String,
@@ -91,6 +94,7 @@ impl Settings {
             let mut value = || arguments.next().ok_or(format!("{argument} wants a value"));
             match *argument {
                 "--millgate" => settings.millgate = Some(value()?.into()),
+                "--border" => settings.border = Some(value()?.into()),
                 "--config" => settings.configs.push(value()?.into()),
                 "--mock" => settings.mock = Some(value()?.into()),
                 "--only" => settings.only = value()?.to_string(),
@@ -153,6 +157,10 @@ async fn measure(settings: &Settings, folder: &Path) -> Result<String, Failure> 
         recipes.push(site.millgate(millgate, None)?);
         if settings.stages {
             recipes.extend(site.each_stage(millgate)?);
+        }
+        if let Some(border) = &settings.border {
+            recipes.push(site.three_stages("three built in", millgate)?);
+            recipes.push(site.three_stages("three through the border", border)?);
         }
         for config in &settings.configs {
             recipes.push(site.millgate(millgate, Some(config))?);

@@ -126,12 +126,19 @@ impl Site<'_> {
 
     /// millgate without any stage, and with each one alone.
     pub(crate) fn each_stage(&self, program: &Path) -> io::Result<Vec<Recipe>> {
-        let recipe = |(name, pipeline): &(&str, &str)| {
-            let config = self.folder.join(name).with_extension("toml");
-            fs::write(&config, format!("pipeline = {pipeline}\n{MILLGATE_CONFIG}"))?;
-            self.millgate(program, Some(&config))
-        };
+        let recipe = |(name, pipeline): &(&str, &str)| self.with_stages(program, name, pipeline);
         EACH_STAGE.iter().map(recipe).collect()
+    }
+
+    /// millgate with three stages, all of whose hooks do something.
+    pub(crate) fn three_stages(&self, name: &str, program: &Path) -> io::Result<Recipe> {
+        self.with_stages(program, name, THREE_STAGES)
+    }
+
+    fn with_stages(&self, program: &Path, name: &str, pipeline: &str) -> io::Result<Recipe> {
+        let config = self.folder.join(name).with_extension("toml");
+        fs::write(&config, format!("pipeline = {pipeline}\n{MILLGATE_CONFIG}"))?;
+        self.millgate(program, Some(&config))
     }
 }
 
@@ -148,6 +155,9 @@ const EACH_STAGE: [(&str, &str); 6] = [
     ("cache", r#"["cache", "route"]"#),
     ("auth_header", r#"["route", "auth_header"]"#),
 ];
+
+/// A pipeline of three stages.
+const THREE_STAGES: &str = r#"["auth", "rate_limit", "route", "auth_header"]"#;
 
 /// The stages and a route, with the access log on. The limits are never reached, and the cache is asked every time.
 const MILLGATE_CONFIG: &str = r#"
