@@ -28,7 +28,9 @@ pub struct Section<'a> {
 }
 
 impl<'a> Section<'a> {
-    pub(super) fn new(node: &Node, findings: &'a Findings) -> Self {
+    /// A table of a tree; what is wrong with it goes to `findings`.
+    #[must_use]
+    pub fn new(node: &Node, findings: &'a Findings) -> Self {
         Self {
             node: node.clone(),
             findings,

@@ -13,8 +13,9 @@ use super::{
     kinds::{provider_kind, stage_kind},
     library,
     manifest::Manifest,
-    open,
+    open, provider,
     refused::{At, Refused},
+    stage,
     watch::{self, Plugin},
 };
 use crate::{pipeline::registry::StageKind, providers::ProviderKind};
@@ -41,6 +42,8 @@ pub struct Image {
     pub stages: Vec<StageKind>,
     /// Its kinds of providers.
     pub providers: Vec<ProviderKind>,
+    /// The JSON Schemas of their tables: of the stages, then of the providers; `None` where a kind has none.
+    pub schemas: Vec<Option<String>>,
 }
 
 /// All libraries of this process. What was loaded once is not loaded again, even if it was refused after that: its code
@@ -135,6 +138,10 @@ fn start(
         .providers
         .iter()
         .map(|kind| provider_kind(plugin, sha256, kind));
+    let stage_schemas = manifest.stages.iter();
+    let stage_schemas = stage_schemas.map(|kind| stage::schema(kind.functions));
+    let provider_schemas = manifest.providers.iter();
+    let provider_schemas = provider_schemas.map(|kind| provider::schema(kind.functions));
     Ok(Box::leak(Box::new(Image {
         plugin,
         name: manifest.name,
@@ -146,6 +153,7 @@ fn start(
         loaded_at: SystemTime::now(),
         stages: stages.collect::<Result<_, _>>()?,
         providers: providers.collect::<Result<_, _>>()?,
+        schemas: stage_schemas.chain(provider_schemas).collect(),
     })))
 }
 

@@ -68,3 +68,70 @@ pub fn check(config: &str, arguments: &[&str], environment: &[(&str, &str)]) -> 
         text.into_owned(),
     )
 }
+
+/// The plugins in Rust that tests load: their packages.
+const PACKAGES: [&str; 4] = [
+    "millgate-anthropic",
+    "millgate-latency-guard",
+    "millgate-ticket-header",
+    "millgate-trouble",
+];
+
+impl Folder {
+    /// The library of this package of the workspace, built with the profile of the gateway under test.
+    pub fn rust(&self, package: &str) -> PathBuf {
+        static BUILT: std::sync::Once = std::sync::Once::new();
+        BUILT.call_once(|| {
+            let mut cargo = cargo("build");
+            for package in PACKAGES {
+                cargo.args(["--package", package]);
+            }
+            run(cargo.current_dir(env!("CARGO_MANIFEST_DIR")));
+        });
+        let name = format!("lib{}.so", package.replace('-', "_"));
+        let library = self.path().join(&name);
+        std::fs::copy(binaries().join(name), &library).unwrap();
+        library
+    }
+
+    /// The library of `plugins/examples/word-filter-c`, built with these flags.
+    pub fn word_filter(&self, flags: &str) -> PathBuf {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("plugins/examples/word-filter-c");
+        let fresh = tempfile::tempdir_in(self.path()).unwrap();
+        run(Command::new("make")
+            .arg("--directory")
+            .arg(source)
+            .arg(format!("OUT={}", fresh.path().display()))
+            .arg(format!("CFLAGS={flags}")));
+        let library = self.path().join("word_filter.so");
+        std::fs::rename(fresh.path().join("word_filter.so"), &library).unwrap();
+        library
+    }
+}
+
+/// Where the binary under test is, and the libraries of its profile.
+pub fn binaries() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_millgate")).parent().unwrap()
+}
+
+/// `cargo build` or another command, into the target folder of this test, with its profile and without a network.
+pub fn cargo(command: &str) -> Command {
+    let profile = match binaries().file_name().unwrap().to_str().unwrap() {
+        "debug" => "dev",
+        other => other,
+    };
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo
+        .args([command, "--offline", "--profile", profile])
+        .env("CARGO_TARGET_DIR", binaries().parent().unwrap());
+    cargo
+}
+
+/// Runs a command that must do well; what it says.
+pub fn run(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let said = [&*output.stdout, &*output.stderr].concat();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    assert!(output.status.success(), "{command:?}\n{said}");
+    said
+}
