@@ -391,13 +391,13 @@ impl ErasedStage for Foreign {
         let running = watch::enter(self.made.plugin);
         let (stage, outcome) = (self.made.stage, outcome as u32);
         // SAFETY: `create` and `begin` made stage and state, which nobody else uses; the exchange is valid for the call.
-        unsafe { function(stage, entered.state, hook.as_ptr(), outcome) };
+        let status = unsafe { function(stage, entered.state, hook.as_ptr(), outcome) };
         drop(running);
-        if let Some(error) = hook.failure.take() {
-            self.made.plugin.failed();
+        if status != abi::NEXT || hook.said().is_some() {
+            let error = self.failure("on_end", entered, status, &mut hook);
             tracing::error!(
                 plugin = self.made.plugin.shown_name(),
-                error,
+                %error,
                 "on_end failed"
             );
         }

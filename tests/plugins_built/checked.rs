@@ -129,7 +129,7 @@ fn what_a_plugin_does_wrong_is_said_in_words() {
             "a reply: panicked: on_request panics",
         ),
         ("panic", "on_chunk", "panicked: on_chunk panics"),
-        ("panic", "on_end", "trouble/maker failed"),
+        ("panic", "on_end", "trouble/maker panicked"),
         ("panic", "new", "it refuses the table"),
         (
             "fail",

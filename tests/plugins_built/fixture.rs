@@ -53,11 +53,11 @@ fn it_is_as_it_was_released() {
     for (file, expected) in [
         (
             "plugin.c",
-            "d57429b0e0b5400cadb0f58b1fe8087b59fe9e48a27c3ae4e624d1f3fc9f0ea9",
+            "6441ed88a239ad437d6fe8162c2cb303bf65bf0bd90abbd4247baec481d69172",
         ),
         (
             "millgate_plugin.h",
-            "ade66ea4f433b7f40cdbf9bd89200de64c7d546c4eb375ef1d7c28fa8a2b6ba8",
+            "08852246673938dc868c8e198876669ed68389f84febb153d8a73ac4df3fd645",
         ),
     ] {
         let bytes = std::fs::read(source().join(file)).unwrap();

@@ -5,6 +5,9 @@
 
 #include <stddef.h>
 #include <stdint.h>
+/* How a plugin begins its manifest, in a library built with -fvisibility=hidden as it should be: MILLGATE_PLUGIN = { … }; */
+#define MILLGATE_PLUGIN __attribute__((visibility("default"))) const MgManifest millgate_plugin_v1
+
 
 // `"MILLGATE"`, the first eight bytes of a manifest.
 #define MG_MAGIC 4995689661139274061
@@ -450,8 +453,8 @@ typedef struct MgStageType {
                        void *state,
                        struct MgExchange *exchange,
                        struct MgSlice chunk);
-  // It is over, see `MG_OUTCOME_…`.
-  void (*on_end)(const void *stage, void *state, struct MgExchange *exchange, uint32_t outcome);
+  // It is over, see `MG_OUTCOME_…`: [`NEXT`], [`FAILED`] or [`PANICKED`].
+  MgStatus (*on_end)(const void *stage, void *state, struct MgExchange *exchange, uint32_t outcome);
   // Frees a state, once. Not called where `begin` is null.
   void (*end)(void *state);
 } MgStageType;

@@ -376,14 +376,14 @@ pub struct StageType {
             chunk: Slice,
         ) -> Status,
     >,
-    /// It is over, see `MG_OUTCOME_…`.
+    /// It is over, see `MG_OUTCOME_…`: [`NEXT`], [`FAILED`] or [`PANICKED`].
     pub on_end: Option<
         unsafe extern "C" fn(
             stage: *const c_void,
             state: *mut c_void,
             exchange: *mut Exchange,
             outcome: u32,
-        ),
+        ) -> Status,
     >,
     /// Frees a state, once. Not called where `begin` is null.
     pub end: Option<unsafe extern "C" fn(state: *mut c_void)>,

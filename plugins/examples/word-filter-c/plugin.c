@@ -202,7 +202,7 @@ static const MgStageType filter = {
 static const MgStageType *const stages[] = { &filter };
 
 /* The one thing that others see of this library: see the Makefile. */
-__attribute__((visibility("default"))) const MgManifest millgate_plugin_v1 = {
+MILLGATE_PLUGIN = {
   .magic = MG_MAGIC,
   .size = sizeof(MgManifest),
   .minor = MG_MINOR,

@@ -174,11 +174,12 @@ static MgStatus on_chunk(const void *stage, void *memory, MgExchange *exchange, 
   }
 }
 
-static void on_end(const void *stage, void *memory, MgExchange *exchange, uint32_t outcome) {
+static MgStatus on_end(const void *stage, void *memory, MgExchange *exchange, uint32_t outcome) {
   char line[64];
   (void)stage, (void)memory, (void)exchange;
   snprintf(line, sizeof line, "the fixture's exchange ended with %u", (unsigned)outcome);
   host->log(MG_LEVEL_INFO, slice("fixture"), slice(line));
+  return MG_NEXT;
 }
 
 static void end(void *state) { free(state); }

@@ -33,7 +33,11 @@ fn asking(header: &str) -> String {
     let mut inside: Option<String> = None;
     for declaration in declarations(header) {
         if let Some(constant) = declaration.strip_prefix("#define ") {
-            let Some((name, _)) = constant.split_once(' ') else {
+            // `MILLGATE_PLUGIN` is no constant, but the beginning of a declaration.
+            let Some((name, _)) = constant
+                .split_once(' ')
+                .filter(|(name, _)| name.starts_with("MG_"))
+            else {
                 continue;
             };
             writeln!(

@@ -333,7 +333,7 @@ unsafe extern "C" fn on_end<S: Stage>(
     state: *mut c_void,
     exchange: *mut abi::Exchange,
     outcome: u32,
-) {
+) -> Status {
     let outcome = Outcome::from_number(outcome).unwrap_or(Outcome::InternalError);
     // SAFETY: as the host promises.
     unsafe {
@@ -341,6 +341,6 @@ unsafe extern "C" fn on_end<S: Stage>(
             entered.wait = None;
             stage.on_end(&mut entered.state, exchange, outcome);
             Ok(abi::NEXT)
-        });
+        })
     }
 }

@@ -247,8 +247,8 @@ unsafe extern "C" fn on_end(
     state: *mut c_void,
     exchange: *mut abi::Exchange,
     _: u32,
-) {
-    act(stage, state, exchange, &[], script(stage).end);
+) -> abi::Status {
+    act(stage, state, exchange, &[], script(stage).end)
 }
 
 pub(super) static KIND: abi::StageType = kind();

@@ -139,11 +139,11 @@ impl Entered<'_> {
     }
 
     /// Ends the exchange for the stage.
-    pub(super) fn end(&mut self, outcome: u32) {
+    pub(super) fn end(&mut self, outcome: u32) -> abi::Status {
         let on_end = self.made.kind.on_end.unwrap();
         self.hook().may_wait = false;
         // SAFETY: as for `once`.
-        unsafe { on_end(self.made.stage, self.state, self.hook.cast(), outcome) };
+        unsafe { on_end(self.made.stage, self.state, self.hook.cast(), outcome) }
     }
 }
 

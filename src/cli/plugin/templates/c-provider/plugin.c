@@ -85,7 +85,7 @@ static const MgProviderType type = {
 static const MgProviderType *const providers[] = { &type };
 
 /* The one thing that the gateway looks for, and that others see of this library. */
-__attribute__((visibility("default"))) const MgManifest millgate_plugin_v1 = {
+MILLGATE_PLUGIN = {
   .magic = MG_MAGIC,
   .size = sizeof(MgManifest),
   .minor = MG_MINOR,
