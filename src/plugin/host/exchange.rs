@@ -7,9 +7,12 @@ use millgate_plugin::{Exchange, Field, Refusal, Reply, SetError, border::abi};
 use smallvec::SmallVec;
 
 use super::refusal_of;
-use crate::plugin::{
-    slices::{NOTHING, bytes, is_sound, slice, text},
-    token::Token,
+use crate::{
+    http::headers::is_of_the_connection,
+    plugin::{
+        slices::{NOTHING, bytes, is_sound, slice, text},
+        token::Token,
+    },
 };
 
 /// Which hook it is, as far as what it may do depends on it.
@@ -141,7 +144,9 @@ impl<'a> Hook<'a> {
             .map(std::str::from_utf8)
             .transpose()
             .map_err(|_| SetError::Invalid)?;
-        if text.is_some_and(|text| http::HeaderValue::from_str(text).is_err()) {
+        let is_bad =
+            |text| is_of_the_connection(&name) || http::HeaderValue::from_str(text).is_err();
+        if text.is_some_and(is_bad) {
             return Err(SetError::Invalid);
         }
         let reply = self.reply.get_or_insert_with(own_reply);

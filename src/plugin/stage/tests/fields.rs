@@ -72,6 +72,27 @@ fn slices_that_cannot_be_are_not_read() {
 }
 
 #[test]
+fn what_belongs_to_the_connection_is_not_set() {
+    let mut staged = stage(Script {
+        request: |inside| {
+            let header = abi::FIELD_REPLY_HEADER;
+            for name in ["Transfer-Encoding", "content-length", "connection"] {
+                assert_eq!(inside.set(header, name, b"3"), abi::INVALID, "{name}");
+                let removed = inside.set_slice(header, slice(name.as_bytes()), NOTHING);
+                assert_eq!(removed, abi::NEXT, "{name}");
+            }
+            abi::REPLY
+        },
+        ..Script::default()
+    });
+    let mut state = staged.stage.begin();
+    let Ok(Flow::Reply(reply)) = staged.request(&mut *state) else {
+        panic!("no reply");
+    };
+    assert!(reply.headers.is_empty());
+}
+
+#[test]
 fn nothing_is_written_while_a_visitor_reads() {
     unsafe extern "C" fn visit(user: *mut c_void, key: abi::Slice, _: abi::Slice) -> u32 {
         let exchange = user.cast::<abi::Exchange>();
