@@ -230,15 +230,21 @@ pub(super) unsafe extern "C" fn set(
     key: abi::Slice,
     value: abi::Slice,
 ) -> abi::Status {
-    // SAFETY: the plugin hands back what it was given, inside its hook; key and value are borrowed.
-    let (hook, key, bytes) = unsafe { (hook(exchange), text(key), bytes(value)) };
+    // What `get` has found may be what is set, or the name of it: it is copied before anything that it may belong to changes.
+    let copy = |slice| {
+        // SAFETY: key and value are borrowed.
+        unsafe { bytes(slice) }.map(SmallVec::<[u8; 64]>::from_slice)
+    };
+    let (key, copied) = (copy(key).unwrap_or_default(), copy(value));
+    // SAFETY: the plugin hands back what it was given, inside its hook.
+    let hook = unsafe { hook(exchange) };
     let (Some(hook), Some(field)) = (hook, Field::from_number(field)) else {
         return abi::READ_ONLY;
     };
-    let (Some(key), true) = (key, is_sound(value)) else {
+    let (Ok(key), true) = (std::str::from_utf8(&key), is_sound(value)) else {
         return abi::INVALID;
     };
-    match hook.set(field, key, bytes) {
+    match hook.set(field, key, copied.as_deref()) {
         Ok(()) => abi::NEXT,
         Err(SetError::ReadOnly) => abi::READ_ONLY,
         Err(SetError::Invalid) => abi::INVALID,

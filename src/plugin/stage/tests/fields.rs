@@ -71,6 +71,29 @@ fn slices_that_cannot_be_are_not_read() {
     assert_eq!(staged.board.fields[&place], b"2");
 }
 
+/// As long as its value: whoever frees the value too early is given its place for the name.
+const NAME: &str = "x-as-long-as-its-value";
+const VALUE: &[u8] = b"-as-long-as-its-name-:";
+
+#[test]
+fn what_was_found_may_be_set_again() {
+    const { assert!(NAME.len() == VALUE.len()) };
+    let mut staged = stage(Script {
+        request: |inside| {
+            let header = abi::FIELD_REPLY_HEADER;
+            inside.set(header, NAME, VALUE);
+            let found = inside.get_slice(header, NAME);
+            let set = inside.set_slice(header, slice(NAME.as_bytes()), found);
+            assert_eq!(set, abi::NEXT);
+            assert_eq!(inside.get(header, NAME).unwrap(), VALUE);
+            abi::REPLY
+        },
+        ..Script::default()
+    });
+    let mut state = staged.stage.begin();
+    assert!(matches!(staged.request(&mut *state), Ok(Flow::Reply(_))));
+}
+
 #[test]
 fn what_belongs_to_the_connection_is_not_set() {
     let mut staged = stage(Script {
