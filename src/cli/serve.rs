@@ -27,7 +27,7 @@ use crate::{
     store,
     telemetry::logs,
 };
-use reload::Reloader;
+use reload::{Reloader, Reloads};
 
 /// Options of `serve`.
 #[derive(clap::Args)]
@@ -146,7 +146,11 @@ async fn serve(
         Guard::new(&config.admin.hosts, &[]),
         config.server.header_timeout.get(),
     );
-    let signals = signals.obey(&gateway, &reloader, stop);
+    let reloads = match reloader.start() {
+        Ok(reloads) => reloads,
+        Err(error) => return fail(format!("cannot start the thread that reloads: {error}")),
+    };
+    let signals = signals.obey(&gateway, &reloads, stop);
     tokio::select! {
         drained = drained => {
             tracing::info!(drained, "stopped");
@@ -195,14 +199,14 @@ impl Signals {
     async fn obey(
         mut self,
         gateway: &Gateway,
-        reloader: &Reloader,
+        reloads: &Reloads,
         stop: watch::Sender<bool>,
     ) -> ExitCode {
         let mut stopping = false;
         loop {
             let name = tokio::select! {
                 _ = self.hangup.recv() => {
-                    reloader.reload();
+                    reloads.ask();
                     continue;
                 }
                 _ = self.terminate.recv() => "SIGTERM",
