@@ -17,6 +17,7 @@ use crate::{
     http::guard::Guard,
     pipeline::Phases,
     plugin::host,
+    routing::answering,
     runtime::{
         Runtime,
         compile::{compile, filter, listeners},
@@ -27,7 +28,7 @@ use crate::{
     store,
     telemetry::logs,
 };
-use reload::Reloader;
+use reload::{Reloader, Reloads};
 
 /// Options of `serve`.
 #[derive(clap::Args)]
@@ -45,6 +46,9 @@ pub(super) struct Arguments {
 
 /// How long tasks that were cut off have to end.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Threads that may block beside those that answer: what tokio has without being asked.
+const OTHER_BLOCKING: usize = 512;
 
 /// How long the start waits for the store to be read: a lock may be in the way.
 const STORE_PATIENCE: Duration = Duration::from_secs(2);
@@ -87,6 +91,8 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     if let Some(workers) = loaded.config.server.workers {
         builder.worker_threads(workers.get() as usize);
     }
+    // Answers that do not come to an end leave threads to those who look up names.
+    builder.max_blocking_threads(answering::MOST_AT_ONCE + OTHER_BLOCKING);
     match builder.enable_all().build() {
         Ok(tokio) => {
             let code = tokio.block_on(serve(arguments, loaded, runtime, process));
@@ -146,7 +152,11 @@ async fn serve(
         Guard::new(&config.admin.hosts, &[]),
         config.server.header_timeout.get(),
     );
-    let signals = signals.obey(&gateway, &reloader, stop);
+    let reloads = match reloader.start() {
+        Ok(reloads) => reloads,
+        Err(error) => return fail(format!("cannot start the thread that reloads: {error}")),
+    };
+    let signals = signals.obey(&gateway, &reloads, stop);
     tokio::select! {
         drained = drained => {
             tracing::info!(drained, "stopped");
@@ -195,14 +205,14 @@ impl Signals {
     async fn obey(
         mut self,
         gateway: &Gateway,
-        reloader: &Reloader,
+        reloads: &Reloads,
         stop: watch::Sender<bool>,
     ) -> ExitCode {
         let mut stopping = false;
         loop {
             let name = tokio::select! {
                 _ = self.hangup.recv() => {
-                    reloader.reload();
+                    reloads.ask();
                     continue;
                 }
                 _ = self.terminate.recv() => "SIGTERM",

@@ -35,6 +35,23 @@ const NEVER_TO_UPSTREAM: [HeaderName; 13] = [
     HeaderName::from_static("keep-alive"),
 ];
 
+/// Whether a header says how a message is framed or what becomes of its connection. Those are the host's, whoever else
+/// would like to write them: two who disagree where a message ends are how one is smuggled behind another.
+#[must_use]
+pub fn is_of_the_connection(name: &HeaderName) -> bool {
+    const OF_THE_CONNECTION: [HeaderName; 8] = [
+        header::CONTENT_LENGTH,
+        header::TRANSFER_ENCODING,
+        header::CONNECTION,
+        header::UPGRADE,
+        header::TE,
+        header::TRAILER,
+        header::EXPECT,
+        HeaderName::from_static("keep-alive"),
+    ];
+    OF_THE_CONNECTION.contains(name)
+}
+
 /// Upstream headers that a client gets. Cookies, server names, organisations and the limits of a key that
 /// callers share are not among them.
 const TO_CLIENT: [HeaderName; 11] = [

@@ -8,6 +8,7 @@ use millgate_plugin::{Exchange, Field, SetError};
 use super::request::{ClientRequest, Vars, each_header, set_header};
 use crate::{
     callers::Callers,
+    http::headers::is_of_the_connection,
     prices::Price,
     routing::{route::Route, scanner::Usage, target::Target},
     telemetry::access::Record,
@@ -101,6 +102,9 @@ impl HeaderEdits {
     fn edit(&mut self, key: &str, value: Option<&[u8]>) -> Result<(), SetError> {
         let name = http::HeaderName::from_bytes(key.as_bytes()).map_err(|_| SetError::Invalid)?;
         if let Some(value) = value {
+            if is_of_the_connection(&name) {
+                return Err(SetError::Invalid);
+            }
             let mut value = HeaderValue::from_bytes(value).map_err(|_| SetError::Invalid)?;
             // Tickets and user names are nobody's business in a debug line.
             value.set_sensitive(true);
@@ -212,7 +216,12 @@ fn set_reply_header(
     key: &str,
     value: Option<&[u8]>,
 ) -> Result<(), SetError> {
-    set_header(&mut reply.ok_or(SetError::ReadOnly)?.headers, key, value)
+    let headers = &mut reply.ok_or(SetError::ReadOnly)?.headers;
+    let name = http::HeaderName::from_bytes(key.as_bytes()).map_err(|_| SetError::Invalid)?;
+    if value.is_some() && is_of_the_connection(&name) {
+        return Err(SetError::Invalid);
+    }
+    set_header(headers, key, value)
 }
 
 fn each_reply_header(reply: Option<&ReplyHead>, visit: &mut dyn FnMut(&str, &[u8]) -> bool) {

@@ -51,6 +51,8 @@ pub struct Image {
 #[derive(Default)]
 pub struct Images {
     known: Mutex<Vec<Known>>,
+    /// Held while one is loaded, which may take for ever: who only wants to know which there are does not wait for that.
+    loading: Mutex<()>,
 }
 
 struct Known {
@@ -79,14 +81,14 @@ impl Images {
                 ),
             });
         }
-        let mut known = self.known();
-        if let Some(known) = known.iter().find(|known| known.sha256 == digest) {
+        let _one_at_a_time = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = self.known().iter().find(|known| known.sha256 == digest) {
             return known.image.clone();
         }
         elf::check(&bytes)?;
         let symbol = library::load(path, &bytes)?;
         let image = start(symbol, path, &digest);
-        known.push(Known {
+        self.known().push(Known {
             sha256: digest,
             image: image.clone(),
         });

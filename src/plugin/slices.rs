@@ -54,7 +54,8 @@ pub(super) unsafe fn text<'a>(slice: Slice) -> Option<&'a str> {
 /// `T` is a struct of the interface, for which zero is valid everywhere; `source` has `size` bytes.
 pub(super) unsafe fn sized<T>(source: *const T, size: u32) -> T {
     let mut whole = MaybeUninit::<T>::zeroed();
-    let known = size_of::<T>().min(size as usize);
+    // Whole words, so that no pointer is torn.
+    let known = size_of::<T>().min(size as usize & !7);
     // SAFETY: both have `known` bytes, and they are different places.
     unsafe {
         std::ptr::copy_nonoverlapping(source.cast::<u8>(), whole.as_mut_ptr().cast(), known);

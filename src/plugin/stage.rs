@@ -7,7 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use millgate_plugin::{
@@ -27,7 +27,7 @@ use crate::pipeline::erased::{ErasedStage, State};
 const KNOWN_HOOKS: u32 =
     Hooks::REQUEST_HEAD.0 | Hooks::REQUEST.0 | Hooks::RESPONSE.0 | Hooks::CHUNK.0 | Hooks::END.0;
 
-/// How long a hook may wait for its token where the exchange has no deadline.
+/// How long a hook may wait, all in all, where the exchange has no deadline.
 const LONGEST_WAIT: Duration = Duration::from_mins(5);
 
 /// A stage that a plugin has made.
@@ -68,6 +68,8 @@ struct Entered {
     is_over: bool,
     /// Set where it has waited until its time was up.
     overdue: Option<Arc<AtomicBool>>,
+    /// When the hook that waits has waited for [`LONGEST_WAIT`], however often it was woken meanwhile.
+    until: Option<Instant>,
 }
 
 // SAFETY: the interface says that a state is used by one thread at a time, but not always by the same.
@@ -187,6 +189,9 @@ impl Foreign {
         // SAFETY: `create` and `begin` made stage and state, which nobody else uses; the exchange is valid for the call.
         let status = unsafe { function(self.made.stage, entered.state, hook.as_ptr()) };
         drop(running);
+        if status != abi::WAIT {
+            entered.until = None;
+        }
         match status {
             abi::NEXT if hook.said().is_none() => Ok(Flow::Next),
             abi::REPLY => hook.take_reply().map(Flow::Reply).ok_or_else(|| {
@@ -194,7 +199,7 @@ impl Foreign {
             }),
             abi::REJECT => Ok(Flow::Reject(self.refusal(name, &mut hook))),
             abi::WAIT => match hook.token.take() {
-                Some(token) => Ok(entered.wait(token, hook.time_left().unwrap_or(LONGEST_WAIT))),
+                Some(token) => Ok(entered.wait(token, hook.time_left())),
                 None => Err(self.strange(name, "came back with WAIT, but took no token")),
             },
             status => Err(self.failure(name, entered, status, &mut hook)),
@@ -275,11 +280,16 @@ impl Foreign {
 
 impl Entered {
     /// Waits for the token to be woken, but no longer than the exchange has time.
-    fn wait(&mut self, token: Token, time: Duration) -> Flow {
+    fn wait(&mut self, token: Token, time_left: Option<Duration>) -> Flow {
+        let now = Instant::now();
+        let until = *self.until.get_or_insert_with(|| now + LONGEST_WAIT);
+        let time = time_left.unwrap_or_else(|| until.saturating_duration_since(now));
         let overdue = Arc::new(AtomicBool::new(false));
         self.overdue = Some(overdue.clone());
         Flow::Wait(Box::pin(async move {
-            if tokio::time::timeout(time, token).await.is_err() {
+            // A hook whose token is woken at once, again and again, leaves room for others, and hears that its client has left.
+            tokio::task::consume_budget().await;
+            if time.is_zero() || tokio::time::timeout(time, token).await.is_err() {
                 overdue.store(true, Ordering::Relaxed);
             }
         }))
@@ -328,6 +338,7 @@ impl ErasedStage for Foreign {
             state,
             is_over: false,
             overdue: None,
+            until: None,
         })
     }
 

@@ -5,12 +5,30 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 use millgate_plugin::{Answer, Call, Gone, Refusal, RefusalKind};
-use tokio::{runtime::Handle, sync::mpsc};
+use tokio::{
+    runtime::Handle,
+    sync::{Semaphore, SemaphorePermit, mpsc},
+};
 
 use crate::{pipeline::request::ClientRequest, providers::erased::ErasedProvider};
 
 /// Pieces that a provider may be ahead of its reader.
 const AHEAD: usize = 16;
+
+/// Answers that may be under way at once. Each has a thread, also one that goes on when its reader has long left.
+pub const MOST_AT_ONCE: usize = 4096;
+
+static ROOM: Semaphore = Semaphore::const_new(MOST_AT_ONCE);
+
+/// Room for one more answer, until it is dropped.
+fn take_room(room: &'static Semaphore) -> Result<SemaphorePermit<'static>, Refusal> {
+    room.try_acquire().map_err(|_| {
+        Refusal::new(
+            RefusalKind::Unavailable,
+            "Too many answers of this kind are under way. Try again later.",
+        )
+    })
+}
 
 /// Starts a provider's `answer` for a request; dropping the receiver tells it that the reader has gone.
 #[must_use]
@@ -21,10 +39,19 @@ pub fn start(
     body: Bytes,
 ) -> mpsc::Receiver<Result<Bytes, Refusal>> {
     let (sender, receiver) = mpsc::channel(AHEAD);
+    let room = match take_room(&ROOM) {
+        Ok(room) => room,
+        Err(refusal) => {
+            // Nothing is in it yet, so that it has a place.
+            let _ = sender.try_send(Err(refusal));
+            return receiver;
+        }
+    };
     let request = request.clone();
     let model = model.to_owned();
     let runtime = Handle::current();
     tokio::task::spawn_blocking(move || {
+        let _room = room;
         let call = Call {
             endpoint: request.endpoint,
             method: request.method.as_str(),
@@ -88,5 +115,20 @@ impl Answer for Writer {
             .runtime
             .block_on(async { tokio::time::timeout(time, sender.closed()).await.is_ok() });
         if left { Err(Gone) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_room_for_so_many_answers_and_again_when_one_has_ended() {
+        static SMALL: Semaphore = Semaphore::const_new(1);
+        let one = take_room(&SMALL).unwrap();
+        let refused = take_room(&SMALL).unwrap_err();
+        assert_eq!(refused.kind, RefusalKind::Unavailable);
+        drop(one);
+        assert!(take_room(&SMALL).is_ok());
     }
 }

@@ -1,6 +1,6 @@
 //! Where log lines go: standard error, for people on a terminal, as JSON otherwise.
 
-use std::{fmt, io::IsTerminal, panic::PanicHookInfo};
+use std::{borrow::Cow, fmt, io::IsTerminal, panic::PanicHookInfo};
 
 use tracing::field::Field;
 use tracing_subscriber::{
@@ -63,10 +63,27 @@ fn write_field(to: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fm
     } else {
         clean(&text)
     };
+    let text = on_one_line(&text);
     match field.name() {
         "message" => to.write_str(&text),
         name => write!(to, "{name}={text}"),
     }
+}
+
+/// A text of one line that leaves the terminal alone: what an upstream or a plugin says looks like no line of the log's own.
+fn on_one_line(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return text.into();
+    }
+    let mut line = String::with_capacity(text.len() + 16);
+    for char in text.chars() {
+        if char.is_control() {
+            line.extend(char.escape_default());
+        } else {
+            line.push(char);
+        }
+    }
+    line.into()
 }
 
 /// What a panic says may be what a client said, so that it goes the way of all logs.
@@ -74,4 +91,19 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
     let place = panic.location().map(ToString::to_string);
     let message = panic.payload_as_str().unwrap_or("no message");
     tracing::error!(place, panic = message, "panicked");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_one_line_and_does_nothing_to_the_terminal() {
+        let forged = "late\r\n2026-11-22T00:00:00Z  INFO all is well \u{1b}[31m\u{9b}2J";
+        assert_eq!(
+            on_one_line(forged),
+            r"late\r\n2026-11-22T00:00:00Z  INFO all is well \u{1b}[31m\u{9b}2J"
+        );
+        assert_eq!(on_one_line("여보세요, déjà vu"), "여보세요, déjà vu");
+    }
 }

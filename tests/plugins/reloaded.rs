@@ -107,6 +107,22 @@ async fn a_file_that_is_overwritten_or_gone_does_not_matter_to_what_runs() {
 }
 
 #[tokio::test]
+async fn one_that_hangs_as_it_is_loaded_holds_up_its_reload_and_nothing_else() {
+    let folder = Folder::new();
+    let library = build(&folder, "1.0.0");
+    let gateway = Gateway::start(&config(&library, "", "")).await;
+    folder.build("probe.so", "probe", &["VERSION=\"2.0.0\"", "HANGS"]);
+    gateway.signal("HUP");
+    gateway
+        .log_line(|line| line["message"] == "version 2.0.0 is there")
+        .await;
+    assert_eq!(echo(&Client::new(&gateway)).await, "1.0.0 {}");
+    let images = plugins(&gateway).await;
+    assert_eq!(images.len(), 1, "the other one is not there yet");
+    assert_eq!(images[0]["version"], "1.0.0");
+}
+
+#[tokio::test]
 async fn a_plugin_that_the_config_names_no_more_is_out_of_use() {
     let folder = Folder::new();
     let library = build(&folder, "1.0.0");

@@ -7,7 +7,7 @@
 //! 1. Only fixed-width integers, pointers and structs of them cross. What Rust would call an enum is a `u32`: a number
 //!    that the other side does not know is never undefined behaviour.
 //! 2. Memory never changes hands. A [`Slice`] is borrowed until the call that it is handed to returns; one that the host
-//!    hands out through [`Host::get`] until the next [`Host::set`] or [`Host::emit`]. Whoever allocates frees.
+//!    hands out through [`Host::get`] until the next [`Host::set`] or [`Host::emit`] returns. Whoever allocates frees.
 //! 3. Structs only grow, at their end, and begin with their `size`. Of a struct that is shorter than the reader knows,
 //!    the rest counts as zero. Every function pointer may be null unless it says *required*. A change of meaning
 //!    is a new major version and a new symbol, `millgate_plugin_v2`.

@@ -1,6 +1,14 @@
 //! SIGHUP: the config is read again, and the log says what came of it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, mpsc},
+    thread,
+    time::Duration,
+};
+
+use tokio::runtime::Handle;
 
 use super::Arguments;
 use crate::{
@@ -24,6 +32,16 @@ pub(super) struct Reloader {
     admin_listen_is_given: bool,
 }
 
+/// Where reloads are asked for.
+pub(super) struct Reloads(mpsc::SyncSender<()>);
+
+impl Reloads {
+    /// Asks for a reload. One that is asked for already, and has not begun, serves both.
+    pub(super) fn ask(&self) {
+        let _ = self.0.try_send(());
+    }
+}
+
 impl Reloader {
     pub(super) fn new(
         gateway: Arc<Gateway>,
@@ -42,8 +60,25 @@ impl Reloader {
         reloader
     }
 
+    /// Reloads whenever that is asked for, on a thread of its own: a plugin may take its time to be loaded or made, and
+    /// connections, operators and further signals are not to wait for it. It is not waited for at the end either.
+    pub(super) fn start(self) -> io::Result<Reloads> {
+        let (ask, asked) = mpsc::sync_channel(1);
+        let runtime = Handle::current();
+        thread::Builder::new()
+            .name("reload".to_owned())
+            .spawn(move || {
+                let _entered = runtime.enter();
+                while asked.recv().is_ok() {
+                    // A panic has been logged; the next reload may do better.
+                    let _ = catch_unwind(AssertUnwindSafe(|| self.reload()));
+                }
+            })?;
+        Ok(Reloads(ask))
+    }
+
     /// Puts the config in force as it is now, or as a whole not at all.
-    pub(super) fn reload(&self) {
+    fn reload(&self) {
         match self.gateway.reload() {
             Ok((runtime, loaded)) => {
                 log(&loaded.findings);

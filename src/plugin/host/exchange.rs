@@ -7,9 +7,12 @@ use millgate_plugin::{Exchange, Field, Refusal, Reply, SetError, border::abi};
 use smallvec::SmallVec;
 
 use super::refusal_of;
-use crate::plugin::{
-    slices::{NOTHING, bytes, is_sound, slice, text},
-    token::Token,
+use crate::{
+    http::headers::is_of_the_connection,
+    plugin::{
+        slices::{NOTHING, bytes, is_sound, slice, text},
+        token::Token,
+    },
 };
 
 /// Which hook it is, as far as what it may do depends on it.
@@ -141,7 +144,9 @@ impl<'a> Hook<'a> {
             .map(std::str::from_utf8)
             .transpose()
             .map_err(|_| SetError::Invalid)?;
-        if text.is_some_and(|text| http::HeaderValue::from_str(text).is_err()) {
+        let is_bad =
+            |text| is_of_the_connection(&name) || http::HeaderValue::from_str(text).is_err();
+        if text.is_some_and(is_bad) {
             return Err(SetError::Invalid);
         }
         let reply = self.reply.get_or_insert_with(own_reply);
@@ -225,15 +230,21 @@ pub(super) unsafe extern "C" fn set(
     key: abi::Slice,
     value: abi::Slice,
 ) -> abi::Status {
-    // SAFETY: the plugin hands back what it was given, inside its hook; key and value are borrowed.
-    let (hook, key, bytes) = unsafe { (hook(exchange), text(key), bytes(value)) };
+    // What `get` has found may be what is set, or the name of it: it is copied before anything that it may belong to changes.
+    let copy = |slice| {
+        // SAFETY: key and value are borrowed.
+        unsafe { bytes(slice) }.map(SmallVec::<[u8; 64]>::from_slice)
+    };
+    let (key, copied) = (copy(key).unwrap_or_default(), copy(value));
+    // SAFETY: the plugin hands back what it was given, inside its hook.
+    let hook = unsafe { hook(exchange) };
     let (Some(hook), Some(field)) = (hook, Field::from_number(field)) else {
         return abi::READ_ONLY;
     };
-    let (Some(key), true) = (key, is_sound(value)) else {
+    let (Ok(key), true) = (std::str::from_utf8(&key), is_sound(value)) else {
         return abi::INVALID;
     };
-    match hook.set(field, key, bytes) {
+    match hook.set(field, key, copied.as_deref()) {
         Ok(()) => abi::NEXT,
         Err(SetError::ReadOnly) => abi::READ_ONLY,
         Err(SetError::Invalid) => abi::INVALID,

@@ -5,7 +5,10 @@ use std::{borrow::Cow, time::Duration};
 use millgate_plugin::{Answer, Gone, Refusal, UpstreamRequest, border::abi};
 
 use super::refusal_of;
-use crate::plugin::slices::{bytes, text};
+use crate::{
+    http::headers::is_of_the_connection,
+    plugin::slices::{bytes, text},
+};
 
 /// What a codec fills in: what `MgOutput` points to.
 #[derive(Default)]
@@ -80,7 +83,11 @@ pub(super) unsafe extern "C" fn request(
         return abi::INVALID;
     };
     match part {
-        abi::REQUEST_METHOD if http::Method::from_bytes(value).is_ok() => {
+        // CONNECT is no request to an upstream, but a way around it.
+        abi::REQUEST_METHOD
+            if http::Method::from_bytes(value)
+                .is_ok_and(|method| method != http::Method::CONNECT) =>
+        {
             request.method = Cow::Owned(text.to_owned());
         }
         abi::REQUEST_PATH if text.is_empty() || (text.starts_with('/') && is_plain(text)) => {
@@ -88,7 +95,8 @@ pub(super) unsafe extern "C" fn request(
         }
         abi::REQUEST_QUERY if is_plain(text) => request.query = Some(text.to_owned()),
         abi::REQUEST_HEADER => {
-            if http::HeaderName::from_bytes(key.as_bytes()).is_err()
+            if http::HeaderName::from_bytes(key.as_bytes())
+                .map_or(true, |name| is_of_the_connection(&name))
                 || http::HeaderValue::from_str(text).is_err()
             {
                 return abi::INVALID;

@@ -128,12 +128,20 @@ pub(super) unsafe extern "C" fn logs(level: u32, _target: abi::Slice) -> u32 {
     })
 }
 
+/// The longest message of a log line, in bytes. What is logged is searched for secrets, on the thread that logs it.
+const LONGEST_MESSAGE: usize = 64 << 10;
+
+/// As much of a message as is logged.
+fn start_of(message: &[u8]) -> &[u8] {
+    &message[..message.len().min(LONGEST_MESSAGE)]
+}
+
 pub(super) unsafe extern "C" fn log(level: u32, target: abi::Slice, message: abi::Slice) {
     // SAFETY: texts borrowed for the call.
     let (target, message) = unsafe {
         (
-            String::from_utf8_lossy(bytes(target).unwrap_or_default()),
-            String::from_utf8_lossy(bytes(message).unwrap_or_default()),
+            String::from_utf8_lossy(start_of(bytes(target).unwrap_or_default())),
+            String::from_utf8_lossy(start_of(bytes(message).unwrap_or_default())),
         )
     };
     let plugin = watch::current().map_or("unknown", Plugin::shown_name);

@@ -7,6 +7,10 @@ use super::rules::{Limit, Measure, Number, Rules, Side, Type};
 /// References deeper than this lead in circles; what they ask for is not looked at.
 const DEEPEST: usize = 256;
 
+/// So many rules are held against a value at most. Rules that lead to each other more than once would never come to an end;
+/// what they ask for beyond that is not looked at.
+const MOST_RULES: usize = 1 << 20;
+
 /// Something wrong with a value.
 #[derive(Debug)]
 pub(super) struct Fault {
@@ -43,6 +47,7 @@ impl Rules {
             path: Vec::new(),
             faults: Vec::new(),
             depth: 0,
+            rules_left: MOST_RULES,
         };
         check.rule(0, value);
         check.faults
@@ -54,6 +59,7 @@ struct Check<'a> {
     path: Vec<String>,
     faults: Vec<Fault>,
     depth: usize,
+    rules_left: usize,
 }
 
 impl Check<'_> {
@@ -78,10 +84,11 @@ impl Check<'_> {
     }
 
     fn rule(&mut self, number: Number, value: &Value) {
-        if self.depth == DEEPEST {
+        if self.depth == DEEPEST || self.rules_left == 0 {
             return;
         }
         self.depth += 1;
+        self.rules_left -= 1;
         let rule = self.rules.get(number);
         if rule.fits_nothing {
             self.fault(Kind::Unfit);

@@ -93,6 +93,9 @@ const LIMITS: &[(&str, Measure, Side)] = &[
     ("maxProperties", Measure::Keys, Side::AtMost),
 ];
 
+/// How deep schemas may lie in each other, references included.
+const DEEPEST: usize = 256;
+
 impl Rules {
     /// The rules of a schema; the error says where it is none.
     pub(super) fn new(schema: &Value) -> Result<Self, String> {
@@ -100,6 +103,7 @@ impl Rules {
             schema,
             rules: Vec::new(),
             known: HashMap::new(),
+            depth: 0,
         };
         reader.rule("")?;
         Ok(Self(reader.rules))
@@ -115,6 +119,8 @@ struct Reader<'a> {
     rules: Vec<Rule>,
     /// Rules by the place that they have in the schema, as a JSON Pointer.
     known: HashMap<String, Number>,
+    /// How many rules are being read.
+    depth: usize,
 }
 
 impl Reader<'_> {
@@ -126,6 +132,12 @@ impl Reader<'_> {
         let Some(schema) = self.schema.pointer(place) else {
             return Err(format!("a `$ref` leads to `#{place}`, where nothing is"));
         };
+        if self.depth == DEEPEST {
+            return Err(format!(
+                "`#{place}` lies too deep: more than {DEEPEST} schemas lead to it"
+            ));
+        }
+        self.depth += 1;
         let number = self.rules.len();
         self.rules.push(Rule::default());
         self.known.insert(place.to_owned(), number);
@@ -141,6 +153,7 @@ impl Reader<'_> {
                 ));
             }
         };
+        self.depth -= 1;
         Ok(number)
     }
 

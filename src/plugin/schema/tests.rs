@@ -70,6 +70,24 @@ fn references_may_lead_in_circles() {
     assert!(is_fine(&json!({ "$ref": "#" }), &json!({})));
 }
 
+#[test]
+fn a_schema_that_leads_nowhere_comes_to_an_end() {
+    let twice = json!({ "allOf": [{ "$ref": "#" }, { "$ref": "#" }] });
+    assert!(is_fine(&twice, &json!({ "a": 1 })));
+
+    let count = 100_000;
+    let steps = (0..count).map(|step| {
+        let next = json!({ "$ref": format!("#/$defs/{}", step + 1) });
+        (step.to_string(), next)
+    });
+    let mut steps: serde_json::Map<_, _> = steps.collect();
+    steps.insert(count.to_string(), json!(true));
+    let Err(message) = Rules::new(&json!({ "$ref": "#/$defs/0", "$defs": steps })) else {
+        panic!("it is followed to its end");
+    };
+    assert!(message.contains("lies too deep"), "{message}");
+}
+
 /// Small schemas of all that is known.
 fn schemas() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![

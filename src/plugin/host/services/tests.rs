@@ -280,3 +280,9 @@ fn a_line_of_the_log_names_its_plugin() {
         "{lines}"
     );
 }
+
+#[test]
+fn a_message_without_end_is_cut() {
+    assert_eq!(start_of(b"short"), b"short");
+    assert_eq!(start_of(&vec![b'x'; 1 << 20]).len(), 64 << 10);
+}

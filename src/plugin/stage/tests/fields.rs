@@ -71,6 +71,50 @@ fn slices_that_cannot_be_are_not_read() {
     assert_eq!(staged.board.fields[&place], b"2");
 }
 
+/// As long as its value: whoever frees the value too early is given its place for the name.
+const NAME: &str = "x-as-long-as-its-value";
+const VALUE: &[u8] = b"-as-long-as-its-name-:";
+
+#[test]
+fn what_was_found_may_be_set_again() {
+    const { assert!(NAME.len() == VALUE.len()) };
+    let mut staged = stage(Script {
+        request: |inside| {
+            let header = abi::FIELD_REPLY_HEADER;
+            inside.set(header, NAME, VALUE);
+            let found = inside.get_slice(header, NAME);
+            let set = inside.set_slice(header, slice(NAME.as_bytes()), found);
+            assert_eq!(set, abi::NEXT);
+            assert_eq!(inside.get(header, NAME).unwrap(), VALUE);
+            abi::REPLY
+        },
+        ..Script::default()
+    });
+    let mut state = staged.stage.begin();
+    assert!(matches!(staged.request(&mut *state), Ok(Flow::Reply(_))));
+}
+
+#[test]
+fn what_belongs_to_the_connection_is_not_set() {
+    let mut staged = stage(Script {
+        request: |inside| {
+            let header = abi::FIELD_REPLY_HEADER;
+            for name in ["Transfer-Encoding", "content-length", "connection"] {
+                assert_eq!(inside.set(header, name, b"3"), abi::INVALID, "{name}");
+                let removed = inside.set_slice(header, slice(name.as_bytes()), NOTHING);
+                assert_eq!(removed, abi::NEXT, "{name}");
+            }
+            abi::REPLY
+        },
+        ..Script::default()
+    });
+    let mut state = staged.stage.begin();
+    let Ok(Flow::Reply(reply)) = staged.request(&mut *state) else {
+        panic!("no reply");
+    };
+    assert!(reply.headers.is_empty());
+}
+
 #[test]
 fn nothing_is_written_while_a_visitor_reads() {
     unsafe extern "C" fn visit(user: *mut c_void, key: abi::Slice, _: abi::Slice) -> u32 {

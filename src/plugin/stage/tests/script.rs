@@ -98,6 +98,15 @@ impl Inside<'_> {
         }
     }
 
+    /// What `get` has found, where it is.
+    pub(super) fn get_slice(&self, field: u32, key: &str) -> abi::Slice {
+        let mut value = NOTHING;
+        let key = slice(key.as_bytes());
+        // SAFETY: inside the hook.
+        unsafe { TABLE.get.unwrap()(self.exchange, field, key, &raw mut value) };
+        value
+    }
+
     pub(super) fn emit(&self, bytes: &[u8]) {
         // SAFETY: inside the hook.
         unsafe { TABLE.emit.unwrap()(self.exchange, slice(bytes)) };

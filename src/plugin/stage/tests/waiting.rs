@@ -98,3 +98,38 @@ async fn a_token_that_nobody_wakes_refuses_the_exchange_when_its_time_is_up() {
     ));
     assert_eq!(staged.script.called.load(Ordering::Relaxed), 1);
 }
+
+#[tokio::test]
+async fn a_hook_that_is_woken_at_once_again_and_again_leaves_room_for_others_until_its_time_is_up()
+{
+    let mut staged = stage(Script {
+        request: |inside| {
+            wake(inside.token());
+            abi::WAIT
+        },
+        ..Script::default()
+    });
+    staged.board.deadline = Some(1000);
+    let mut state = staged.stage.begin();
+    let busy = async {
+        loop {
+            let Ok(Flow::Wait(wait)) = staged.request(&mut *state) else {
+                panic!("does not wait");
+            };
+            wait.await;
+        }
+    };
+    // Whoever never lets go of the thread is never found to take too long.
+    let let_go = tokio::time::timeout(Duration::from_millis(1), busy).await;
+    assert!(let_go.is_err());
+
+    staged.board.deadline = Some(0);
+    let Ok(Flow::Wait(wait)) = staged.request(&mut *state) else {
+        panic!("does not wait");
+    };
+    wait.await;
+    assert!(matches!(
+        staged.request(&mut *state),
+        Ok(Flow::Reject(refusal)) if refusal.kind == RefusalKind::Timeout
+    ));
+}
