@@ -84,7 +84,8 @@ fn count(json: &[u8]) -> Found {
                 } else if is_medium(key, text) {
                     found.media += 1;
                 } else {
-                    found.text_bytes += length as u64 - escaped;
+                    // An escape that is cut off counts whole.
+                    found.text_bytes += (length as u64).saturating_sub(escaped);
                 }
             }
             b'0'..=b'9' | b'-' => {

@@ -39,6 +39,12 @@ const KNOWN: [(&str, u64); 4] = [
 ];
 
 #[test]
+fn an_escape_that_is_cut_off_is_none_the_less_counted() {
+    assert_eq!(count(br#""\u"#).text_bytes, 0);
+    assert_eq!(count(br#""abcdefgh\u"#).text_bytes, 7);
+}
+
+#[test]
 fn known_sentences_are_off_by_a_third_at_most() {
     for (sentence, tokens) in KNOWN {
         let estimate = text(sentence.len() as u64);
