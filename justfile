@@ -26,6 +26,10 @@ test:
 doc:
     .ci/run doc
 
+# Built-in stages and providers through the C interface of plugins, and that interface under valgrind.
+border:
+    .ci/run border
+
 # The official OpenAI SDKs for Python and Node against the binary
 sdk:
     .ci/run sdk
