@@ -7,7 +7,7 @@ use std::{
 
 use super::support::{
     Client, Gateway,
-    plugins::{Folder, binaries, cargo, run},
+    plugins::{Folder, cargo, run, target},
 };
 
 fn new(folder: &Folder, arguments: &[&str]) -> Output {
@@ -36,7 +36,7 @@ fn rust(folder: &Folder, name: &str, kind: &str) -> PathBuf {
     run(cargo("build").current_dir(&made));
     let library = format!("lib{}.so", name.replace('-', "_"));
     let to = folder.path().join(&library);
-    std::fs::copy(binaries().join(library), &to).unwrap();
+    std::fs::copy(target().join("debug").join(library), &to).unwrap();
     to
 }
 

@@ -82,7 +82,12 @@ impl Folder {
     pub fn rust(&self, package: &str) -> PathBuf {
         static BUILT: std::sync::Once = std::sync::Once::new();
         BUILT.call_once(|| {
+            let profile = match binaries().file_name().unwrap().to_str().unwrap() {
+                "debug" => "dev",
+                other => other,
+            };
             let mut cargo = cargo("build");
+            cargo.args(["--profile", profile]);
             for package in PACKAGES {
                 cargo.args(["--package", package]);
             }
@@ -114,16 +119,17 @@ pub fn binaries() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_millgate")).parent().unwrap()
 }
 
-/// `cargo build` or another command, into the target folder of this test, with its profile and without a network.
+/// The target folder of this test.
+pub fn target() -> &'static Path {
+    binaries().parent().unwrap()
+}
+
+/// `cargo build` or another command, into the target folder of this test and without a network.
 pub fn cargo(command: &str) -> Command {
-    let profile = match binaries().file_name().unwrap().to_str().unwrap() {
-        "debug" => "dev",
-        other => other,
-    };
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
-        .args([command, "--offline", "--profile", profile])
-        .env("CARGO_TARGET_DIR", binaries().parent().unwrap());
+        .args([command, "--offline"])
+        .env("CARGO_TARGET_DIR", target());
     cargo
 }
 
