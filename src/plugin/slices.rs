@@ -62,3 +62,27 @@ pub(super) unsafe fn sized<T>(source: *const T, size: u32) -> T {
         whole.assume_init()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pointer_is_read_whole_or_not_at_all() {
+        #[repr(C)]
+        struct Shared {
+            size: u64,
+            pointer: *const u8,
+        }
+        let shared = Shared {
+            size: 12,
+            pointer: std::ptr::dangling(),
+        };
+        for (size, is_there) in [(8, false), (12, false), (16, true), (64, true)] {
+            // SAFETY: the struct has 16 bytes, and any bits are good for its members.
+            let read = unsafe { sized(&raw const shared, size) };
+            assert_eq!(read.size, 12);
+            assert_eq!(!read.pointer.is_null(), is_there, "{size}");
+        }
+    }
+}

@@ -89,6 +89,12 @@ static MgStatus on_request(const void *stage, void *state, MgExchange *exchange)
                 host->set(exchange, MG_FIELD_REPLY_HEADER, text("x-a"), value),
                 host->set(exchange, MG_FIELD_REPLY_HEADER, text("x-a\r\nx-b"), text("c")));
   }
+  if (does(exchange, "frame")) {
+    return tell(exchange, "%u %u %u",
+                host->set(exchange, MG_FIELD_UPSTREAM_HEADER, text("transfer-encoding"), text("chunked")),
+                host->set(exchange, MG_FIELD_UPSTREAM_HEADER, text("content-length"), text("1")),
+                host->set(exchange, MG_FIELD_UPSTREAM_HEADER, text("x-a"), text("1")));
+  }
   if (does(exchange, "null")) {
     MgSlice nothing = { NULL, 7 };
     MgSlice endless = { (const uint8_t *)"a", SIZE_MAX };

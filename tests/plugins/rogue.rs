@@ -132,6 +132,19 @@ async fn nothing_can_be_smuggled_in_and_null_is_no_value() {
 }
 
 #[tokio::test]
+async fn where_a_request_to_an_upstream_ends_is_not_a_plugins_to_say() {
+    let folder = Folder::new();
+    let below = config(&folder, "").replace(r#"["rogue", "route"]"#, r#"["route", "rogue"]"#);
+    let gateway = Gateway::start(&below).await;
+    let reply = ask(&Client::new(&gateway), "frame", false).await;
+    assert_eq!(
+        reply.text(),
+        "12 12 0",
+        "MG_INVALID, and a header that may be set"
+    );
+}
+
+#[tokio::test]
 async fn a_token_is_good_for_one_waking_and_one_that_nobody_wakes_for_the_exchanges_time() {
     let folder = Folder::new();
     let gateway = Gateway::start(&config(&folder, "")).await;

@@ -150,3 +150,32 @@ pub(super) unsafe extern "C" fn pause(reader: *mut abi::Reader, millis: u64) -> 
         reader.pass(|answer| answer.wait(Duration::from_millis(millis)))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugin::slices::slice;
+
+    #[test]
+    fn a_codec_says_nothing_of_connections() {
+        let mut output = Output::default();
+        let mut set = |part, key: &str, value: &str| {
+            let (key, value) = (slice(key.as_bytes()), slice(value.as_bytes()));
+            // SAFETY: the output and both texts outlive the call.
+            unsafe { request(output.as_ptr(), part, key, value) }
+        };
+        assert_eq!(set(abi::REQUEST_METHOD, "", "PUT"), abi::NEXT);
+        assert_eq!(set(abi::REQUEST_METHOD, "", "CONNECT"), abi::INVALID);
+        assert_eq!(set(abi::REQUEST_HEADER, "x-a", "1"), abi::NEXT);
+        for name in [
+            "Transfer-Encoding",
+            "content-length",
+            "connection",
+            "upgrade",
+        ] {
+            assert_eq!(set(abi::REQUEST_HEADER, name, "1"), abi::INVALID, "{name}");
+        }
+        assert_eq!(output.request.method, "PUT");
+        assert_eq!(output.request.headers.len(), 1);
+    }
+}
