@@ -14,7 +14,7 @@ use crate::{
     pipeline::Pipeline,
     plugin::image::Image,
     routing::{provider::Provider, route::Routes},
-    telemetry::filter::Filter,
+    telemetry::{filter::Filter, observer::Observer},
 };
 
 pub use crate::config::server::Expose;
@@ -45,6 +45,8 @@ pub struct Runtime {
     pub expose: Expose,
     /// What logs may not show.
     pub filter: Arc<Filter>,
+    /// Who is told of exchanges that have ended, whichever runtime they began with.
+    pub observer: Arc<Observer>,
     /// What the providers have listed.
     pub models: ModelLists,
 }

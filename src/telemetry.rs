@@ -1,7 +1,10 @@
 //! What the gateway tells of itself.
 
 pub mod access;
+pub mod ended;
 pub mod filter;
 pub mod json_lines;
 pub mod logs;
+pub mod observer;
+pub mod recent;
 pub mod writer;

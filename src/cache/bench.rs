@@ -46,7 +46,7 @@ pub(super) fn request(endpoint: Endpoint, body: &str) -> ClientRequest {
     ClientRequest {
         id: HeaderValue::from_static("id"),
         started: Instant::now(),
-        created: 0,
+        time: std::time::SystemTime::UNIX_EPOCH,
         peer: IpAddr::from([127, 0, 0, 1]),
         method: Method::POST,
         path: "/v1/chat/completions".into(),

@@ -87,6 +87,14 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     if runtime.pipeline.needs_store() {
         store.open(STORE_PATIENCE);
     }
+    let observing = match process.observer.start() {
+        Ok(observing) => observing,
+        Err(error) => {
+            return fail(format!(
+                "cannot start the thread that keeps account: {error}"
+            ));
+        }
+    };
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     if let Some(workers) = loaded.config.server.workers {
         builder.worker_threads(workers.get() as usize);
@@ -99,6 +107,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
             // What is cut off still says so in the log; a thread that blocks, on a name being resolved perhaps, is not
             // waited for.
             tokio.shutdown_timeout(LAST_WORDS);
+            drop(observing);
             store.close(STORE_PATIENCE);
             disk.close(STORE_PATIENCE);
             code

@@ -9,7 +9,7 @@ mod way_in;
 use std::{
     net::SocketAddr,
     sync::Arc,
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    time::{Instant, SystemTime},
 };
 
 use bytes::Bytes;
@@ -38,12 +38,12 @@ use crate::{
     cache::{Lead, control::Status},
     routing::{
         attempt::{Broken, Context},
-        flight::{self, NoAnswer, Tried},
+        flight::{self, NoAnswer, StageTimes, Tried},
         route::{Route, Wanted},
         scanner::Usage,
     },
     runtime::{Expose, Runtime},
-    telemetry::{access, filter},
+    telemetry::{access, ended::id_of, filter},
 };
 
 /// The two ends of a client's connection.
@@ -100,12 +100,11 @@ const REQUEST_ID: http::HeaderName = http::HeaderName::from_static("x-request-id
 
 impl Exchange {
     fn open(runtime: Arc<Runtime>, ends: Ends, parts: &Parts) -> Self {
+        runtime.observer.begin();
         let request = ClientRequest {
             id: request_id(&parts.headers),
             started: Instant::now(),
-            created: SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .map_or(0, |since| since.as_secs()),
+            time: SystemTime::now(),
             peer: ends.peer.ip().to_canonical(),
             method: parts.method.clone(),
             path: endpoint::without_last_slash(parts.uri.path()).into(),
@@ -394,10 +393,18 @@ impl Exchange {
         let outcome = *self.record.outcome.get_or_insert(Outcome::ClientClosed);
         self.record.left(self.tried.last(), &self.request);
         let runtime = self.runtime.clone();
+        let above = &runtime.pipeline.above;
+        let took: StageTimes = above
+            .took(&self.states)
+            .map(|(name, took)| (name.clone(), took))
+            .collect();
         let (states, mut view) = self.view();
-        runtime.pipeline.above.on_end(states, &mut view, outcome);
-        let route = self.route.as_deref().map(|route| &*route.name);
-        access::line(&self.request, route, &self.tried, &self.record);
+        above.on_end(states, &mut view, outcome);
+        let route = self.route.as_deref();
+        let name = route.map(|route| &*route.name);
+        access::line(&self.request, name, &self.tried, &self.record);
+        let ended = self.record.ended(&self.request, route, &self.tried, took);
+        runtime.observer.end(ended);
         if let Some(upload) = &self.request.upload {
             upload.abandon();
         }
@@ -456,12 +463,7 @@ pub(crate) fn request_id(headers: &HeaderMap) -> HeaderValue {
         return id.clone();
     }
     let mut buffer = uuid::Uuid::encode_buffer();
-    let mut random = [0; 10];
-    fastrand::fill(&mut random);
-    let millis = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_millis() as u64);
-    let id = uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid();
-    let id = id.simple().encode_lower(&mut buffer);
+    let id = id_of(SystemTime::now()).simple();
+    let id = id.encode_lower(&mut buffer);
     HeaderValue::from_str(id).unwrap_or_else(|_| HeaderValue::from_static("none"))
 }

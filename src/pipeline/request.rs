@@ -111,8 +111,8 @@ pub struct ClientRequest {
     pub id: HeaderValue,
     /// When its head had been read.
     pub started: Instant,
-    /// The same in seconds since the epoch, for `created` members.
-    pub created: u64,
+    /// The same by the clock on the wall.
+    pub time: SystemTime,
     /// The client's address.
     pub peer: IpAddr,
     /// HTTP method.
@@ -163,6 +163,13 @@ impl ClientRequest {
     #[must_use]
     pub fn id(&self) -> &str {
         self.id.to_str().unwrap_or_default()
+    }
+
+    /// When it came, in seconds since the epoch, for `created` members.
+    #[must_use]
+    pub fn created(&self) -> u64 {
+        let since = self.time.duration_since(SystemTime::UNIX_EPOCH);
+        since.map_or(0, |since| since.as_secs())
     }
 
     /// The path below `/v1`, with its leading slash.

@@ -61,7 +61,7 @@ pub fn start(
             stream: request.stream,
             body: &body,
             request_id: request.id(),
-            created: request.created,
+            created: request.created(),
         };
         let mut writer = Writer {
             sender: sender.clone(),

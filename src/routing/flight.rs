@@ -30,6 +30,10 @@ use crate::{
 pub struct Tried {
     /// Who was asked.
     pub target: Arc<Target>,
+    /// When.
+    pub begun: Instant,
+    /// Whether it has failed or committed: until then it is under way.
+    pub is_settled: bool,
     /// In which way it failed; `None` once it has committed, and while it is under way.
     pub failure: Option<FailureClass>,
     /// How long it took to get there.
@@ -58,6 +62,7 @@ impl Journal for Vec<Tried> {
     fn settle(&mut self, begun: Instant, ended: Result<StageTimes, FailureClass>) {
         if let Some(last) = self.last_mut() {
             last.took = begun.elapsed();
+            last.is_settled = true;
             match ended {
                 Ok(stages) => last.stages = stages,
                 Err(class) => last.failure = Some(class),
@@ -117,6 +122,8 @@ pub async fn answer(
         }
         tried.begin(Tried {
             target: target.clone(),
+            begun,
+            is_settled: false,
             failure: None,
             took: Duration::ZERO,
             stages: StageTimes::new(),

@@ -66,6 +66,7 @@ pub fn compile(loaded: &Loaded, previous: Option<&Runtime>, process: &Process) -
         budget: previous.map_or_else(Arc::default, |previous| previous.budget.clone()),
         expose: server.expose,
         filter: Arc::new(filter),
+        observer: process.observer.clone(),
         models: ModelLists::default(),
     })
 }

@@ -55,6 +55,12 @@ impl Gateway {
         images.map(|images| images.all()).unwrap_or_default()
     }
 
+    /// What lasts as long as the process.
+    #[must_use]
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
     /// The runtime in force.
     #[must_use]
     pub fn runtime(&self) -> Arc<Runtime> {

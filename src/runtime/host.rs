@@ -17,6 +17,7 @@ use crate::{
     },
     server::tasks,
     store::Store,
+    telemetry::observer::Observer,
 };
 
 /// What lasts as long as the process, whatever is reloaded. Cheap to clone.
@@ -28,6 +29,8 @@ pub struct Process {
     pub store: Arc<Store>,
     /// Where a cache keeps what is to survive a restart; idle until one asks for it.
     pub disk: Arc<Disk>,
+    /// Who keeps account of exchanges.
+    pub observer: Arc<Observer>,
     /// The libraries of plugins that were loaded; `None` where none is to be.
     pub images: Option<Arc<Images>>,
 }
@@ -53,6 +56,7 @@ impl Default for Process {
             host,
             store,
             disk: Arc::default(),
+            observer: Arc::default(),
             images: Some(Arc::default()),
         }
     }

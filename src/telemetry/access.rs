@@ -7,15 +7,23 @@ use std::{
 };
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use millgate_plugin::{CacheStatus, Outcome};
+use millgate_plugin::{CacheStatus, Endpoint, Outcome};
 use percent_encoding::{CONTROLS, utf8_percent_encode};
+use smallvec::SmallVec;
+
+use super::ended::{Attempted, Ended, Tokens, id_of};
 
 use crate::{
     cache::key::Key,
     pipeline::request::ClientRequest,
     prices::Prices,
     routing::{
-        answer::Seen, flight::Tried, retry::FailureClass, scanner::Usage, target::Target,
+        answer::Seen,
+        flight::{StageTimes, Tried},
+        retry::FailureClass,
+        route::Route,
+        scanner::Usage,
+        target::Target,
         upload::Upload,
     },
 };
@@ -44,6 +52,8 @@ pub struct Record {
     /// The model that it was asked for.
     model: Option<Arc<str>>,
     first_byte: Option<Instant>,
+    /// How long the client took to send the body of its request.
+    pub reading: Duration,
     /// Tokens of the answer, as estimated from what has passed; `None` where no upstream has been asked, or none has
     /// answered.
     pub output_estimate: Option<u64>,
@@ -93,11 +103,93 @@ impl Record {
     pub fn cost(&self, request: &ClientRequest) -> Option<u64> {
         let (prices, model) = self.priced.as_ref()?;
         let price = prices.of(model)?;
-        let used = self.usage.or_else(|| {
+        Some(price.of(&self.tokens(request)?.usage))
+    }
+
+    /// What the cache has saved by answering, in the same unit, where the route tells what its provider costs.
+    fn saved(&self, request: &ClientRequest, route: Option<&Route>) -> Option<u64> {
+        self.cache.filter(|cache| cache.is_shared())?;
+        let targets = &route?.targets;
+        let provider = self.provider.as_deref()?;
+        let mut named = targets
+            .iter()
+            .filter(|target| &*target.provider.name == provider);
+        let price = named.next()?.prices.of(self.model.as_deref()?)?;
+        Some(price.of(&self.tokens(request)?.usage))
+    }
+
+    /// The tokens of the answer: by the estimates where nobody counted.
+    fn tokens(&self, request: &ClientRequest) -> Option<Tokens> {
+        let counted = self.usage.map(|usage| Tokens {
+            usage,
+            is_estimate: false,
+        });
+        counted.or_else(|| {
             let output = self.output_estimate?;
-            Some(Usage::estimated(request.input_estimate(), output))
-        })?;
-        Some(price.of(&used))
+            Some(Tokens {
+                usage: Usage::estimated(request.input_estimate(), output),
+                is_estimate: true,
+            })
+        })
+    }
+
+    /// All that is known of an exchange, now that it is over.
+    #[must_use]
+    pub fn ended(
+        &self,
+        request: &ClientRequest,
+        route: Option<&Route>,
+        tried: &[Tried],
+        stages: StageTimes,
+    ) -> Ended {
+        let total = request.started.elapsed();
+        let attempts = tried.iter().filter_map(|tried| {
+            let model = tried.target.model_for(request.endpoint, &request.model);
+            Attempted::of(tried, model, request.started)
+        });
+        let attempts: SmallVec<[Attempted; 1]> = attempts.collect();
+        // What comes piece by piece comes until the end.
+        let is_long = request.stream || request.endpoint == Endpoint::Forward;
+        let upstream = attempts.first().zip(attempts.last()).map(|(first, last)| {
+            let end = if is_long && last.failure.is_none() {
+                total
+            } else {
+                last.begun + last.took
+            };
+            end.saturating_sub(first.begun)
+        });
+        Ended {
+            id: id_of(request.time),
+            request_id: request.id.clone(),
+            time: request.time,
+            started: request.started,
+            total,
+            reading: self.reading,
+            upstream,
+            first: self.first_byte.map(|at| at - request.started),
+            peer: request.peer,
+            caller: request.caller.clone(),
+            method: request.method.clone(),
+            path: request.path.clone(),
+            endpoint: request.endpoint,
+            stream: request.stream,
+            route: route.map(|route| route.name.clone()),
+            asked: request.model.clone(),
+            provider: self.provider.clone(),
+            model: self.model.clone(),
+            attempts,
+            stages,
+            looked_up: self.looked_up.clone(),
+            status: self.status,
+            outcome: self.outcome.unwrap_or(Outcome::ClientClosed),
+            error: self.error.as_deref().map(Into::into),
+            cache: self.cache,
+            tokens: self.tokens(request),
+            cost: self.cost(request),
+            saved: self.saved(request, route),
+            request_bytes: request_bytes(request),
+            bytes: self.bytes,
+        }
     }
 
     /// The telling headers of a reply. Times end with its head.
@@ -204,9 +296,14 @@ pub fn line(request: &ClientRequest, route: Option<&str>, tried: &[Tried], recor
         input_tokens = record.usage.map(|usage| usage.input),
         output_tokens = record.usage.map(|usage| usage.output),
         estimated_tokens = record.output_estimate.filter(|tokens| *tokens > 0 && record.usage.is_none()),
-        request_bytes = request.upload.as_ref().map_or(request.body.len() as u64, Upload::passed),
+        request_bytes = request_bytes(request),
         bytes = record.bytes,
     );
+}
+
+fn request_bytes(request: &ClientRequest) -> u64 {
+    let upload = request.upload.as_ref();
+    upload.map_or(request.body.len() as u64, Upload::passed)
 }
 
 /// `internal:status 503:12ms, ollama:connect:0ms`

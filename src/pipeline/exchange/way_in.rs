@@ -1,6 +1,9 @@
 //! The first steps of an exchange: admitted, its head seen, its body read.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use http::{HeaderMap, StatusCode, Version, header, request::Parts};
 use http_body::Body as _;
@@ -88,7 +91,10 @@ impl Exchange {
     pub(super) async fn read(&mut self, call: Call<'_>, body: Incoming) -> Result<(), ApiError> {
         let limits = self.runtime.limits;
         let request = own(&mut self.request)?;
-        read::read(request, call, &limits, &mut self.share, body).await?;
+        let begun = Instant::now();
+        let read = read::read(request, call, &limits, &mut self.share, body).await;
+        self.record.reading = begun.elapsed();
+        read?;
         request.marks.is_head_only = false;
         Ok(())
     }

@@ -56,7 +56,7 @@ impl Attempt {
             stream: request.stream,
             body,
             request_id: request.id(),
-            created: request.created,
+            created: request.created(),
         }
     }
 

@@ -1,0 +1,175 @@
+//! An exchange that has ended, as all who observe exchanges see it: metrics, the ledger, traces, the recent ones.
+
+use std::{
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use http::{HeaderValue, Method};
+use millgate_plugin::{CacheStatus, Endpoint, Outcome};
+use smallvec::SmallVec;
+use uuid::Uuid;
+
+use crate::{
+    pipeline::request::Caller,
+    routing::{
+        flight::{StageTimes, Tried},
+        retry::FailureClass,
+        scanner::Usage,
+        target::Target,
+    },
+};
+
+/// All that is known of an exchange once it is over. It holds no body, no header and no key.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// Its own id (UUIDv7, RFC 9562): a client's request id need not be unique.
+    pub id: Uuid,
+    /// `x-request-id`.
+    pub request_id: HeaderValue,
+    /// When its head had been read, by the clock on the wall.
+    pub time: SystemTime,
+    /// The same by a clock that is never set.
+    pub started: Instant,
+    /// From then to its end.
+    pub total: Duration,
+    /// Of that, how long its client took to send the body.
+    pub reading: Duration,
+    /// Of that, from the first attempt's beginning to the end of what the upstream sent; `None` where none was asked.
+    pub upstream: Option<Duration>,
+    /// From the start to the first byte of the body that went out.
+    pub first: Option<Duration>,
+    /// The client's address.
+    pub peer: IpAddr,
+    /// Who called.
+    pub caller: Caller,
+    /// HTTP method.
+    pub method: Method,
+    /// Path, without its query.
+    pub path: Box<str>,
+    /// What kind of call it was.
+    pub endpoint: Endpoint,
+    /// Whether a stream was asked for.
+    pub stream: bool,
+    /// The rule it fell under.
+    pub route: Option<Arc<str>>,
+    /// The model asked for; empty where the call named none.
+    pub asked: Box<str>,
+    /// The provider that answered.
+    pub provider: Option<Arc<str>>,
+    /// The model that answered, as its provider was asked for it.
+    pub model: Option<Arc<str>>,
+    /// Every attempt, in order; those passed over because their target does not serve the call are not among them.
+    pub attempts: SmallVec<[Attempted; 1]>,
+    /// The stages above `route` that had a say in the request, and how long each took over it.
+    pub stages: StageTimes,
+    /// The cache that was asked, and how long it took to look.
+    pub looked_up: Option<(Arc<str>, Duration)>,
+    /// Status sent to the client; 0 where it left before there was one.
+    pub status: u16,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// `error.code` of the reply.
+    pub error: Option<Box<str>>,
+    /// What the cache had to do with it; `None` where there is none.
+    pub cache: Option<CacheStatus>,
+    /// The tokens of its answer; `None` where nobody knows anything of them.
+    pub tokens: Option<Tokens>,
+    /// What it cost, in billionths of a US dollar; `None` where the price is not known, and where nothing was asked.
+    pub cost: Option<u64>,
+    /// What the cache has saved by answering, in the same unit.
+    pub saved: Option<u64>,
+    /// Bytes of the request's body.
+    pub request_bytes: u64,
+    /// Bytes of the reply's body that went out.
+    pub bytes: u64,
+}
+
+/// The tokens of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tokens {
+    /// How many.
+    pub usage: Usage,
+    /// Whether they are estimated from lengths, because no upstream has counted them.
+    pub is_estimate: bool,
+}
+
+/// One attempt of an exchange.
+#[derive(Clone, Debug)]
+pub struct Attempted {
+    /// Who was asked.
+    pub target: Arc<Target>,
+    /// The model it was asked for.
+    pub model: Arc<str>,
+    /// When it began, from the start of the exchange. Of one that another exchange had begun before: 0.
+    pub begun: Duration,
+    /// From there to its commit or its failure, or, while it was under way, to the end of the exchange.
+    pub took: Duration,
+    /// In which way it failed; `None` where it has committed, or the client left during it.
+    pub failure: Option<FailureClass>,
+    /// The stages below `route` that had a say in it, and how long each took.
+    pub stages: StageTimes,
+}
+
+impl Attempted {
+    /// How a try looks to those who observe exchanges; `None` where the target was only passed over.
+    pub(crate) fn of(tried: &Tried, model: &str, started: Instant) -> Option<Self> {
+        if tried.failure == Some(FailureClass::Unsupported) {
+            return None;
+        }
+        Some(Self {
+            target: tried.target.clone(),
+            model: model.into(),
+            begun: tried.begun.saturating_duration_since(started),
+            took: if tried.is_settled {
+                tried.took
+            } else {
+                tried.begun.elapsed()
+            },
+            failure: tried.failure,
+            stages: tried.stages.clone(),
+        })
+    }
+}
+
+impl Ended {
+    /// The time that the gateway itself took: the whole, less what client and upstream kept it waiting. Waiting between
+    /// tries counts as the upstream's; what a stage waits for counts as the gateway's own.
+    #[must_use]
+    pub fn overhead(&self) -> Duration {
+        let others = self.reading + self.upstream.unwrap_or_default();
+        self.total.saturating_sub(others)
+    }
+
+    /// Whether its answer was another exchange's, which has been charged for it.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.cache.is_some_and(CacheStatus::is_shared)
+    }
+
+    /// The tokens that were charged for: none where the answer was shared.
+    #[must_use]
+    pub fn charged(&self) -> Option<Tokens> {
+        self.tokens.filter(|_| !self.is_shared())
+    }
+
+    /// Whether it counts as a failure of the gateway or of what is behind it.
+    #[must_use]
+    pub const fn has_failed(&self) -> bool {
+        matches!(
+            self.outcome,
+            Outcome::UpstreamError | Outcome::Timeout | Outcome::InternalError
+        )
+    }
+}
+
+/// A new id that sorts by this time (UUIDv7, RFC 9562).
+#[must_use]
+pub fn id_of(time: SystemTime) -> Uuid {
+    let mut random = [0; 10];
+    fastrand::fill(&mut random);
+    let since = time.duration_since(SystemTime::UNIX_EPOCH);
+    let millis = since.map_or(0, |since| since.as_millis() as u64);
+    uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
+}
