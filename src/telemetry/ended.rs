@@ -24,7 +24,7 @@ use crate::{
 /// All that is known of an exchange once it is over. It holds no body, no header and no key.
 #[derive(Clone, Debug)]
 pub struct Ended {
-    /// Its own id (UUIDv7, RFC 9562): a client's request id need not be unique.
+    /// Its own id (`UUIDv7`, RFC 9562): a client's request id need not be unique.
     pub id: Uuid,
     /// `x-request-id`.
     pub request_id: HeaderValue,
@@ -164,7 +164,7 @@ impl Ended {
     }
 }
 
-/// A new id that sorts by this time (UUIDv7, RFC 9562).
+/// A new id that sorts by this time (`UUIDv7`, RFC 9562).
 #[must_use]
 pub fn id_of(time: SystemTime) -> Uuid {
     let mut random = [0; 10];
