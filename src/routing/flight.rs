@@ -15,6 +15,7 @@ use super::{
     attempt::{Attempt, Context, NotCommitted},
     balance::{self, TargetLoad},
     failure::Failure,
+    pace::Pace,
     retry::{self, Attempts, FailureClass, Room, Step},
     route::Route,
     target::Target,
@@ -40,6 +41,8 @@ pub struct Tried {
     pub took: Duration,
     /// The stages below `route` that had a say in it, and how long each took; once it has committed.
     pub stages: StageTimes,
+    /// When the events of its answer came, where a stream was asked for.
+    pub pace: Option<Arc<Pace>>,
 }
 
 /// How long stages took over an attempt.
@@ -120,6 +123,7 @@ pub async fn answer(
         if !is_retry {
             target.provider.budget.deposit();
         }
+        let pace = context.request.stream.then(|| Arc::new(Pace::begin(begun)));
         tried.begin(Tried {
             target: target.clone(),
             begun,
@@ -127,6 +131,7 @@ pub async fn answer(
             failure: None,
             took: Duration::ZERO,
             stages: StageTimes::new(),
+            pace: pace.clone(),
         });
         let mut attempt = Attempt::new(
             context.clone(),
@@ -134,6 +139,7 @@ pub async fn answer(
             attempts.number(),
             vars.clone(),
         );
+        attempt.pace = pace;
         let until = deadline.min(begun + route.attempt_timeout);
         let run = bounded(attempt.run(), until, context.request.upload.as_ref()).await;
         let failed = match run {
