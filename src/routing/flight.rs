@@ -45,6 +45,21 @@ pub struct Tried {
     pub pace: Option<Arc<Pace>>,
 }
 
+impl Tried {
+    /// An attempt that begins, of a stream or not.
+    fn begin(target: Arc<Target>, begun: Instant, is_stream: bool) -> Self {
+        Self {
+            target,
+            begun,
+            is_settled: false,
+            failure: None,
+            took: Duration::ZERO,
+            stages: StageTimes::new(),
+            pace: is_stream.then(|| Arc::new(Pace::begin(begun))),
+        }
+    }
+}
+
 /// How long stages took over an attempt.
 pub type StageTimes = SmallVec<[(Arc<str>, Duration); 2]>;
 
@@ -123,16 +138,9 @@ pub async fn answer(
         if !is_retry {
             target.provider.budget.deposit();
         }
-        let pace = context.request.stream.then(|| Arc::new(Pace::begin(begun)));
-        tried.begin(Tried {
-            target: target.clone(),
-            begun,
-            is_settled: false,
-            failure: None,
-            took: Duration::ZERO,
-            stages: StageTimes::new(),
-            pace: pace.clone(),
-        });
+        let journalled = Tried::begin(target.clone(), begun, context.request.stream);
+        let pace = journalled.pace.clone();
+        tried.begin(journalled);
         let mut attempt = Attempt::new(
             context.clone(),
             target.clone(),

@@ -69,12 +69,13 @@ impl Observer {
 
     /// An exchange that had begun is over.
     pub fn end(&self, ended: Ended) {
-        self.in_flight.fetch_sub(1, Ordering::Relaxed);
         let are_many = {
             let mut waiting = lock(&self.waiting);
             waiting.push(Arc::new(ended));
             waiting.len() >= MOST_WAITING
         };
+        // Not before it waits: where none is in flight, all are accounted for by whoever looks.
+        self.in_flight.fetch_sub(1, Ordering::Release);
         if are_many {
             drop(self.settle());
         }
@@ -83,7 +84,7 @@ impl Observer {
     /// Exchanges that have begun and not ended.
     #[must_use]
     pub fn in_flight(&self) -> u64 {
-        self.in_flight.load(Ordering::Relaxed)
+        self.in_flight.load(Ordering::Acquire)
     }
 
     /// Exchanges that have ended and are not accounted for yet.

@@ -22,8 +22,10 @@ use crate::{
 pub(super) fn families(gateway: &Gateway) -> Vec<Family> {
     let observer = &gateway.process().observer;
     let runtime = gateway.runtime();
+    // Before anything else: what is not in flight any more has been counted.
+    let gauges = gauges(gateway);
     let mut families = observer.look(|views| views.metrics.families());
-    families.extend(gauges(gateway));
+    families.extend(gauges);
     families.extend(reloads(gateway));
     families.extend(losses(gateway));
     families.extend(pools::families(&runtime));
