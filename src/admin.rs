@@ -1,6 +1,7 @@
-//! The listener for operators: whether the process lives, whether it should be sent requests, its cache and its plugins.
+//! The listener for operators: whether the process lives, whether it should be sent requests, its metrics, its cache and its plugins.
 
 mod cache;
+mod metrics;
 mod plugins;
 
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
@@ -98,12 +99,13 @@ async fn answer(gateway: &Gateway, request: Request<Incoming>) -> Response<Full<
             cache::purge(gateway, request).await
         }
         "/api/cache/purge" => wrong_method("POST"),
-        "/healthz" | "/readyz" | "/api/cache" | "/api/plugins" if !is_read => {
+        "/healthz" | "/readyz" | "/metrics" | "/api/cache" | "/api/plugins" if !is_read => {
             wrong_method("GET, HEAD")
         }
         "/healthz" => status(StatusCode::OK, r#"{"status":"ok"}"#),
         "/readyz" if gateway.is_ready() => status(StatusCode::OK, r#"{"status":"ready"}"#),
         "/readyz" => status(StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"draining"}"#),
+        "/metrics" => metrics::scrape(gateway, request.headers()),
         "/api/cache" => cache::stats(gateway),
         "/api/plugins" => plugins::list(gateway),
         _ => unknown_path(),
@@ -114,7 +116,7 @@ fn unknown_path() -> Response<Full<Bytes>> {
     error(&ApiError::new(
         StatusCode::NOT_FOUND,
         "unknown_path",
-        "There are /healthz, /readyz, /api/cache, /api/cache/purge and /api/plugins.",
+        "There are /healthz, /readyz, /metrics, /api/cache, /api/cache/purge and /api/plugins.",
     ))
 }
 

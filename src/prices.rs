@@ -80,6 +80,12 @@ impl Prices {
         self.0.is_empty()
     }
 
+    /// The models that are priced by their name, as opposed to a pattern.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let exact = self.0.iter().filter(|(glob, _)| glob.is_exact());
+        exact.map(|(glob, _)| glob.as_str())
+    }
+
     /// The price of a model.
     #[must_use]
     pub fn of(&self, model: &str) -> Option<Price> {

@@ -5,6 +5,7 @@ pub mod ended;
 pub mod filter;
 pub mod json_lines;
 pub mod logs;
+pub mod metrics;
 pub mod observer;
 pub mod recent;
 pub mod writer;

@@ -12,13 +12,13 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, header};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use serde_json::{Value, json};
 
 use super::{ConfigFile, fail};
 use crate::{
     config,
     routing::{
+        pool::UpstreamReply,
         transport::{Base, Options, SendError, Transport},
         upload::UpstreamBody,
     },
@@ -177,7 +177,7 @@ fn unsent(url: &str, error: SendError) -> String {
 }
 
 /// An error reply in its own words.
-async fn explain(response: Response<Incoming>) -> String {
+async fn explain(response: Response<UpstreamReply>) -> String {
     let status = response.status();
     let body = response
         .into_body()

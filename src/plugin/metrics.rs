@@ -99,6 +99,11 @@ pub enum Refused {
     /// There is a metric of that name and another kind.
     #[error("there is a metric of that name and of another kind")]
     Kind,
+    /// What is written of it would look like what is written of another one.
+    #[error(
+        "its name and that of another metric differ only in what is added to names when they are written: `_total` to counters, `_sum`, `_count`, `_bucket` and `_created` to histograms"
+    )]
+    Like,
     /// There are too many series.
     #[error("there are too many series: {MOST_PER_NAME} of one name and {MOST_SERIES} in all")]
     TooMany,
@@ -150,6 +155,9 @@ pub fn metric(
     };
     let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
     let names = names.get_or_insert_default();
+    if !names.contains_key(&name) && names.keys().any(|known| are_alike(known, &name)) {
+        return Err(Refused::Like);
+    }
     let taken: usize = names.values().map(|family| family.series.len()).sum();
     if taken >= MOST_SERIES && !names.contains_key(&name) {
         return Err(Refused::TooMany);
@@ -183,6 +191,24 @@ pub fn metric(
     });
     family.series.insert(labels, taken);
     Ok(taken as u64 + 1)
+}
+
+/// A name as it is written in front of `_total`, which a counter may have in its name already.
+#[must_use]
+pub fn stem(name: &str) -> &str {
+    name.strip_suffix("_total").unwrap_or(name)
+}
+
+/// Whether two names could be written alike.
+fn are_alike(one: &str, other: &str) -> bool {
+    let is_written_as = |name: &str, other: &str| {
+        let rest = stem(name).strip_prefix(stem(other));
+        matches!(
+            rest,
+            Some("" | "_sum" | "_count" | "_bucket" | "_created" | "_info")
+        )
+    };
+    is_written_as(one, other) || is_written_as(other, one)
 }
 
 fn with_plugin(mut labels: Labels, plugin: Option<&Plugin>) -> Labels {

@@ -9,6 +9,7 @@ use std::{
     collections::VecDeque,
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -18,6 +19,7 @@ use http_body::Body;
 use tokio::time::{Instant, Sleep};
 
 use super::{
+    pace::Pace,
     scanner::{Document, Usage},
     transport::chain,
 };
@@ -39,6 +41,8 @@ pub struct Answer {
     progress: Progress,
     has_failed: bool,
     received: u64,
+    /// Where the times of its events are noted.
+    pace: Option<Arc<Pace>>,
     /// Runs only after the commit.
     timer: Option<Timer>,
 }
@@ -77,8 +81,16 @@ impl Answer {
             progress: Progress::Silent,
             has_failed: false,
             received: 0,
+            pace: None,
             timer: None,
         }
+    }
+
+    /// Has the times of its events noted.
+    #[must_use]
+    pub fn paced(mut self, pace: Option<Arc<Pace>>) -> Self {
+        self.pace = pace;
+        self
     }
 
     /// Whether content, or a complete document, has come.
@@ -318,6 +330,7 @@ impl Answer {
             return Ok(());
         };
         splitter.push(bytes);
+        let mut with_content = 0;
         while let Some(event) = splitter
             .next_event()
             .map_err(|error| Fault::Bad(error.to_string()))?
@@ -346,11 +359,15 @@ impl Answer {
                 timer.idle = AFTER_DONE;
                 timer.sleep.as_mut().reset(Instant::now() + AFTER_DONE);
             }
+            with_content += u32::from(mark.content);
             self.progress = self.progress.max(reached);
             self.ready.push_back(Ok(Piece {
                 bytes: event,
                 is_usage: mark.usage_only,
             }));
+        }
+        if let Some(pace) = &self.pace {
+            pace.came(with_content);
         }
         Ok(())
     }

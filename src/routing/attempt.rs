@@ -24,6 +24,7 @@ use super::{
     effective,
     failure::Failure,
     flight::StageTimes,
+    pace::Pace,
     route::{Commit, Route},
     target::Target,
 };
@@ -67,6 +68,8 @@ pub struct Attempt {
     /// Status and headers for the client, from the commit on.
     pub head: ReplyHead,
     answer: Option<Answer>,
+    /// Where the times of a stream's events are noted.
+    pub pace: Option<Arc<Pace>>,
     /// Pieces that came before the commit.
     held: VecDeque<Piece>,
     /// What has passed the stages and is not handed out yet.
@@ -104,6 +107,7 @@ impl Attempt {
                 headers: HeaderMap::new(),
             },
             answer: None,
+            pace: None,
             held: VecDeque::new(),
             passed: VecDeque::new(),
             forbids_storing: false,
@@ -138,7 +142,7 @@ impl Attempt {
         } else {
             self.ask(body).await?
         };
-        self.answer = Some(answer);
+        self.answer = Some(answer.paced(self.pace.clone()));
         self.read_to_commit().await?;
 
         let (states, mut view) = self.view();

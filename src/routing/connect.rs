@@ -10,7 +10,7 @@ use std::{
         atomic::{AtomicU32, Ordering},
     },
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use base64::{Engine, prelude::BASE64_STANDARD as BASE64};
@@ -22,6 +22,8 @@ use hyper_util::{
 };
 use tokio::net::TcpStream;
 use tower_service::Service;
+
+use super::pool::{Open, Pool};
 
 /// Replies that a connection has brought.
 #[derive(Clone, Debug, Default)]
@@ -48,12 +50,13 @@ pub struct Dial {
     direct: HttpConnector,
     proxy: Option<Uri>,
     proxy_authorization: Option<http::HeaderValue>,
+    pool: Pool,
 }
 
 impl Dial {
-    /// `proxy`: an `http://` proxy; credentials in it are sent to the proxy alone.
+    /// `proxy`: an `http://` proxy; credentials in it are sent to the proxy alone. Connections are counted in `pool`.
     #[must_use]
-    pub fn new(connect_timeout: Duration, proxy: Option<Proxy>) -> Self {
+    pub fn new(connect_timeout: Duration, proxy: Option<Proxy>, pool: Pool) -> Self {
         let mut direct = HttpConnector::new();
         direct.enforce_http(false);
         direct.set_nodelay(true);
@@ -66,6 +69,7 @@ impl Dial {
             direct,
             proxy,
             proxy_authorization,
+            pool,
         }
     }
 }
@@ -123,17 +127,22 @@ impl Service<Uri> for Dial {
 
     fn call(&mut self, destination: Uri) -> Self::Future {
         let mut direct = self.direct.clone();
+        let pool = self.pool.clone();
         let Some(proxy) = self.proxy.clone() else {
-            return Box::pin(async move { Ok(Wire::new(direct.call(destination).await?, false)) });
+            return Box::pin(async move {
+                Ok(Wire::new(direct.call(destination).await?, false, &pool))
+            });
         };
         if destination.scheme() == Some(&Scheme::HTTPS) {
             let mut tunnel = Tunnel::new(proxy, direct);
             if let Some(authorization) = self.proxy_authorization.clone() {
                 tunnel = tunnel.with_auth(authorization);
             }
-            return Box::pin(async move { Ok(Wire::new(tunnel.call(destination).await?, false)) });
+            return Box::pin(async move {
+                Ok(Wire::new(tunnel.call(destination).await?, false, &pool))
+            });
         }
-        Box::pin(async move { Ok(Wire::new(direct.call(proxy).await?, true)) })
+        Box::pin(async move { Ok(Wire::new(direct.call(proxy).await?, true, &pool)) })
     }
 }
 
@@ -142,13 +151,14 @@ impl Service<Uri> for Dial {
 pub struct Bounded<C> {
     inner: C,
     limit: Duration,
+    pool: Pool,
 }
 
 impl<C> Bounded<C> {
-    /// `inner`, given up on after `limit`.
+    /// `inner`, given up on after `limit`, and counted in `pool`.
     #[must_use]
-    pub fn new(inner: C, limit: Duration) -> Self {
-        Self { inner, limit }
+    pub fn new(inner: C, limit: Duration, pool: Pool) -> Self {
+        Self { inner, limit, pool }
     }
 }
 
@@ -167,10 +177,17 @@ where
 
     fn call(&mut self, destination: Uri) -> Self::Future {
         let connecting = tokio::time::timeout(self.limit, self.inner.call(destination));
+        let making = self.pool.make();
         Box::pin(async move {
-            connecting
+            let begun = Instant::now();
+            let connected = connecting
                 .await
-                .unwrap_or_else(|_| Err("no connection within connect_timeout".into()))
+                .unwrap_or_else(|_| Err("no connection within connect_timeout".into()));
+            match &connected {
+                Ok(_) => making.made(begun.elapsed()),
+                Err(_) => making.failed(),
+            }
+            connected
         })
     }
 }
@@ -181,14 +198,16 @@ pub struct Wire {
     stream: TokioIo<TcpStream>,
     proxied: bool,
     replies: Replies,
+    _open: Open,
 }
 
 impl Wire {
-    fn new(stream: TokioIo<TcpStream>, proxied: bool) -> Self {
+    fn new(stream: TokioIo<TcpStream>, proxied: bool, pool: &Pool) -> Self {
         Self {
             stream,
             proxied,
             replies: Replies::default(),
+            _open: pool.open(),
         }
     }
 }

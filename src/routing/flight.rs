@@ -15,6 +15,7 @@ use super::{
     attempt::{Attempt, Context, NotCommitted},
     balance::{self, TargetLoad},
     failure::Failure,
+    pace::Pace,
     retry::{self, Attempts, FailureClass, Room, Step},
     route::Route,
     target::Target,
@@ -40,6 +41,23 @@ pub struct Tried {
     pub took: Duration,
     /// The stages below `route` that had a say in it, and how long each took; once it has committed.
     pub stages: StageTimes,
+    /// When the events of its answer came, where a stream was asked for.
+    pub pace: Option<Arc<Pace>>,
+}
+
+impl Tried {
+    /// An attempt that begins, of a stream or not.
+    fn begin(target: Arc<Target>, begun: Instant, is_stream: bool) -> Self {
+        Self {
+            target,
+            begun,
+            is_settled: false,
+            failure: None,
+            took: Duration::ZERO,
+            stages: StageTimes::new(),
+            pace: is_stream.then(|| Arc::new(Pace::begin(begun))),
+        }
+    }
 }
 
 /// How long stages took over an attempt.
@@ -120,20 +138,16 @@ pub async fn answer(
         if !is_retry {
             target.provider.budget.deposit();
         }
-        tried.begin(Tried {
-            target: target.clone(),
-            begun,
-            is_settled: false,
-            failure: None,
-            took: Duration::ZERO,
-            stages: StageTimes::new(),
-        });
+        let journalled = Tried::begin(target.clone(), begun, context.request.stream);
+        let pace = journalled.pace.clone();
+        tried.begin(journalled);
         let mut attempt = Attempt::new(
             context.clone(),
             target.clone(),
             attempts.number(),
             vars.clone(),
         );
+        attempt.pace = pace;
         let until = deadline.min(begun + route.attempt_timeout);
         let run = bounded(attempt.run(), until, context.request.upload.as_ref()).await;
         let failed = match run {

@@ -6,7 +6,6 @@ use http::{
     HeaderMap, HeaderValue, Method, Request, Response, Uri, header,
     uri::{Authority, PathAndQuery, Scheme},
 };
-use hyper::body::Incoming;
 use hyper_rustls::HttpsConnector;
 use hyper_util::{
     client::legacy::Client,
@@ -19,6 +18,7 @@ use rustls::{
 
 use super::{
     connect::{Bounded, Dial, Proxy, Replies},
+    pool::{Pool, UpstreamReply},
     upload::UpstreamBody,
 };
 
@@ -120,6 +120,7 @@ pub struct Options<'a> {
 pub struct Transport {
     client: Client<Bounded<HttpsConnector<Dial>>, UpstreamBody>,
     base: Base,
+    pool: Pool,
     /// For a proxy that plain requests are sent through; one that is tunnelled through learns it as it connects.
     proxy_authorization: Option<HeaderValue>,
 }
@@ -153,24 +154,48 @@ impl Transport {
             Some(proxy) if !base.is_https() => proxy.authorization.clone(),
             _ => None,
         };
+        let pool = Pool::default();
         let connector = hyper_rustls::HttpsConnectorBuilder::new()
             .with_tls_config(tls)
             .https_or_http()
             .enable_http1()
             .enable_http2()
-            .wrap_connector(Dial::new(options.connect_timeout, options.proxy));
+            .wrap_connector(Dial::new(
+                options.connect_timeout,
+                options.proxy,
+                pool.clone(),
+            ));
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
             .pool_idle_timeout(options.pool_idle_timeout)
             .pool_max_idle_per_host(options.pool_max_idle)
             .http2_adaptive_window(true)
-            .build(Bounded::new(connector, options.connect_timeout));
+            .build(Bounded::new(
+                connector,
+                options.connect_timeout,
+                pool.clone(),
+            ));
         Ok(Self {
             client,
             base,
+            pool,
             proxy_authorization,
         })
+    }
+
+    /// What is known of its connections.
+    #[must_use]
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// Where it connects to: the host and the port.
+    #[must_use]
+    pub fn server(&self) -> (&str, u16) {
+        let usual = if self.base.is_https() { 443 } else { 80 };
+        let authority = &self.base.authority;
+        (authority.host(), authority.port_u16().unwrap_or(usual))
     }
 
     /// Sends a request and waits for the head of its reply. Dropping the future closes the connection.
@@ -181,7 +206,7 @@ impl Transport {
         query: Option<&str>,
         headers: HeaderMap,
         body: UpstreamBody,
-    ) -> Result<Response<Incoming>, SendError> {
+    ) -> Result<Response<UpstreamReply>, SendError> {
         let uri = self
             .base
             .uri(path, query)
@@ -195,12 +220,16 @@ impl Transport {
                 .headers_mut()
                 .insert(header::PROXY_AUTHORIZATION, authorization.clone());
         }
+        let busy = self.pool.send();
         match self.client.request(request).await {
             Ok(response) => {
                 if let Some(replies) = response.extensions().get::<Replies>() {
+                    if replies.any() {
+                        self.pool.reuse();
+                    }
                     replies.count();
                 }
-                Ok(response)
+                Ok(response.map(|body| busy.with(body)))
             }
             Err(error) => Err(classify(&error)),
         }

@@ -4,9 +4,10 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    time::SystemTime,
 };
 
 use arc_swap::ArcSwap;
@@ -30,6 +31,20 @@ pub struct Gateway {
     clients: SocketAddr,
     draining: AtomicBool,
     reloading: Mutex<()>,
+    reloads: Mutex<Reloads>,
+}
+
+/// How reloads went.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reloads {
+    /// Configs that were put in force after the one of the start.
+    pub successes: u64,
+    /// Configs that were refused.
+    pub failures: u64,
+    /// When a config was last put in force.
+    pub last_success: Option<SystemTime>,
+    /// When one was last refused.
+    pub last_failure: Option<SystemTime>,
 }
 
 impl Gateway {
@@ -45,6 +60,10 @@ impl Gateway {
             clients,
             draining: AtomicBool::new(false),
             reloading: Mutex::new(()),
+            reloads: Mutex::new(Reloads {
+                last_success: Some(SystemTime::now()),
+                ..Reloads::default()
+            }),
         }
     }
 
@@ -82,12 +101,29 @@ impl Gateway {
         }
         let Some(next) = compile(&loaded, Some(&previous), &self.process) else {
             previous.filter.install();
+            let mut reloads = self.lock_reloads();
+            reloads.failures += 1;
+            reloads.last_failure = Some(SystemTime::now());
             return Err(Box::new(loaded));
         };
         let next = Arc::new(next);
         put_in_force(&next, &self.process);
         self.current.store(next.clone());
+        let mut reloads = self.lock_reloads();
+        reloads.successes += 1;
+        reloads.last_success = Some(SystemTime::now());
+        drop(reloads);
         Ok((next, Box::new(loaded)))
+    }
+
+    /// How reloads went so far.
+    #[must_use]
+    pub fn reloads(&self) -> Reloads {
+        *self.lock_reloads()
+    }
+
+    fn lock_reloads(&self) -> MutexGuard<'_, Reloads> {
+        self.reloads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// From now on `/readyz` says no.
@@ -105,6 +141,7 @@ impl Gateway {
 /// What a runtime needs of its process before anybody is served from it.
 fn put_in_force(runtime: &Runtime, process: &Process) {
     runtime.filter.install();
+    process.observer.look(|views| views.metrics.learn(runtime));
     if let Some(cache) = &runtime.pipeline.cache {
         cache.put_in_force(process.store.folder());
     }

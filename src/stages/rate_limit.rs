@@ -35,12 +35,13 @@ use self::{
     budget::{Account, SetAside},
     headers::{Nearest, Standing},
     rules::{Rules, SlotRule, Unit},
-    slots::{Place, Verdict, Waiter},
+    slots::{Place, Verdict, Waiter, Waits},
     subject::Subject,
     used::{Estimate, Used},
 };
 pub use config::Config;
 use config::Per;
+pub use slots::waiting;
 
 /// The stage.
 pub struct RateLimit {
@@ -346,7 +347,9 @@ impl RateLimit {
             request_id = exchange.request_id(),
             "waits for a place"
         );
+        let waits = Waits::begin();
         Box::pin(async move {
+            let _waits = waits;
             tokio::select! {
                 () = waiter.told() => {}
                 () = alarm => {}

@@ -15,6 +15,7 @@ use crate::{
     pipeline::request::Caller,
     routing::{
         flight::{StageTimes, Tried},
+        pace::Pace,
         retry::FailureClass,
         scanner::Usage,
         target::Target,
@@ -110,6 +111,8 @@ pub struct Attempted {
     pub failure: Option<FailureClass>,
     /// The stages below `route` that had a say in it, and how long each took.
     pub stages: StageTimes,
+    /// When the events of its answer came, where a stream was asked for.
+    pub pace: Option<Arc<Pace>>,
 }
 
 impl Attempted {
@@ -129,6 +132,7 @@ impl Attempted {
             },
             failure: tried.failure,
             stages: tried.stages.clone(),
+            pace: tried.pace.clone(),
         })
     }
 }

@@ -15,7 +15,7 @@ use std::{
 
 use tokio::sync::broadcast;
 
-use super::{ended::Ended, recent::Recent};
+use super::{ended::Ended, metrics::Metrics, recent::Recent};
 
 /// How often what has ended is taken account of.
 const BEAT: Duration = Duration::from_millis(100);
@@ -39,11 +39,14 @@ pub struct Observer {
 pub struct Views {
     /// The latest of them.
     pub recent: Recent,
+    /// What is counted of them.
+    pub metrics: Metrics,
 }
 
 impl Views {
     fn add(&mut self, ended: &Arc<Ended>) {
         self.recent.add(ended);
+        self.metrics.add(ended);
     }
 }
 
@@ -66,12 +69,13 @@ impl Observer {
 
     /// An exchange that had begun is over.
     pub fn end(&self, ended: Ended) {
-        self.in_flight.fetch_sub(1, Ordering::Relaxed);
         let are_many = {
             let mut waiting = lock(&self.waiting);
             waiting.push(Arc::new(ended));
             waiting.len() >= MOST_WAITING
         };
+        // Not before it waits: where none is in flight, all are accounted for by whoever looks.
+        self.in_flight.fetch_sub(1, Ordering::Release);
         if are_many {
             drop(self.settle());
         }
@@ -80,7 +84,13 @@ impl Observer {
     /// Exchanges that have begun and not ended.
     #[must_use]
     pub fn in_flight(&self) -> u64 {
-        self.in_flight.load(Ordering::Relaxed)
+        self.in_flight.load(Ordering::Acquire)
+    }
+
+    /// Exchanges that have ended and are not accounted for yet.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        lock(&self.waiting).len()
     }
 
     /// Looks at what is known of all exchanges that have ended by now. Nothing goes on while it looks: it should be brief.

@@ -4,7 +4,10 @@
 use std::{
     io::Write,
     mem,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -17,6 +20,14 @@ const MOST: usize = 1 << 20;
 
 /// How long the last lines have to be written.
 const LAST_LINES: Duration = Duration::from_secs(1);
+
+static LOST: AtomicU64 = AtomicU64::new(0);
+
+/// Lines that this process has lost so far.
+#[must_use]
+pub fn lost() -> u64 {
+    LOST.load(Ordering::Relaxed)
+}
 
 /// Where lines are left; cheap to clone.
 #[derive(Clone)]
@@ -66,6 +77,7 @@ impl Lines {
         let mut waiting = self.0.lock();
         if waiting.bytes.len() + lines.len() > MOST || waiting.state == State::Ended {
             waiting.lost += 1;
+            LOST.fetch_add(1, Ordering::Relaxed);
             return;
         }
         waiting.bytes.extend_from_slice(lines);

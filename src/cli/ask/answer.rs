@@ -3,16 +3,18 @@
 use std::io::{self, Write};
 
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use serde_json::Value;
 
-use crate::http::sse::{self, Splitter};
+use crate::{
+    http::sse::{self, Splitter},
+    routing::pool::UpstreamReply,
+};
 
 /// The largest event that is read, in bytes.
 const MAX_EVENT: usize = 16 << 20;
 
 /// Prints the text of each event, or the whole event as a line of JSON. The error says why there is no more of it.
-pub(super) async fn print(mut body: Incoming, as_json: bool) -> Result<(), String> {
+pub(super) async fn print(mut body: UpstreamReply, as_json: bool) -> Result<(), String> {
     let mut splitter = Splitter::new(MAX_EVENT);
     let mut printer = Printer {
         out: io::stdout(),

@@ -30,6 +30,25 @@ fn a_counter_adds_up_under_its_plugins_name() {
 }
 
 #[test]
+fn no_two_metrics_are_written_alike() {
+    let of = |kind, name| metric(Some(watch::built_in()), kind, name, &[]).err();
+    let (counter, histogram) = (MetricKind::Counter, MetricKind::Histogram);
+    assert_eq!(of(histogram, "alike"), None);
+    for (kind, name) in [
+        (counter, "alike_sum"),
+        (counter, "alike_count_total"),
+        (histogram, "alike_bucket"),
+        (counter, "alike_total"),
+        (counter, "alike_created"),
+    ] {
+        assert_eq!(of(kind, name), Some(Refused::Like), "{name}");
+    }
+    assert_eq!(of(counter, "whole_sum"), None);
+    assert_eq!(of(histogram, "whole"), Some(Refused::Like));
+    assert_eq!(of(counter, "alike_summary"), None);
+}
+
+#[test]
 fn a_histogram_counts_values_within_bounds() {
     let number = metric(None, MetricKind::Histogram, "wait_seconds", &[]).unwrap();
     for value in [0.0004, 0.3, 0.4, 2e9] {

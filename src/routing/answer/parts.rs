@@ -3,7 +3,6 @@
 use std::{any::Any, sync::Arc};
 
 use bytes::Bytes;
-use hyper::body::Incoming;
 use millgate_plugin::{Endpoint, Refusal};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
@@ -11,7 +10,10 @@ use tokio::sync::mpsc;
 use crate::{
     http::sse::Splitter,
     providers::erased::ErasedProvider,
-    routing::scanner::{ReplyError, StreamScanner, Usage},
+    routing::{
+        pool::UpstreamReply,
+        scanner::{ReplyError, StreamScanner, Usage},
+    },
 };
 
 /// The most that one event may hold: images come as base64 within events.
@@ -20,7 +22,7 @@ const MAX_EVENT: usize = 32 << 20;
 /// Where the bytes come from.
 pub enum Source {
     /// A socket.
-    Upstream(Incoming),
+    Upstream(UpstreamReply),
     /// A provider that answers by itself.
     Answering(mpsc::Receiver<Result<Bytes, Refusal>>),
     /// Nothing more comes.

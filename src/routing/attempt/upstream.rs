@@ -6,7 +6,6 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode, header, response::Parts};
 use http_body::Body as _;
 use http_body_util::{BodyExt as _, Limited};
-use hyper::body::Incoming;
 use millgate_plugin::{Call, HeadFlow, UpstreamHead, UpstreamRequest};
 use tokio::time::Instant;
 
@@ -20,6 +19,7 @@ use crate::{
         answer::{Answer, Shape, Source},
         answering,
         failure::Failure,
+        pool::UpstreamReply,
         retry::FailureClass,
         scanner,
         transport::SendError,
@@ -65,7 +65,7 @@ impl Attempt {
         &mut self,
         encoded: UpstreamRequest,
         body: Bytes,
-    ) -> Result<Response<Incoming>, Failure> {
+    ) -> Result<Response<UpstreamReply>, Failure> {
         let provider = &*self.target.provider;
         let request = &*self.context.request;
         let upload = request.upload.as_ref();
@@ -116,7 +116,7 @@ impl Attempt {
     /// What the head of a reply says: an error, or how its body is to be read.
     async fn judge(
         &mut self,
-        response: Response<Incoming>,
+        response: Response<UpstreamReply>,
         mut state: Box<dyn Any + Send>,
     ) -> Result<Answer, Failure> {
         let provider = self.target.provider.clone();
@@ -265,7 +265,7 @@ fn is_of_type(content_type: &str, wanted: &str) -> bool {
 }
 
 /// As much of an error body as is worth reading and comes soon: the status is worth more than the words.
-async fn read_error_body(body: Incoming) -> Bytes {
+async fn read_error_body(body: UpstreamReply) -> Bytes {
     let mut limited = Limited::new(body, MAX_ERROR_BODY);
     let mut collected = Vec::new();
     let until = Instant::now() + ERROR_BODY_PATIENCE;

@@ -7,13 +7,38 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc,
-        atomic::{AtomicU8, AtomicU32, Ordering},
+        atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering},
     },
 };
 
 use tokio::sync::Notify;
 
 use super::keys::{Keys, Worth};
+
+/// Requests of this process that wait for a place.
+static WAITING: AtomicU64 = AtomicU64::new(0);
+
+/// Requests that wait in the queue of a limit, of all of them together.
+#[must_use]
+pub fn waiting() -> u64 {
+    WAITING.load(Ordering::Relaxed)
+}
+
+/// A request waits until this is dropped.
+pub(super) struct Waits(());
+
+impl Waits {
+    pub(super) fn begin() -> Self {
+        WAITING.fetch_add(1, Ordering::Relaxed);
+        Self(())
+    }
+}
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        WAITING.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 /// The places of one key.
 #[derive(Default)]

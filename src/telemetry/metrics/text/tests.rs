@@ -1,0 +1,106 @@
+use http::HeaderValue;
+
+use super::*;
+use crate::telemetry::metrics::family::Series;
+
+fn families() -> Vec<Family> {
+    let mut waits = Family::new("mill_wait_seconds", Kind::Histogram, "How long.");
+    waits.series.push(Series {
+        labels: vec![
+            ("route".into(), "a\"b\\c\nd".into()),
+            ("none".into(), "".into()),
+        ],
+        value: Value::Buckets(Buckets {
+            within: vec![(0.5, 1), (1.0, 1)],
+            sum: 7.25,
+            count: 2,
+            exemplars: vec![
+                Some(Exemplar {
+                    request_id: HeaderValue::from_static("r-1"),
+                    value: 0.25,
+                    time: 1_760_000_000.5,
+                }),
+                None,
+                Some(Exemplar {
+                    request_id: HeaderValue::from_str(&"x".repeat(119)).unwrap(),
+                    value: 7.0,
+                    time: 1.0,
+                }),
+            ],
+        }),
+    });
+    vec![
+        waits,
+        Family::new("mill_turns", Kind::Counter, "Turns.")
+            .with(&[("way", "right")], 2.0)
+            .with(&[("way", "left")], 1.5),
+        Family::new("mill_build", Kind::Info, "Which.").with(&[("version", "1")], 1.0),
+    ]
+}
+
+#[test]
+fn the_classic_form_is_exact() {
+    let expected = r#"# HELP mill_build_info Which.
+# TYPE mill_build_info gauge
+mill_build_info{version="1"} 1
+# HELP mill_turns_total Turns.
+# TYPE mill_turns_total counter
+mill_turns_total{way="left"} 1.5
+mill_turns_total{way="right"} 2
+# HELP mill_wait_seconds How long.
+# TYPE mill_wait_seconds histogram
+mill_wait_seconds_bucket{route="a\"b\\c\nd",le="0.5"} 1
+mill_wait_seconds_bucket{route="a\"b\\c\nd",le="1"} 1
+mill_wait_seconds_bucket{route="a\"b\\c\nd",le="+Inf"} 2
+mill_wait_seconds_sum{route="a\"b\\c\nd"} 7.25
+mill_wait_seconds_count{route="a\"b\\c\nd"} 2
+"#;
+    assert_eq!(Form::Classic.write(families()), expected);
+}
+
+#[test]
+fn openmetrics_has_units_and_exemplars_and_an_end() {
+    let expected = r#"# HELP mill_build Which.
+# TYPE mill_build info
+mill_build_info{version="1"} 1
+# HELP mill_turns Turns.
+# TYPE mill_turns counter
+mill_turns_total{way="left"} 1.5
+mill_turns_total{way="right"} 2
+# HELP mill_wait_seconds How long.
+# TYPE mill_wait_seconds histogram
+# UNIT mill_wait_seconds seconds
+mill_wait_seconds_bucket{route="a\"b\\c\nd",le="0.5"} 1 # {request_id="r-1"} 0.25 1760000000.500
+mill_wait_seconds_bucket{route="a\"b\\c\nd",le="1.0"} 1
+mill_wait_seconds_bucket{route="a\"b\\c\nd",le="+Inf"} 2
+mill_wait_seconds_sum{route="a\"b\\c\nd"} 7.25
+mill_wait_seconds_count{route="a\"b\\c\nd"} 2
+# EOF
+"#;
+    assert_eq!(Form::OpenMetrics.write(families()), expected);
+}
+
+#[test]
+fn the_form_is_the_one_that_is_preferred() {
+    let open = [
+        "application/openmetrics-text",
+        "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+        "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1",
+        "text/plain;q=0.5, Application/OpenMetrics-Text; Version=\"1.0.0\"",
+    ];
+    for accept in open {
+        assert_eq!(Form::accepted(accept), Form::OpenMetrics, "{accept}");
+    }
+    let classic = [
+        "",
+        "*/*",
+        "text/html",
+        "text/plain;version=0.0.4, application/openmetrics-text;version=1.0.0;q=0.5",
+        "application/openmetrics-text;version=0.0.1",
+        "application/openmetrics-text;q=0, */*",
+        "application/openmetrics-text;q=much, text/plain",
+    ];
+    for accept in classic {
+        assert_eq!(Form::accepted(accept), Form::Classic, "{accept}");
+    }
+}
