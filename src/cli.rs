@@ -14,6 +14,7 @@ mod plugin;
 mod redact;
 mod schema;
 mod serve;
+mod usage;
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -64,6 +65,8 @@ enum Command {
     Redact(redact::Arguments),
     /// Print the JSON Schema of the config, or its reference as Markdown
     Schema(schema::Arguments),
+    /// Tell what was used, by whom and at what cost, from the ledger
+    Usage(usage::Arguments),
 }
 
 /// The config file that a command works with.
@@ -95,6 +98,7 @@ pub fn run() -> ExitCode {
         Command::Plugin(arguments) => plugin::run(&arguments),
         Command::Redact(arguments) => redact::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
+        Command::Usage(arguments) => usage::run(&arguments),
     }
 }
 

@@ -8,6 +8,7 @@ pub mod admin;
 pub mod caller;
 pub mod dotenv;
 pub mod finding;
+pub mod ledger;
 pub mod load;
 pub mod log;
 pub mod moment;
@@ -33,6 +34,7 @@ use schemars::JsonSchema;
 pub use admin::Admin;
 pub use caller::Caller;
 pub use finding::{Finding, Findings, Severity};
+pub use ledger::Ledger;
 pub use load::{Loaded, load};
 pub use log::Log;
 pub use patterns::Patterns;
@@ -63,6 +65,9 @@ pub struct Config {
     /// What is logged, and how.
     #[schemars(default)]
     pub log: Log,
+    /// Where every exchange is written down, with its tokens and what it cost.
+    #[schemars(default)]
+    pub ledger: Ledger,
     /// Libraries with further kinds of stages and providers, by name, in the order of the file.
     #[schemars(default, with = "BTreeMap<String, Plugin>")]
     pub plugins: Entries<Plugin>,
@@ -89,6 +94,7 @@ pub const KEYS: &[&str] = &[
     "server",
     "admin",
     "log",
+    "ledger",
     "plugins",
     "providers",
     "stages",
@@ -109,6 +115,7 @@ impl Default for Config {
             server: Server::default(),
             admin: Admin::default(),
             log: Log::default(),
+            ledger: Ledger::default(),
             plugins: Entries::default(),
             providers: Entries::default(),
             stages: Entries::default(),

@@ -14,7 +14,7 @@
 //!
 //! Between the stages and `route` may stand a [`cache`]: it answers from memory, or joins a flight that is under way.
 //! Stages and providers may come from shared libraries: [`plugin`].
-//! [`callers`] knows whose key is whose, [`store`] what outlives a restart, [`prices`] what tokens cost, and [`redact`] what
+//! [`callers`] knows whose key is whose, [`store`] what outlives a restart, [`ledger`] what every exchange has used, [`prices`] what tokens cost, and [`redact`] what
 //! logs may not see.
 //!
 //! What all of it runs on is a [`runtime::Runtime`], compiled from the TOML file ([`config`]) and swapped as a whole.
@@ -35,6 +35,7 @@ pub mod callers;
 pub mod cli;
 pub mod config;
 pub mod http;
+pub mod ledger;
 pub mod mock;
 pub mod nearest;
 pub mod pipeline;

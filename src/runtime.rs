@@ -11,6 +11,7 @@ use crate::{
     callers::Callers,
     config::tree::Node,
     http::guard::Guard,
+    ledger,
     pipeline::Pipeline,
     plugin::image::Image,
     routing::{provider::Provider, route::Routes},
@@ -47,6 +48,8 @@ pub struct Runtime {
     pub filter: Arc<Filter>,
     /// Who is told of exchanges that have ended, whichever runtime they began with.
     pub observer: Arc<Observer>,
+    /// How exchanges are written down.
+    pub ledger: ledger::Settings,
     /// What the providers have listed.
     pub models: ModelLists,
 }

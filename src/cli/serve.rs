@@ -53,10 +53,14 @@ const OTHER_BLOCKING: usize = 512;
 /// How long the start waits for the store to be read: a lock may be in the way.
 const STORE_PATIENCE: Duration = Duration::from_secs(2);
 
+/// How long the end waits for the rows of the last exchanges to be written.
+const LEDGER_PATIENCE: Duration = Duration::from_secs(3);
+
 /// Runs the command.
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let process = Process::default();
     let (store, disk) = (process.store.clone(), process.disk.clone());
+    let observer = process.observer.clone();
     let loaded = config::load(&arguments.file.config, &process_environment);
     // Before plugins are loaded, which log what they do.
     let logging = if loaded.findings.has_errors() {
@@ -108,6 +112,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
             // waited for.
             tokio.shutdown_timeout(LAST_WORDS);
             drop(observing);
+            observer.ledger.close(LEDGER_PATIENCE);
             store.close(STORE_PATIENCE);
             disk.close(STORE_PATIENCE);
             code

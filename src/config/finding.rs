@@ -13,6 +13,7 @@ use std::{
 
 pub(crate) use mask::sounds_secret;
 pub use render::Renderer;
+pub(crate) use width::width;
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -292,7 +292,7 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// The system's trust and, beside it, the authorities of `ca_file`. Nothing is loaded for plain HTTP.
-fn tls_config(needed: bool, ca_file: Option<&Path>) -> Result<ClientConfig, String> {
+pub(crate) fn tls_config(needed: bool, ca_file: Option<&Path>) -> Result<ClientConfig, String> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()

@@ -6,6 +6,7 @@ mod auth;
 mod callers;
 mod fingerprint;
 mod kinds;
+pub mod ledger;
 pub mod listeners;
 mod pipeline;
 mod plugins;
@@ -40,6 +41,7 @@ pub fn compile(loaded: &Loaded, previous: Option<&Runtime>, process: &Process) -
     let filter = redact::compile(loaded, previous);
     listeners::check(loaded);
     server::check(loaded);
+    let ledger = ledger::compile(loaded);
     usage::check(loaded);
     unpriced::check(loaded, &routes);
     advice::check(loaded);
@@ -67,6 +69,7 @@ pub fn compile(loaded: &Loaded, previous: Option<&Runtime>, process: &Process) -
         expose: server.expose,
         filter: Arc::new(filter),
         observer: process.observer.clone(),
+        ledger,
         models: ModelLists::default(),
     })
 }

@@ -145,6 +145,8 @@ fn put_in_force(runtime: &Runtime, process: &Process) {
     if let Some(cache) = &runtime.pipeline.cache {
         cache.put_in_force(process.store.folder());
     }
+    let ledger = &process.observer.ledger;
+    ledger.configure(&runtime.ledger, process.store.folder());
 }
 
 /// A variable of the process environment; one that is not UTF-8 counts as unset.

@@ -5,24 +5,24 @@
 mod errors;
 mod file;
 pub mod keys;
+mod opened;
 mod schema;
 pub(super) mod tallies;
 
 use std::{
     path::{Path, PathBuf},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
 
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 pub use errors::StoreError;
-use file::Identity;
+pub(crate) use file::Identity;
+pub(crate) use opened::Opened;
+pub(crate) use schema::Schema;
 
 /// The name of the file in its folder.
 pub const FILE: &str = "millgate.db";
-
-/// How often a file is tried that another process has locked.
-const LOCKED_PAUSE: Duration = Duration::from_millis(20);
 
 /// An open store.
 pub struct Database {
@@ -45,34 +45,14 @@ pub struct Opening {
 impl Database {
     /// Opens the store in `folder` and brings it to this version's schema. The errors say what to do.
     pub fn open(folder: &Path, opening: Opening) -> Result<Self, StoreError> {
-        let path = folder.join(FILE);
-        let identity = file::prepare(folder, &path, opening.create)?;
-        let until = Instant::now() + opening.patience;
-        loop {
-            match Self::connect(&path, identity, opening) {
-                // Whoever turns a new file to WAL locks out others without SQLite waiting for it.
-                Err(StoreError::Locked { .. }) if Instant::now() < until => {
-                    std::thread::sleep(LOCKED_PAUSE);
-                }
-                opened => return opened,
-            }
-        }
-    }
-
-    fn connect(path: &Path, identity: Identity, opening: Opening) -> Result<Self, StoreError> {
-        let told = |error| StoreError::of(error, path);
-        // Without SQLITE_OPEN_CREATE: the file has been made, with the right mode.
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let mut connection = Connection::open_with_flags(path, flags).map_err(told)?;
-        connection.busy_timeout(opening.patience).map_err(told)?;
-        schema::bring_up(&mut connection, path)?;
-        let synchronous = if opening.durable { "FULL" } else { "NORMAL" };
-        connection
-            .pragma_update(None, "synchronous", synchronous)
-            .map_err(told)?;
+        let Opened {
+            connection,
+            path,
+            identity,
+        } = Opened::open(folder, FILE, opening, &schema::STORE)?;
         Ok(Self {
             connection,
-            path: path.to_owned(),
+            path,
             identity,
         })
     }

@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-/// All that is known of an exchange once it is over. It holds no body, no header and no key.
+/// All that is known of an exchange once it is over. It holds no header, no key, and of bodies at most what is captured.
 #[derive(Clone, Debug)]
 pub struct Ended {
     /// Its own id (`UUIDv7`, RFC 9562): a client's request id need not be unique.
@@ -85,6 +85,17 @@ pub struct Ended {
     pub request_bytes: u64,
     /// Bytes of the reply's body that went out.
     pub bytes: u64,
+    /// What was asked and answered, redacted, where that is captured.
+    pub captured: Option<Arc<Captured>>,
+}
+
+/// The content of an exchange, as far as it may be kept: redacted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Captured {
+    /// Of the request.
+    pub request: String,
+    /// Of the reply.
+    pub reply: String,
 }
 
 /// The tokens of an answer.

@@ -16,6 +16,7 @@ use std::{
 use tokio::sync::broadcast;
 
 use super::{ended::Ended, metrics::Metrics, recent::Recent};
+use crate::ledger::Ledger;
 
 /// How often what has ended is taken account of.
 const BEAT: Duration = Duration::from_millis(100);
@@ -32,6 +33,8 @@ pub struct Observer {
     views: Mutex<Views>,
     in_flight: AtomicU64,
     followers: broadcast::Sender<Arc<Ended>>,
+    /// Where each of them is written down.
+    pub ledger: Ledger,
 }
 
 /// What is known of the exchanges that have ended.
@@ -57,6 +60,7 @@ impl Default for Observer {
             views: Mutex::default(),
             in_flight: AtomicU64::new(0),
             followers: broadcast::Sender::new(FOLLOWED),
+            ledger: Ledger::default(),
         }
     }
 }
@@ -111,6 +115,7 @@ impl Observer {
         let ended = std::mem::take(&mut *lock(&self.waiting));
         for ended in ended {
             views.add(&ended);
+            self.ledger.offer(&ended);
             // Nobody need follow.
             let _ = self.followers.send(ended);
         }

@@ -32,7 +32,7 @@ const ZERO: &[(u32, u32)] = &[
 ];
 
 /// The columns of a printable character: 0, 1 or 2.
-pub(super) fn width(character: char) -> usize {
+pub(crate) fn width(character: char) -> usize {
     let code = u32::from(character);
     let within = |blocks: &[(u32, u32)]| {
         blocks

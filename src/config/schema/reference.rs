@@ -40,6 +40,7 @@ pub fn markdown(kinds: &Kinds) -> String {
         ("[server]", &tables.server),
         ("[admin]", &tables.admin),
         ("[log]", &tables.log),
+        ("[ledger]", &tables.ledger),
     ] {
         page.section(2, title, table);
     }

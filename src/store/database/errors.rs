@@ -110,7 +110,7 @@ pub enum StoreError {
 
 impl StoreError {
     /// What an error of SQLite means for the store at `path`.
-    pub(super) fn of(error: rusqlite::Error, path: &Path) -> Self {
+    pub(crate) fn of(error: rusqlite::Error, path: &Path) -> Self {
         let path = path.to_owned();
         match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {

@@ -138,7 +138,7 @@ fn a_damaged_page_is_told_of() {
 fn a_newer_schema_is_refused() {
     let folder = folder();
     let database = open(&folder);
-    let newer = schema::KNOWN + 1;
+    let newer = schema::STORE.known() + 1;
     database
         .connection
         .pragma_update(None, "user_version", newer)
@@ -163,7 +163,7 @@ fn opened_by_many_at_once_it_is_made_once() {
         .connection
         .pragma_query_value(None, "user_version", |row| row.get(0))
         .unwrap();
-    assert_eq!(version, schema::KNOWN);
+    assert_eq!(version, schema::STORE.known());
 }
 
 #[test]

@@ -1,0 +1,302 @@
+//! The ledger in a file of SQLite.
+
+mod schema;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use uuid::Uuid;
+
+use super::{
+    LedgerError,
+    backend::{Backend, CHUNK, Purpose},
+    capture::Sealed,
+    place::FILE,
+    row::{COLUMNS, Row, millis, time},
+    usage::{By, UsageRow, query, usage_row},
+};
+use crate::{
+    calendar,
+    store::database::{Identity, Opened, Opening, StoreError},
+};
+
+/// How long others who write are waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The log of a file is cut to this size once it has been written into the file.
+const LOG_SIZE: i64 = 8 << 20;
+
+/// Pages that are given back to the disk at a time.
+const PAGES: i64 = 4096;
+
+/// The open file.
+pub(super) struct Sqlite {
+    connection: Connection,
+    path: PathBuf,
+    identity: Identity,
+    insert: String,
+}
+
+impl Sqlite {
+    /// Opens the file in `folder`. A gateway makes what is not there, and moves a damaged file aside to begin a new one.
+    pub(super) fn open(folder: &Path, purpose: Purpose) -> Result<Self, LedgerError> {
+        let create = match purpose {
+            Purpose::Begin => true,
+            // It may be away for a while only.
+            Purpose::Resume => folder.is_dir(),
+            Purpose::Read => false,
+        };
+        let opening = Opening {
+            create,
+            patience: PATIENCE,
+            durable: false,
+        };
+        let path = folder.join(FILE);
+        let before = Identity::of(&path).ok();
+        let opened = match Opened::open(folder, FILE, opening, &schema::LEDGER) {
+            Err(StoreError::Damaged { error, .. })
+                if create && before.is_some() && Identity::of(&path).ok() == before =>
+            {
+                let error = error.to_string();
+                move_aside(&path, &error).map_err(|error| StoreError::File { path, error })?;
+                Opened::open(folder, FILE, opening, &schema::LEDGER)?
+            }
+            opened => opened?,
+        };
+        let places = vec!["?"; COLUMNS.split(',').count()].join(", ");
+        let sqlite = Self {
+            connection: opened.connection,
+            path: opened.path,
+            identity: opened.identity,
+            insert: format!(
+                "INSERT INTO exchanges ({COLUMNS}) VALUES ({places}) ON CONFLICT (id) DO NOTHING"
+            ),
+        };
+        let limit =
+            sqlite
+                .connection
+                .pragma_update_and_check(None, "journal_size_limit", LOG_SIZE, |_| Ok(()));
+        limit.map_err(|error| sqlite.error(error))?;
+        Ok(sqlite)
+    }
+
+    fn error(&self, error: rusqlite::Error) -> LedgerError {
+        StoreError::of(error, &self.path).into()
+    }
+
+    /// Whether the file is still the one that was opened.
+    fn check(&self) -> Result<(), LedgerError> {
+        if Identity::of(&self.path).ok() == Some(self.identity) {
+            return Ok(());
+        }
+        let path = self.path.clone();
+        Err(StoreError::Gone { path }.into())
+    }
+
+    fn number(&self, pragma: &str) -> rusqlite::Result<i64> {
+        self.connection
+            .pragma_query_value(None, pragma, |row| row.get(0))
+    }
+
+    fn pages(&self) -> rusqlite::Result<(i64, i64, i64)> {
+        Ok((
+            self.number("page_count")?,
+            self.number("freelist_count")?,
+            self.number("page_size")?,
+        ))
+    }
+
+    fn insert(&mut self, rows: &[Row], sealed: &[(Uuid, Sealed)]) -> rusqlite::Result<()> {
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut insert = transaction.prepare(&self.insert)?;
+        for row in rows {
+            insert.execute(params![
+                row.id.to_string(),
+                millis(row.time),
+                row.request_id,
+                row.caller,
+                row.team,
+                row.ticket,
+                row.method,
+                row.endpoint,
+                row.route,
+                row.asked,
+                row.model,
+                row.provider,
+                row.attempts,
+                row.status,
+                row.outcome,
+                row.error,
+                row.cache,
+                row.shared,
+                row.stream,
+                row.input,
+                row.output,
+                row.cached,
+                row.reasoning,
+                row.estimated,
+                row.cost,
+                row.saved,
+                row.total,
+                row.reading,
+                row.upstream,
+                row.first,
+                row.overhead,
+                row.request_bytes,
+                row.bytes,
+            ])?;
+        }
+        drop(insert);
+        for (id, sealed) in sealed {
+            transaction.execute(
+                "INSERT INTO captured (id, key, content) VALUES (?, ?, ?) ON CONFLICT (id) DO NOTHING",
+                params![id.to_string(), sealed.key, sealed.content],
+            )?;
+        }
+        transaction.commit()
+    }
+
+    fn delete(&mut self, condition: &str, number: i64) -> rusqlite::Result<usize> {
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let chosen = format!("SELECT id FROM exchanges {condition} ORDER BY time LIMIT ?");
+        transaction.execute(
+            &format!("DELETE FROM captured WHERE id IN ({chosen})"),
+            [number],
+        )?;
+        let deleted = transaction.execute(
+            &format!("DELETE FROM exchanges WHERE id IN ({chosen})"),
+            [number],
+        )?;
+        transaction.commit()?;
+        Ok(deleted)
+    }
+
+    /// Gives pages that nothing is on back to the disk. True where there are more.
+    fn shrink(&self) -> rusqlite::Result<bool> {
+        let mut statement = self
+            .connection
+            .prepare(&format!("PRAGMA incremental_vacuum({PAGES})"))?;
+        let mut rows = statement.query([])?;
+        while rows.next()?.is_some() {}
+        // The file itself shrinks when the log is written into it.
+        self.connection
+            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
+        Ok(self.number("freelist_count")? > 0)
+    }
+
+    fn prune_some(&mut self, cut: SystemTime, max_size: u64) -> rusqlite::Result<bool> {
+        let before = format!("WHERE time < {}", millis(cut));
+        let mut deleted = self.delete(&before, CHUNK)?;
+        let (pages, free, size) = self.pages()?;
+        let used = (pages - free) * size;
+        if deleted == 0 && used > i64::try_from(max_size).unwrap_or(i64::MAX) {
+            deleted = self.delete("", CHUNK / 2)?;
+        }
+        // A few are kept for the rows to come.
+        let is_loose = free > pages / 10 && free > 64;
+        let has_more = (deleted > 0 || is_loose) && self.shrink()?;
+        Ok(has_more || deleted > 0)
+    }
+}
+
+impl Backend for Sqlite {
+    fn write(&mut self, rows: &[Row], sealed: &[(Uuid, Sealed)]) -> Result<(), LedgerError> {
+        self.check()?;
+        self.insert(rows, sealed).map_err(|error| self.error(error))
+    }
+
+    fn prune(&mut self, cut: SystemTime, max_size: u64) -> Result<bool, LedgerError> {
+        self.check()?;
+        self.prune_some(cut, max_size)
+            .map_err(|error| self.error(error))
+    }
+
+    fn is_larger(&mut self, max_size: u64) -> bool {
+        let used = self
+            .pages()
+            .map(|(pages, free, size)| (pages - free) * size);
+        used.is_ok_and(|used| used > i64::try_from(max_size).unwrap_or(i64::MAX))
+    }
+
+    fn known_time(&mut self) -> Result<Option<SystemTime>, LedgerError> {
+        let latest =
+            "SELECT coalesce((SELECT time FROM believed), (SELECT max(time) FROM exchanges))";
+        let latest = self
+            .connection
+            .query_row(latest, [], |row| row.get::<_, Option<i64>>(0));
+        Ok(latest.map_err(|error| self.error(error))?.map(time))
+    }
+
+    fn note_time(&mut self, time: SystemTime) -> Result<(), LedgerError> {
+        let note = "INSERT INTO believed (one, time) VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET time = excluded.time";
+        let noted = self.connection.execute(note, [millis(time)]);
+        noted.map_err(|error| self.error(error))?;
+        Ok(())
+    }
+
+    fn usage(
+        &mut self,
+        since: SystemTime,
+        until: SystemTime,
+        by: By,
+    ) -> Result<Vec<UsageRow>, LedgerError> {
+        let day = "strftime('%Y-%m-%d', time / 1000, 'unixepoch')";
+        let read = || -> rusqlite::Result<Vec<UsageRow>> {
+            let mut sums = self
+                .connection
+                .prepare(&query(by, day, "exchanges", "?1", "?2"))?;
+            let rows = sums.query_map([millis(since), millis(until)], |row| {
+                let mut numbers = [None; 12];
+                for (at, number) in numbers.iter_mut().enumerate() {
+                    *number = row.get(at + 1)?;
+                }
+                Ok(usage_row(row.get(0)?, &numbers))
+            })?;
+            rows.collect()
+        };
+        read().map_err(|error| self.error(error))
+    }
+
+    fn captured(&mut self, id: Uuid) -> Result<Option<Sealed>, LedgerError> {
+        let read = "SELECT key, content FROM captured WHERE id = ?";
+        let sealed = self
+            .connection
+            .query_row(read, [id.to_string()], |row| {
+                Ok(Sealed {
+                    key: row.get(0)?,
+                    content: row.get(1)?,
+                })
+            })
+            .optional();
+        sealed.map_err(|error| self.error(error))
+    }
+}
+
+/// Gives a damaged file, and those beside it, another name.
+fn move_aside(path: &Path, error: &str) -> std::io::Result<()> {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let now = calendar::timestamp(now.unwrap_or_default().as_secs()).replace([':', '-'], "");
+    let aside = format!("{}.corrupt-{now}", path.display());
+    fs::rename(path, &aside)?;
+    for beside in ["-wal", "-shm"] {
+        // They need not be there.
+        let _ = fs::rename(
+            format!("{}{beside}", path.display()),
+            format!("{aside}{beside}"),
+        );
+    }
+    tracing::error!(
+        error,
+        aside,
+        "the ledger is damaged: it was moved aside and a new one begun; to save its rows: sqlite3 FILE .recover"
+    );
+    Ok(())
+}

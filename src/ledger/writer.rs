@@ -1,0 +1,271 @@
+//! The one thread that writes.
+
+use std::{
+    sync::Arc,
+    thread,
+    time::{Duration, Instant, SystemTime},
+};
+
+use super::{
+    LedgerError, Place, Settings,
+    backend::{Backend, Purpose},
+    clock::Clock,
+    queue::{Order, Shared},
+    row::Row,
+};
+
+/// How long until a ledger that could not be used is tried again; twice as long each time, up to the longest.
+const FIRST_RETRY: Duration = Duration::from_millis(500);
+const LONGEST_RETRY: Duration = Duration::from_secs(15);
+
+/// How often old rows are looked for.
+const PRUNING: Duration = Duration::from_mins(10);
+
+/// Chunks that are deleted before rows are written again.
+const CHUNKS: usize = 8;
+
+/// What the thread works with.
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    settings: Settings,
+    place: Option<Place>,
+    open: Option<Open>,
+    /// Taken, and not known to be written.
+    batch: Vec<Row>,
+    retry_at: Option<Instant>,
+    pause: Duration,
+    /// Whether it was open once: from then on its folder is not made anew, which may be away for a while only.
+    was_open: bool,
+    /// What was logged last, so that it is said once.
+    complaint: Option<String>,
+}
+
+struct Open {
+    backend: Box<dyn Backend>,
+    clock: Clock,
+    prune_at: Instant,
+}
+
+impl Writer {
+    /// Starts the thread; false where there is none to be had.
+    pub(super) fn start(shared: Arc<Shared>, settings: Settings, place: Place) -> bool {
+        let writer = Self::new(shared, settings, place);
+        let started = thread::Builder::new()
+            .name("millgate-ledger".to_owned())
+            .spawn(move || writer.run());
+        if let Err(error) = &started {
+            tracing::error!(%error, "there is no thread for the ledger: exchanges are not written down");
+        }
+        started.is_ok()
+    }
+
+    pub(super) fn new(shared: Arc<Shared>, settings: Settings, place: Place) -> Self {
+        Self {
+            shared,
+            settings,
+            place: Some(place),
+            open: None,
+            batch: Vec::new(),
+            retry_at: None,
+            pause: FIRST_RETRY,
+            was_open: false,
+            complaint: None,
+        }
+    }
+
+    fn run(mut self) {
+        self.beat();
+        loop {
+            let interval = Instant::now() + self.settings.interval;
+            let until = self.retry_at.unwrap_or(interval);
+            match self.shared.wait(until, self.retry_at.is_none()) {
+                None => self.beat(),
+                Some(Order::Change(settings, place)) => self.change(settings, place),
+                Some(Order::Stop(done)) => {
+                    self.stop();
+                    let _ = done.try_send(());
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Writes all that waits, as far as that can be done now, and deletes what is old.
+    pub(super) fn beat(&mut self) {
+        if self.place.is_none() {
+            return;
+        }
+        match self.work() {
+            Ok(()) => {
+                self.retry_at = None;
+                self.pause = FIRST_RETRY;
+                if self.complaint.take().is_some() {
+                    self.shared.set_error(None);
+                    tracing::info!("the ledger is written again");
+                }
+            }
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    fn work(&mut self) -> Result<(), LedgerError> {
+        if self.open.is_none() {
+            self.open = Some(self.open_place()?);
+            self.was_open = true;
+        }
+        loop {
+            self.shared.take(&mut self.batch);
+            if self.batch.is_empty() {
+                break;
+            }
+            self.write()?;
+        }
+        match &mut self.open {
+            Some(open) => open.prune(&self.settings),
+            None => Ok(()),
+        }
+    }
+
+    fn open_place(&self) -> Result<Open, LedgerError> {
+        let Some(place) = &self.place else {
+            return Err(LedgerError::NotBuilt("ledger"));
+        };
+        let purpose = if self.was_open {
+            Purpose::Resume
+        } else {
+            Purpose::Begin
+        };
+        let mut backend = place.open(purpose)?;
+        let earlier = backend.known_time()?;
+        tracing::info!(kind = place.kind(), "the ledger is open");
+        let now = Instant::now();
+        Ok(Open {
+            backend,
+            clock: Clock::new(earlier, SystemTime::now(), now),
+            prune_at: now,
+        })
+    }
+
+    fn write(&mut self) -> Result<(), LedgerError> {
+        let Some(open) = &mut self.open else {
+            return Ok(());
+        };
+        let keys = &self.settings.keys;
+        let sealed: Vec<_> = self
+            .batch
+            .iter()
+            .filter_map(|row| Some((row.id, keys.seal(row.id, row.captured.as_deref()?)?)))
+            .collect();
+        let mut lost = 0;
+        match open.backend.write(&self.batch, &sealed) {
+            Err(error) if error.is_of_a_row() => {
+                // One by one, so that the others are written.
+                for row in &self.batch {
+                    let sealed: Vec<_> = sealed
+                        .iter()
+                        .filter(|(id, _)| *id == row.id)
+                        .cloned()
+                        .collect();
+                    match open.backend.write(std::slice::from_ref(row), &sealed) {
+                        Err(error) if error.is_of_a_row() => {
+                            tracing::error!(%error, id = %row.id, "the row of this exchange is lost");
+                            lost += 1;
+                        }
+                        written => written?,
+                    }
+                }
+            }
+            written => written?,
+        }
+        self.shared.give_up(lost);
+        self.shared.settle(self.batch.len() - lost);
+        self.batch.clear();
+        Ok(())
+    }
+
+    /// Says so, once, and comes back later. What does not heal by itself is opened anew then.
+    fn fail(&mut self, error: &LedgerError) {
+        let complaint = error.to_string();
+        if self.complaint.as_ref() != Some(&complaint) {
+            tracing::error!(
+                error = complaint,
+                waiting = self.shared.waiting(),
+                "the ledger cannot be written: serving goes on, rows wait in memory"
+            );
+            self.shared.set_error(Some(complaint.clone()));
+            self.complaint = Some(complaint);
+        }
+        if !error.passes() {
+            self.open = None;
+        }
+        self.retry_at = Some(Instant::now() + self.pause);
+        self.pause = (self.pause * 2).min(LONGEST_RETRY);
+    }
+
+    fn change(&mut self, settings: Settings, place: Option<Place>) {
+        if self.place != place {
+            self.beat();
+            self.open = None;
+            self.was_open = false;
+            self.complaint = None;
+            self.shared.set_error(None);
+        }
+        self.settings = settings;
+        self.place = place;
+        self.retry_at = None;
+        self.pause = FIRST_RETRY;
+        if self.place.is_none() {
+            self.lose_the_rest();
+        }
+        self.beat();
+    }
+
+    fn stop(&mut self) {
+        self.beat();
+        self.lose_the_rest();
+        self.open = None;
+    }
+
+    /// What could not be written by now is lost.
+    fn lose_the_rest(&mut self) {
+        let mut lost = self.batch.len();
+        loop {
+            self.batch.clear();
+            self.shared.take(&mut self.batch);
+            if self.batch.is_empty() {
+                break;
+            }
+            lost += self.batch.len();
+        }
+        if lost > 0 {
+            self.shared.give_up(lost);
+            tracing::error!(
+                lost,
+                "the ledger could not be written: the rows that waited are lost"
+            );
+        }
+    }
+}
+
+impl Open {
+    /// Deletes what is due, some of it: the rest at the next beats, so that rows do not wait.
+    fn prune(&mut self, settings: &Settings) -> Result<(), LedgerError> {
+        let now = Instant::now();
+        let is_due = now >= self.prune_at || self.backend.is_larger(settings.max_size);
+        if !is_due {
+            return Ok(());
+        }
+        let believed = self.clock.believe(SystemTime::now(), now);
+        self.backend.note_time(believed)?;
+        let cut = believed
+            .checked_sub(settings.max_age)
+            .unwrap_or(SystemTime::UNIX_EPOCH);
+        for _ in 0..CHUNKS {
+            if !self.backend.prune(cut, settings.max_size)? {
+                self.prune_at = now + PRUNING;
+                break;
+            }
+        }
+        Ok(())
+    }
+}
