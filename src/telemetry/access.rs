@@ -189,6 +189,7 @@ impl Record {
             saved: self.saved(request, route),
             request_bytes: request_bytes(request),
             bytes: self.bytes,
+            captured: None,
         }
     }
 

@@ -100,6 +100,7 @@ impl Observer {
         // Within the lock: what ended earlier is accounted for earlier.
         let ended = std::mem::take(&mut *lock(&self.waiting));
         for ended in ended {
+            let ended = ended.without_content();
             views.add(&ended);
             // Nobody need follow.
             let _ = self.followers.send(ended);
