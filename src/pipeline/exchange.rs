@@ -43,7 +43,11 @@ use crate::{
         scanner::Usage,
     },
     runtime::{Expose, Runtime},
-    telemetry::{access, ended::id_of, filter},
+    telemetry::{
+        access,
+        ended::{Captured, id_of},
+        filter,
+    },
 };
 
 /// The two ends of a client's connection.
@@ -403,7 +407,8 @@ impl Exchange {
         let route = self.route.as_deref();
         let name = route.map(|route| &*route.name);
         access::line(&self.request, name, &self.tried, &self.record);
-        let ended = self.record.ended(&self.request, route, &self.tried, took);
+        let mut ended = self.record.ended(&self.request, route, &self.tried, took);
+        ended.captured = Captured::take_from(&mut self.vars);
         runtime.observer.end(ended);
         if let Some(upload) = &self.request.upload {
             upload.abandon();

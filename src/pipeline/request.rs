@@ -42,6 +42,12 @@ impl Vars {
         }
     }
 
+    /// The note under `key`, which is gone then.
+    pub fn take(&mut self, key: &str) -> Option<Box<[u8]>> {
+        let at = self.0.iter().position(|(name, _)| &**name == key)?;
+        Some(self.0.swap_remove(at).1)
+    }
+
     /// Every note.
     pub fn each(&self, visit: &mut dyn FnMut(&str, &[u8]) -> bool) {
         for (name, value) in &self.0 {

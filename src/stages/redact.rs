@@ -8,7 +8,8 @@ mod tests;
 use std::collections::BTreeMap;
 
 use millgate_plugin::{
-    Chunk, ChunkFlow, Endpoint, Exchange, Flow, Hooks, Host, Outcome, SetupError, Stage, StageError,
+    Chunk, ChunkFlow, Endpoint, Exchange, Field, Flow, Hooks, Host, Outcome, SetupError, Stage,
+    StageError,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,12 @@ use crate::{
 
 /// The target of the events that hold captured content.
 pub const CAPTURE: &str = "millgate::capture";
+
+/// The note in which the stage leaves the redacted text of a request, when the exchange ends.
+pub const CAPTURED_REQUEST: &str = "millgate.captured.request";
+
+/// The same for the reply.
+pub const CAPTURED_REPLY: &str = "millgate.captured.reply";
 
 /// Finds personal data and secrets in everything that leaves the process as telemetry, and puts something else in
 /// their place. One filter serves the whole process: `when`, `on_error` and `mode` mean nothing here, and its place in the
@@ -39,8 +46,8 @@ pub struct Config {
     /// What hashes are keyed with, so that they can be compared across restarts and processes. Default: a random
     /// key for each process.
     pub hash_key: Option<Secret>,
-    /// Whether requests and replies are logged: `"none"`, or `"redacted"` to write their text, redacted, as events of
-    /// level debug and target `millgate::capture`. Default: `"none"`.
+    /// Whether the content of requests and replies is kept: `"none"`, or `"redacted"` to write their text, redacted, as
+    /// log events of level debug and target `millgate::capture`, and into spans where `[traces]` are on. Default: `"none"`.
     pub capture: Capture,
     /// How much of a request and of a reply is captured. Default: `"16KiB"`.
     pub capture_limit: Size,
@@ -78,7 +85,7 @@ pub enum StyleName {
     Drop,
 }
 
-/// Whether requests and replies are logged.
+/// Whether the content of requests and replies is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Capture {
@@ -247,7 +254,7 @@ struct Captor {
     limit: usize,
 }
 
-/// What has been seen of an exchange; `None` where nobody would read it.
+/// What has been seen of an exchange; `None` where nothing of it is captured.
 pub type Seen = Option<Box<Content>>;
 
 /// The text of an exchange.
@@ -289,11 +296,10 @@ impl Stage for Redact {
     }
 
     fn on_request(&self, seen: &mut Seen, exchange: &mut dyn Exchange) -> Result<Flow, StageError> {
-        let is_read = tracing::enabled!(target: CAPTURE, tracing::Level::DEBUG);
         let endpoint = exchange
             .endpoint()
             .filter(|endpoint| endpoint.is_understood());
-        if let (Some(captor), Some(endpoint), true) = (&self.capture, endpoint, is_read) {
+        if let (Some(captor), Some(endpoint)) = (&self.capture, endpoint) {
             let limit = captor.limit + MARGIN;
             *seen = Some(Box::new(Content {
                 endpoint,
@@ -321,14 +327,19 @@ impl Stage for Redact {
             return;
         };
         let redacted = |text: &str| captor.redactor.redact_start(text, captor.limit);
+        let request = redacted(&content.request);
+        let reply = redacted(&content.reply.text());
         tracing::debug!(
             target: CAPTURE,
             request_id = exchange.request_id(),
             endpoint = content.endpoint.name(),
             outcome = outcome.name(),
-            request = redacted(&content.request),
-            reply = redacted(&content.reply.text()),
+            request = &*request,
+            reply = &*reply,
             "captured"
         );
+        // For traces and the ledger. Nobody else reads notes now: the exchange is over.
+        let _ = exchange.set(Field::Var, CAPTURED_REQUEST, Some(request.as_bytes()));
+        let _ = exchange.set(Field::Var, CAPTURED_REPLY, Some(reply.as_bytes()));
     }
 }

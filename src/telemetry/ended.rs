@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 use uuid::Uuid;
 
 use crate::{
-    pipeline::request::Caller,
+    pipeline::request::{Caller, Vars},
     routing::{
         flight::{StageTimes, Tried},
         pace::Pace,
@@ -20,9 +20,11 @@ use crate::{
         scanner::Usage,
         target::Target,
     },
+    stages::redact::{CAPTURED_REPLY, CAPTURED_REQUEST},
 };
 
-/// All that is known of an exchange once it is over. It holds no header, no key, and of bodies at most what is captured.
+/// All that is known of an exchange once it is over. It holds no header and no key, and of bodies at most what was
+/// [captured](Captured).
 #[derive(Clone, Debug)]
 pub struct Ended {
     /// Its own id (`UUIDv7`, RFC 9562): a client's request id need not be unique.
@@ -85,17 +87,30 @@ pub struct Ended {
     pub request_bytes: u64,
     /// Bytes of the reply's body that went out.
     pub bytes: u64,
-    /// What was asked and answered, redacted, where that is captured.
+    /// What was said, where the stage `redact` captures it; never kept in memory for longer than it takes to pass on.
     pub captured: Option<Arc<Captured>>,
 }
 
-/// The content of an exchange, as far as it may be kept: redacted.
+/// The text of an exchange, redacted and cut at the limit of the stage `redact`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Captured {
-    /// Of the request.
+    /// What the client sent: messages with their roles, prompts.
     pub request: String,
-    /// Of the reply.
+    /// What was answered.
     pub reply: String,
+}
+
+impl Captured {
+    /// What a stage has left among the notes of an exchange, which are no longer needed then.
+    pub(crate) fn take_from(vars: &mut Vars) -> Option<Arc<Self>> {
+        let mut text = |key| {
+            let note = String::from_utf8(vars.take(key)?.into_vec());
+            note.ok()
+        };
+        let request = text(CAPTURED_REQUEST)?;
+        let reply = text(CAPTURED_REPLY).unwrap_or_default();
+        Some(Arc::new(Self { request, reply }))
+    }
 }
 
 /// The tokens of an answer.
@@ -149,6 +164,17 @@ impl Attempted {
 }
 
 impl Ended {
+    /// The same for those who keep many of them: without content.
+    #[must_use]
+    pub fn without_content(self: Arc<Self>) -> Arc<Self> {
+        if self.captured.is_none() {
+            return self;
+        }
+        let mut ended = Self::clone(&self);
+        ended.captured = None;
+        Arc::new(ended)
+    }
+
     /// The time that the gateway itself took: the whole, less what client and upstream kept it waiting. Waiting between
     /// tries counts as the upstream's; what a stage waits for counts as the gateway's own.
     #[must_use]

@@ -114,6 +114,7 @@ impl Observer {
         // Within the lock: what ended earlier is accounted for earlier.
         let ended = std::mem::take(&mut *lock(&self.waiting));
         for ended in ended {
+            let ended = ended.without_content();
             views.add(&ended);
             self.ledger.offer(&ended);
             // Nobody need follow.
