@@ -3,8 +3,10 @@
 pub mod access;
 pub mod ended;
 pub mod filter;
+pub mod history;
 pub mod json_lines;
 pub mod logs;
 pub mod observer;
+pub mod process;
 pub mod recent;
 pub mod writer;

@@ -20,8 +20,9 @@ use std::sync::Arc;
 
 use super::{Runtime, host::Process};
 use crate::{
+    admin::access::Token,
     api::{models::ModelLists, read::Limits},
-    config::Loaded,
+    config::{Loaded, shown},
     http::guard::Guard,
     telemetry::filter::Filter,
 };
@@ -39,6 +40,7 @@ pub fn compile(loaded: &Loaded, previous: Option<&Runtime>, process: &Process) -
     auth::check(loaded, &pipeline, &callers);
     let filter = redact::compile(loaded, previous);
     listeners::check(loaded);
+    listeners::check_operators(loaded);
     server::check(loaded);
     usage::check(loaded);
     unpriced::check(loaded, &routes);
@@ -68,6 +70,8 @@ pub fn compile(loaded: &Loaded, previous: Option<&Runtime>, process: &Process) -
         filter: Arc::new(filter),
         observer: process.observer.clone(),
         models: ModelLists::default(),
+        admin_token: loaded.config.admin.token().map(Token::of),
+        shown: shown::masked(&loaded.tree),
     })
 }
 

@@ -15,7 +15,7 @@ use std::{
 
 use tokio::sync::broadcast;
 
-use super::{ended::Ended, recent::Recent};
+use super::{ended::Ended, history::History, recent::Recent};
 
 /// How often what has ended is taken account of.
 const BEAT: Duration = Duration::from_millis(100);
@@ -39,11 +39,14 @@ pub struct Observer {
 pub struct Views {
     /// The latest of them.
     pub recent: Recent,
+    /// What has happened since the start.
+    pub history: History,
 }
 
 impl Views {
     fn add(&mut self, ended: &Arc<Ended>) {
         self.recent.add(ended);
+        self.history.add(ended);
     }
 }
 
