@@ -70,8 +70,10 @@ impl<K: Default + PartialEq, C: Counted> Tier<K, C> {
             at
         });
         let cells = &mut self.steps[at].cells;
-        let cell = cell(cells, key);
-        let before = cell.extent();
+        let known = cells.len();
+        let at = cell(cells, key);
+        let before = if at < known { cells[at].1.extent() } else { 0 };
+        let cell = &mut cells[at].1;
         count(cell);
         let after = cell.extent();
         self.extent = self.extent + after - before;
@@ -102,9 +104,10 @@ impl<K: Default + PartialEq, C: Counted> Tier<K, C> {
     }
 }
 
-fn cell<K: Default + PartialEq, C: Default>(cells: &mut Vec<(K, C)>, key: K) -> &mut C {
+/// Where a key is counted.
+fn cell<K: Default + PartialEq, C: Default>(cells: &mut Vec<(K, C)>, key: K) -> usize {
     let find = |cells: &[(K, C)], key: &K| cells.iter().position(|(known, _)| known == key);
-    let at = match find(cells, &key) {
+    match find(cells, &key) {
         None if cells.len() < MOST_KEYS => {
             cells.push((key, C::default()));
             cells.len() - 1
@@ -114,8 +117,7 @@ fn cell<K: Default + PartialEq, C: Default>(cells: &mut Vec<(K, C)>, key: K) -> 
             cells.len() - 1
         }),
         Some(at) => at,
-    };
-    &mut cells[at].1
+    }
 }
 
 #[cfg(test)]
