@@ -1,18 +1,46 @@
-//! The listener for operators: whether the process lives, whether it should be sent requests, its metrics, its cache and its plugins.
+//! The listener for operators: whether the process lives and should be sent requests, what it does and has done, its
+//! config, its cache and its plugins; and what operators change.
+//!
+//! [`routes`] is the table of paths. Who may ask is decided here, before anything is done: the name and the page that a
+//! request comes from ([`guard`](crate::http::guard)), then the token or a session ([`access`]), then, for what changes
+//! something, that no form of another page can have sent it.
 
+pub mod access;
 mod cache;
+mod events;
+mod exchanges;
+mod history;
 mod metrics;
 mod plugins;
+mod query;
+pub mod reload;
+mod reply;
+mod routes;
+mod session;
+mod status;
+#[cfg(test)]
+mod tests;
+mod usage;
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
-use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
-use http_body_util::Full;
+use http::{HeaderMap, Method, Request, StatusCode, Version, header};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{net::TcpListener, sync::Semaphore};
 
+use self::{
+    access::{Access, Token},
+    query::Query,
+    reload::Reload,
+    reply::{Reply, document, error, json},
+    routes::Action,
+};
 use crate::{
     api::error::ApiError,
     http::guard::{Guard, Unwelcome},
@@ -20,17 +48,45 @@ use crate::{
     server,
 };
 
-/// The most connections at a time: some operators, probes and scrapers.
+/// The most connections at a time: some operators, probes and scrapers. Those who follow events are fewer, so that there
+/// is always room for others.
 const MAX_CONNECTIONS: usize = 64;
 
-/// Serves until the future is dropped. A connection may take `header_timeout` to send a head, and be idle for as long.
-pub async fn serve(
-    listener: TcpListener,
+/// What the API is, for programs.
+const OPENAPI: &str = include_str!("admin/openapi.json");
+
+/// What operators are served from.
+pub struct Admin {
     gateway: Arc<Gateway>,
     guard: Guard,
-    header_timeout: Duration,
-) {
-    let guard = Arc::new(guard);
+    access: Access,
+    followers: Arc<Semaphore>,
+    reload: Reload,
+    started: SystemTime,
+}
+
+impl Admin {
+    /// What operators are served from, who may reach it, and how the config is read again.
+    #[must_use]
+    pub fn new(gateway: Arc<Gateway>, guard: Guard, reload: Reload) -> Arc<Self> {
+        Arc::new(Self {
+            gateway,
+            guard,
+            access: Access::default(),
+            followers: Arc::new(Semaphore::new(events::MOST_FOLLOWERS)),
+            reload,
+            started: SystemTime::now(),
+        })
+    }
+
+    /// What is asked for now; `None` where nothing is.
+    fn token(&self) -> Option<Token> {
+        self.gateway.runtime().admin_token
+    }
+}
+
+/// Serves until the future is dropped. A connection may take `header_timeout` to send a head, and be idle for as long.
+pub async fn serve(listener: TcpListener, admin: Arc<Admin>, header_timeout: Duration) {
     let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         let Ok((stream, peer)) = listener.accept().await else {
@@ -44,20 +100,15 @@ pub async fn serve(
             server::spawn_connection(server::turn_away(stream));
             continue;
         };
-        let (gateway, guard) = (gateway.clone(), guard.clone());
+        let admin = admin.clone();
         server::spawn_connection(async move {
             let service = hyper::service::service_fn(|request| {
-                let (gateway, guard) = (gateway.clone(), guard.clone());
+                let admin = admin.clone();
                 async move {
-                    let response = match admit(&guard, &request, peer, local) {
-                        Ok(()) => answer(&gateway, request).await,
-                        Err(_) => error(&ApiError::new(
-                            StatusCode::FORBIDDEN,
-                            "forbidden",
-                            "Not from there. Operators: see [admin] hosts.",
-                        )),
-                    };
-                    Ok::<_, Infallible>(response)
+                    let answered = answer(&admin, request, peer, local).await;
+                    let mut reply = answered.unwrap_or_else(|refused| error(&refused));
+                    reply::protect(reply.headers_mut());
+                    Ok::<_, Infallible>(reply)
                 }
             });
             let connection = hyper::server::conn::http1::Builder::new()
@@ -84,67 +135,110 @@ fn admit(
         && !headers.contains_key(header::HOST)
         && request.uri().authority().is_none()
         && peer.ip().to_canonical().is_loopback();
-    let admitted = if is_plain_probe {
-        guard.admit_page(headers)
-    } else {
-        guard.admit(request.uri(), headers, local)
-    };
-    admitted.map(drop)
-}
-
-async fn answer(gateway: &Gateway, request: Request<Incoming>) -> Response<Full<Bytes>> {
-    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
-    match request.uri().path() {
-        "/api/cache/purge" if request.method() == Method::POST => {
-            cache::purge(gateway, request).await
-        }
-        "/api/cache/purge" => wrong_method("POST"),
-        "/healthz" | "/readyz" | "/metrics" | "/api/cache" | "/api/plugins" if !is_read => {
-            wrong_method("GET, HEAD")
-        }
-        "/healthz" => status(StatusCode::OK, r#"{"status":"ok"}"#),
-        "/readyz" if gateway.is_ready() => status(StatusCode::OK, r#"{"status":"ready"}"#),
-        "/readyz" => status(StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"draining"}"#),
-        "/metrics" => metrics::scrape(gateway, request.headers()),
-        "/api/cache" => cache::stats(gateway),
-        "/api/plugins" => plugins::list(gateway),
-        _ => unknown_path(),
+    if is_plain_probe {
+        return guard.admit_page(headers).map(drop);
     }
+    guard.admit_own(request.uri(), headers, local)
 }
 
-fn unknown_path() -> Response<Full<Bytes>> {
-    error(&ApiError::new(
+/// What could not have been sent by a form of another page, whatever its browser tells (the guard goes by what it tells).
+fn is_deliberate(method: &Method, headers: &HeaderMap) -> bool {
+    // Browsers ask before they send anything else to another origin, and are not answered.
+    *method != Method::POST
+        || headers
+            .get(header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.split(';').next())
+            .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+}
+
+async fn answer(
+    admin: &Arc<Admin>,
+    request: Request<Incoming>,
+    peer: SocketAddr,
+    local: SocketAddr,
+) -> Result<Reply, ApiError> {
+    admit(&admin.guard, &request, peer, local).map_err(|_| {
+        ApiError::new(
+            StatusCode::FORBIDDEN,
+            "forbidden",
+            "Not from there. Operators: see [admin] hosts.",
+        )
+    })?;
+    let (path, headers) = (request.uri().path().to_owned(), request.headers());
+    let found = routes::find(&path);
+    let is_public = found.is_some_and(|(route, _)| route.access == routes::Access::Public);
+    let pass = admin.access.pass(admin.token(), headers);
+    let Some(pass) = pass.or(is_public.then_some(access::Pass::Open)) else {
+        let message =
+            "Send `Authorization: Bearer …` with the token of [admin] token, or sign in at /.";
+        return Err(session::unauthorized(message));
+    };
+    let (route, id) = found.ok_or_else(unknown_path)?;
+    let Some(action) = route.action(request.method()) else {
+        return Err(wrong_method(route.allow));
+    };
+    if !is_deliberate(request.method(), headers) {
+        return Err(ApiError::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_media_type",
+            "Send `Content-Type: application/json`.",
+        )
+        .close());
+    }
+    let mut query = Query::parse(request.uri().query())?;
+    let gateway = &admin.gateway;
+    let reply = match action {
+        Action::Health => json(StatusCode::OK, r#"{"status":"ok"}"#),
+        Action::Readiness => status::readiness(gateway),
+        Action::SessionState => session::state(admin, headers),
+        Action::SignIn => {
+            query.end()?;
+            return session::sign_in(admin, peer.ip(), request).await;
+        }
+        Action::SignOut => session::sign_out(admin, headers),
+        Action::Status => document(&status::status(admin)),
+        Action::History => document(&history::history(gateway, &mut query)?),
+        Action::Exchanges => document(&exchanges::list(gateway, &mut query)?),
+        Action::Exchange => document(&exchanges::one(gateway, id)?),
+        Action::Events => events::follow(admin, pass, &mut query)?,
+        Action::Usage => document(&usage::usage(gateway, &mut query).await?),
+        Action::Config => document(&gateway.runtime().shown),
+        Action::Cache => cache::stats(gateway),
+        Action::Purge => {
+            query.end()?;
+            return Ok(cache::purge(gateway, request).await);
+        }
+        Action::Plugins => plugins::list(gateway),
+        Action::Reload => {
+            query.end()?;
+            return reload::reload(admin, request).await;
+        }
+        Action::Metrics => metrics::scrape(gateway, headers),
+        Action::Document => json(StatusCode::OK, OPENAPI),
+        Action::Page => return Err(unknown_path()),
+    };
+    // Probes may say what they like.
+    if route.path.starts_with("/api/") {
+        query.end()?;
+    }
+    Ok(reply)
+}
+
+fn unknown_path() -> ApiError {
+    ApiError::new(
         StatusCode::NOT_FOUND,
         "unknown_path",
-        "There are /healthz, /readyz, /metrics, /api/cache, /api/cache/purge and /api/plugins.",
-    ))
+        "There is nothing here. /api/openapi.json lists what there is.",
+    )
 }
 
-fn wrong_method(allowed: &'static str) -> Response<Full<Bytes>> {
-    let mut response = error(&ApiError::new(
+fn wrong_method(allowed: &'static str) -> ApiError {
+    let mut error = ApiError::new(
         StatusCode::METHOD_NOT_ALLOWED,
         "method_not_allowed",
         format!("Use {allowed}."),
-    ));
-    let allowed = HeaderValue::from_static(allowed);
-    response.headers_mut().insert(header::ALLOW, allowed);
-    response
-}
-
-fn status(status: StatusCode, body: &'static str) -> Response<Full<Bytes>> {
-    json(status, Bytes::from_static(body.as_bytes()))
-}
-
-fn error(error: &ApiError) -> Response<Full<Bytes>> {
-    json(error.status, error.to_json())
-}
-
-fn json(status: StatusCode, body: Bytes) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(body));
-    *response.status_mut() = status;
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
     );
-    response
+    error.allow = Some(allowed);
+    error
 }

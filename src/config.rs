@@ -22,6 +22,7 @@ pub mod route;
 pub mod schema;
 pub mod secret;
 pub mod server;
+pub mod shown;
 pub mod stage;
 pub mod tree;
 pub mod url;

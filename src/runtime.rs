@@ -7,6 +7,7 @@ pub mod host;
 use std::sync::Arc;
 
 use crate::{
+    admin::access::Token,
     api::{budget::Budget, models::ModelLists, read::Limits},
     callers::Callers,
     config::tree::Node,
@@ -52,6 +53,10 @@ pub struct Runtime {
     pub ledger: ledger::Settings,
     /// What the providers have listed.
     pub models: ModelLists,
+    /// What operators have to show; `None` where nothing is asked of them.
+    pub admin_token: Option<Token>,
+    /// The config it was compiled from, less all secrets.
+    pub shown: serde_json::Value,
 }
 
 /// Something made from a table of the config; while the table and the library stay the same, so does it.

@@ -1,13 +1,12 @@
 //! `/api/cache`: how the cache does, and what it is to forget.
 
-use bytes::Bytes;
-use http::{Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full, Limited};
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{error, json};
+use super::reply::{Reply, error, json};
 use crate::{api::error::ApiError, cache::entry::Purge, runtime::gateway::Gateway};
 
 /// The largest body that is read.
@@ -48,17 +47,17 @@ fn is_key(text: &str) -> bool {
 }
 
 /// `GET /api/cache`
-pub(super) fn stats(gateway: &Gateway) -> Response<Full<Bytes>> {
+pub(super) fn stats(gateway: &Gateway) -> Reply {
     let runtime = gateway.runtime();
     let Some(cache) = &runtime.pipeline.cache else {
         return no_cache();
     };
     let stats = serde_json::to_vec(&cache.stats()).unwrap_or_default();
-    json(StatusCode::OK, stats.into())
+    json(StatusCode::OK, stats)
 }
 
 /// `POST /api/cache/purge` with `{"all":true}`, `{"key":"…"}`, `{"model":"…"}`, `{"caller":"…"}` or `{"tag":"…"}`.
-pub(super) async fn purge(gateway: &Gateway, request: Request<Incoming>) -> Response<Full<Bytes>> {
+pub(super) async fn purge(gateway: &Gateway, request: Request<Incoming>) -> Reply {
     let body = Limited::new(request.into_body(), MAX_BODY).collect().await;
     let asked = body.ok().and_then(|body| {
         let asked: Asked = serde_json::from_slice(&body.to_bytes()).ok()?;
@@ -76,13 +75,10 @@ pub(super) async fn purge(gateway: &Gateway, request: Request<Incoming>) -> Resp
     };
     let purged = cache.purge(&purge).await;
     tracing::info!(?purge, purged, "cache purged");
-    json(
-        StatusCode::OK,
-        json!({ "purged": purged }).to_string().into(),
-    )
+    json(StatusCode::OK, json!({ "purged": purged }).to_string())
 }
 
-fn no_cache() -> Response<Full<Bytes>> {
+fn no_cache() -> Reply {
     error(&ApiError::new(
         StatusCode::NOT_FOUND,
         "no_cache",

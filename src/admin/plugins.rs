@@ -5,12 +5,10 @@ use std::{
     time::SystemTime,
 };
 
-use bytes::Bytes;
-use http::{Response, StatusCode};
-use http_body_util::Full;
+use http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use super::json;
+use super::reply::{Reply, json};
 use crate::{
     calendar,
     plugin::{
@@ -21,7 +19,7 @@ use crate::{
 };
 
 /// `GET /api/plugins`
-pub(super) fn list(gateway: &Gateway) -> Response<Full<Bytes>> {
+pub(super) fn list(gateway: &Gateway) -> Reply {
     let runtime = gateway.runtime();
     let is_used = |image: &Image| {
         runtime
@@ -37,7 +35,7 @@ pub(super) fn list(gateway: &Gateway) -> Response<Full<Bytes>> {
         "plugins": plugins.collect::<Vec<_>>(),
         "metrics": metrics::snapshot().iter().map(metric).collect::<Vec<_>>(),
     });
-    json(StatusCode::OK, document.to_string().into())
+    json(StatusCode::OK, document.to_string())
 }
 
 /// A library. One that the config in force does not name any more serves what began with it, and stays in memory.

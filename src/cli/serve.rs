@@ -12,7 +12,7 @@ use tokio::{
 
 use super::{ConfigFile, fail, print, print_findings};
 use crate::{
-    admin,
+    admin::{self, Admin},
     config::{self, Config, Loaded},
     http::guard::Guard,
     pipeline::Phases,
@@ -21,7 +21,7 @@ use crate::{
     runtime::{
         Runtime,
         compile::{compile, filter, listeners},
-        gateway::{Gateway, process_environment},
+        gateway::{Gateway, Listening, process_environment},
         host::Process,
     },
     server::{self, Limits},
@@ -77,6 +77,11 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let objection = |address| listeners::objection(&loaded, address);
     if let Some(message) = arguments.listen.and_then(objection) {
         return fail(format!("--listen {message}\n  {}", listeners::REMEDY));
+    }
+    let objection = |address| listeners::operators_objection(&loaded, address);
+    if let Some(message) = arguments.admin_listen.and_then(objection) {
+        let remedy = listeners::OPERATORS_REMEDY;
+        return fail(format!("--admin-listen {message}\n  {remedy}"));
     }
     runtime.filter.install();
     let _logging = match logging {
@@ -154,22 +159,29 @@ async fn serve(
     let gateway = Arc::new(Gateway::new(
         runtime,
         &arguments.file.config,
-        client_address,
+        Listening {
+            clients: client_address,
+            operators: operator_address,
+        },
         process,
     ));
     let reloader = Reloader::new(gateway.clone(), store, arguments, &config);
     let (stop, stopped) = watch::channel(false);
     let drained = server::serve(clients, gateway.clone(), limits(&config), stopped);
-    let admin = admin::serve(
-        operators,
-        gateway.clone(),
-        Guard::new(&config.admin.hosts, &[]),
-        config.server.header_timeout.get(),
-    );
     let reloads = match reloader.start() {
         Ok(reloads) => reloads,
         Err(error) => return fail(format!("cannot start the thread that reloads: {error}")),
     };
+    let asked = reloads.clone();
+    let admin = admin::serve(
+        operators,
+        Admin::new(
+            gateway.clone(),
+            Guard::new(&config.admin.hosts, &[]),
+            Box::new(move || asked.ask_and_hear()),
+        ),
+        config.server.header_timeout.get(),
+    );
     let signals = signals.obey(&gateway, &reloads, stop);
     tokio::select! {
         drained = drained => {

@@ -59,6 +59,27 @@ impl Guard {
         self.admit_page(headers)
     }
 
+    /// Checks a request that came in on `local`, where pages of the listener itself may call besides.
+    pub fn admit_own(
+        &self,
+        uri: &Uri,
+        headers: &HeaderMap,
+        local: SocketAddr,
+    ) -> Result<(), Unwelcome> {
+        // HTTP/1 alone is spoken there.
+        let host = uri
+            .authority()
+            .map(http::uri::Authority::as_str)
+            .or_else(|| only(headers, &header::HOST))
+            .filter(|host| self.knows(host, local))
+            .ok_or(Unwelcome::Host)?;
+        let origin = only(headers, &header::ORIGIN);
+        if origin.is_some_and(|origin| is_of(origin, host)) && !is_of_another_page(headers) {
+            return Ok(());
+        }
+        self.admit_page(headers).map(drop)
+    }
+
     /// Checks which web page a request comes from, if from any, whatever name it was sent to.
     pub fn admit_page<'a>(
         &self,
@@ -102,6 +123,13 @@ impl Guard {
                 .any(|known| known == "*" || known.eq_ignore_ascii_case(origin))
         })
     }
+}
+
+/// Whether an origin is that of a page which was loaded from this host and port. A proxy before the listener may speak TLS.
+fn is_of(origin: &str, host: &str) -> bool {
+    let scheme = |scheme| origin.strip_prefix(scheme);
+    let page = scheme("http://").or_else(|| scheme("https://"));
+    page.is_some_and(|page| page.eq_ignore_ascii_case(host))
 }
 
 /// What a `Host` names, less its port (RFC 9110, 7.2).

@@ -21,8 +21,9 @@ use std::sync::Arc;
 
 use super::{Runtime, host::Process};
 use crate::{
+    admin::access::Token,
     api::{models::ModelLists, read::Limits},
-    config::Loaded,
+    config::{Loaded, shown},
     http::guard::Guard,
     telemetry::filter::Filter,
 };
@@ -40,6 +41,7 @@ pub fn compile(loaded: &Loaded, previous: Option<&Runtime>, process: &Process) -
     auth::check(loaded, &pipeline, &callers);
     let filter = redact::compile(loaded, previous);
     listeners::check(loaded);
+    listeners::check_operators(loaded);
     server::check(loaded);
     let ledger = ledger::compile(loaded);
     usage::check(loaded);
@@ -71,6 +73,8 @@ pub fn compile(loaded: &Loaded, previous: Option<&Runtime>, process: &Process) -
         observer: process.observer.clone(),
         ledger,
         models: ModelLists::default(),
+        admin_token: loaded.config.admin.token().map(Token::of),
+        shown: shown::masked(&loaded.tree),
     })
 }
 

@@ -22,13 +22,21 @@ use crate::{
     plugin::image::Image,
 };
 
+/// Where the listeners are, whatever a config says that is read later.
+#[derive(Clone, Copy, Debug)]
+pub struct Listening {
+    /// Where clients connect.
+    pub clients: SocketAddr,
+    /// Where operators connect.
+    pub operators: SocketAddr,
+}
+
 /// What a server serves from.
 pub struct Gateway {
     current: ArcSwap<Runtime>,
     process: Process,
     path: PathBuf,
-    /// Where clients connect, whatever a config says that is read later.
-    clients: SocketAddr,
+    listening: Listening,
     draining: AtomicBool,
     reloading: Mutex<()>,
     reloads: Mutex<Reloads>,
@@ -48,16 +56,16 @@ pub struct Reloads {
 }
 
 impl Gateway {
-    /// A gateway that serves `runtime`, of this `process`, read from the config at `path`, to clients that connect to this
-    /// address. Logs show from now on what the config lets them.
+    /// A gateway that serves `runtime`, of this `process`, read from the config at `path`, to those who connect to these
+    /// addresses. Logs show from now on what the config lets them.
     #[must_use]
-    pub fn new(runtime: Runtime, path: &Path, clients: SocketAddr, process: Process) -> Self {
+    pub fn new(runtime: Runtime, path: &Path, listening: Listening, process: Process) -> Self {
         put_in_force(&runtime, &process);
         Self {
             current: ArcSwap::from_pointee(runtime),
             process,
             path: path.to_owned(),
-            clients,
+            listening,
             draining: AtomicBool::new(false),
             reloading: Mutex::new(()),
             reloads: Mutex::new(Reloads {
@@ -94,7 +102,8 @@ impl Gateway {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let loaded = config::load(&self.path, &process_environment);
-        listeners::check_bound(&loaded, self.clients);
+        listeners::check_bound(&loaded, self.listening.clients);
+        listeners::check_operators_bound(&loaded, self.listening.operators);
         let previous = self.runtime();
         if !loaded.findings.has_errors() {
             filter(&loaded, Some(&previous)).install();
@@ -131,10 +140,10 @@ impl Gateway {
         self.draining.store(true, Ordering::Release);
     }
 
-    /// Whether new exchanges are welcome.
+    /// Whether the gateway has been told to stop.
     #[must_use]
-    pub fn is_ready(&self) -> bool {
-        !self.draining.load(Ordering::Acquire)
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
     }
 }
 

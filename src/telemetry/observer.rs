@@ -15,7 +15,7 @@ use std::{
 
 use tokio::sync::broadcast;
 
-use super::{ended::Ended, metrics::Metrics, recent::Recent};
+use super::{ended::Ended, history::History, metrics::Metrics, recent::Recent};
 use crate::ledger::Ledger;
 
 /// How often what has ended is taken account of.
@@ -44,12 +44,15 @@ pub struct Views {
     pub recent: Recent,
     /// What is counted of them.
     pub metrics: Metrics,
+    /// What has happened since the start.
+    pub history: History,
 }
 
 impl Views {
     fn add(&mut self, ended: &Arc<Ended>) {
         self.recent.add(ended);
         self.metrics.add(ended);
+        self.history.add(ended);
     }
 }
 

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 use super::ended::Ended;
 
 /// So many are kept.
-const KEPT: usize = 1000;
+pub const KEPT: usize = 1000;
 
 /// The latest exchanges that have ended.
 #[derive(Default)]

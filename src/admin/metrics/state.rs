@@ -6,6 +6,7 @@ mod pools;
 use std::time::SystemTime;
 
 use crate::{
+    admin::status,
     cache::Cache,
     runtime::gateway::Gateway,
     stages::rate_limit,
@@ -60,8 +61,8 @@ fn gauges(gateway: &Gateway) -> [Family; 5] {
         ),
         gauge(
             "millgate_ready",
-            "Whether new exchanges are welcome: 1, or 0 while it drains.",
-            f64::from(u8::from(gateway.is_ready())),
+            "What /readyz says: 1, or 0 while it drains or no route has a live target.",
+            f64::from(u8::from(status::unready(gateway).is_none())),
         ),
     ]
 }

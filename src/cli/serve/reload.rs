@@ -3,15 +3,16 @@
 use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, mpsc},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
     thread,
     time::Duration,
 };
 
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, sync::oneshot};
 
 use super::Arguments;
 use crate::{
+    admin::reload::Reloaded,
     config::{
         Config, Severity,
         finding::{Finding, Findings, Renderer},
@@ -33,12 +34,24 @@ pub(super) struct Reloader {
 }
 
 /// Where reloads are asked for.
-pub(super) struct Reloads(mpsc::SyncSender<()>);
+#[derive(Clone)]
+pub(super) struct Reloads {
+    ask: mpsc::SyncSender<()>,
+    waiting: Arc<Mutex<Vec<oneshot::Sender<Reloaded>>>>,
+}
 
 impl Reloads {
     /// Asks for a reload. One that is asked for already, and has not begun, serves both.
     pub(super) fn ask(&self) {
-        let _ = self.0.try_send(());
+        let _ = self.ask.try_send(());
+    }
+
+    /// The same, to be told what came of it.
+    pub(super) fn ask_and_hear(&self) -> oneshot::Receiver<Reloaded> {
+        let (tell, hear) = oneshot::channel();
+        lock(&self.waiting).push(tell);
+        self.ask();
+        hear
     }
 }
 
@@ -64,21 +77,31 @@ impl Reloader {
     /// connections, operators and further signals are not to wait for it. It is not waited for at the end either.
     pub(super) fn start(self) -> io::Result<Reloads> {
         let (ask, asked) = mpsc::sync_channel(1);
+        let waiting: Arc<Mutex<Vec<oneshot::Sender<Reloaded>>>> = Arc::default();
+        let waited_for = waiting.clone();
         let runtime = Handle::current();
         thread::Builder::new()
             .name("reload".to_owned())
             .spawn(move || {
                 let _entered = runtime.enter();
                 while asked.recv().is_ok() {
+                    // Whoever asks from now on has the next one to wait for.
+                    let waiting = std::mem::take(&mut *lock(&waited_for));
                     // A panic has been logged; the next reload may do better.
-                    let _ = catch_unwind(AssertUnwindSafe(|| self.reload()));
+                    let Ok(reloaded) = catch_unwind(AssertUnwindSafe(|| self.reload())) else {
+                        continue;
+                    };
+                    for tell in waiting {
+                        // It may have left.
+                        let _ = tell.send(reloaded.clone());
+                    }
                 }
             })?;
-        Ok(Reloads(ask))
+        Ok(Reloads { ask, waiting })
     }
 
     /// Puts the config in force as it is now, or as a whole not at all.
-    fn reload(&self) {
+    fn reload(&self) -> Reloaded {
         match self.gateway.reload() {
             Ok((runtime, loaded)) => {
                 log(&loaded.findings);
@@ -94,10 +117,18 @@ impl Reloader {
                     );
                 }
                 tracing::info!(generation = runtime.generation, "config reloaded");
+                Reloaded {
+                    generation: Some(runtime.generation),
+                    findings: loaded.findings.sorted(),
+                }
             }
             Err(loaded) => {
                 log(&loaded.findings);
                 tracing::error!("the new config has errors: the old one stays in force");
+                Reloaded {
+                    generation: None,
+                    findings: loaded.findings.sorted(),
+                }
             }
         }
     }
@@ -148,6 +179,10 @@ impl Reloader {
         }
         values
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn log(findings: &Findings) {

@@ -20,6 +20,62 @@ pub(super) fn check(loaded: &Loaded) {
     }
 }
 
+/// What to do about a listener for operators that everybody could use.
+pub const OPERATORS_REMEDY: &str =
+    "listen on 127.0.0.1, or have a token asked for: [admin] token = \"${MILLGATE_ADMIN_TOKEN}\"";
+
+/// The fewest characters of a token that nobody guesses.
+const SHORTEST_TOKEN: usize = 16;
+
+/// Refuses a listener for operators that is open to the network and asks for no token, or for one that can be guessed.
+pub(super) fn check_operators(loaded: &Loaded) {
+    let admin = &loaded.config.admin;
+    if let Some(message) = operators_objection(loaded, admin.listen.0) {
+        loaded.report(
+            &["admin", "listen"],
+            Severity::Error,
+            message,
+            Some(OPERATORS_REMEDY.to_owned()),
+        );
+    }
+    let Some(token) = admin.token() else {
+        return;
+    };
+    let is_sendable = token.bytes().all(|byte| byte.is_ascii_graphic());
+    if token.chars().count() < SHORTEST_TOKEN || !is_sendable {
+        loaded.report(
+            &["admin", "token"],
+            Severity::Error,
+            format!("a token has {SHORTEST_TOKEN} characters or more, visible ones of ASCII"),
+            Some("make one with `openssl rand -hex 32`".to_owned()),
+        );
+    }
+}
+
+/// Why operators may not be listened for at an address; `None` where they may.
+#[must_use]
+pub fn operators_objection(loaded: &Loaded, address: SocketAddr) -> Option<String> {
+    let is_refused = loaded.config.admin.token().is_none() && !is_loopback(address.ip());
+    is_refused.then(|| {
+        format!(
+            "`{address}` can be reached from other machines, and operators are asked for no token"
+        )
+    })
+}
+
+/// Refuses a config under which the operators' listener that there is already would be open to anybody.
+pub fn check_operators_bound(loaded: &Loaded, bound: SocketAddr) {
+    let is_told_already = operators_objection(loaded, loaded.config.admin.listen.0).is_some();
+    if let Some(message) = operators_objection(loaded, bound).filter(|_| !is_told_already) {
+        loaded.report(
+            &["admin", "token"],
+            Severity::Error,
+            format!("operators are being served on {message}"),
+            Some("keep [admin] token, or restart to listen elsewhere".to_owned()),
+        );
+    }
+}
+
 /// Refuses a config under which the listener that there is already would be open to anybody: `--listen` may have made it,
 /// or an earlier config.
 pub fn check_bound(loaded: &Loaded, bound: SocketAddr) {

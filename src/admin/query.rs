@@ -1,0 +1,66 @@
+//! The query of a request: known names, each once.
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+
+use crate::api::error::ApiError;
+
+/// Names and values that nobody has asked for yet.
+pub(super) struct Query<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+
+impl<'a> Query<'a> {
+    /// Reads a query as forms write it (<https://url.spec.whatwg.org/#application/x-www-form-urlencoded>).
+    pub(super) fn parse(query: Option<&'a str>) -> Result<Self, ApiError> {
+        let mut values: Vec<(Cow<'_, str>, Cow<'_, str>)> = Vec::new();
+        for pair in query
+            .unwrap_or_default()
+            .split('&')
+            .filter(|pair| !pair.is_empty())
+        {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let (name, value) = (decoded(name)?, decoded(value)?);
+            if values.iter().any(|(known, _)| *known == name) {
+                return Err(invalid(&name, "stands there twice"));
+            }
+            values.push((name, value));
+        }
+        Ok(Self(values))
+    }
+
+    /// The value of that name; an empty one counts as none.
+    pub(super) fn take(&mut self, name: &str) -> Option<Cow<'a, str>> {
+        let at = self.0.iter().position(|(known, _)| known == name)?;
+        Some(self.0.swap_remove(at).1).filter(|value| !value.is_empty())
+    }
+
+    /// Refuses what nobody has asked for: who misspells a filter would take everything for what he wanted.
+    pub(super) fn end(self) -> Result<(), ApiError> {
+        match self.0.first() {
+            None => Ok(()),
+            Some((name, _)) => Err(invalid(name, "is no parameter of this path")),
+        }
+    }
+}
+
+fn decoded(text: &str) -> Result<Cow<'_, str>, ApiError> {
+    let spaced = if text.contains('+') {
+        Cow::Owned(text.replace('+', " "))
+    } else {
+        Cow::Borrowed(text)
+    };
+    let decoded = percent_decode_str(&spaced).decode_utf8();
+    decoded
+        .map(|text| Cow::Owned(text.into_owned()))
+        .map_err(|_| ApiError::invalid("invalid_parameter", "The query is not UTF-8 text."))
+}
+
+/// What is wrong with a parameter.
+pub(super) fn invalid(name: &str, what: &str) -> ApiError {
+    let name = name.chars().take(64).collect::<String>();
+    ApiError::invalid(
+        "invalid_parameter",
+        format!("`{name}` {what}. See /api/openapi.json."),
+    )
+    .param(name)
+}

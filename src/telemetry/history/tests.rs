@@ -1,0 +1,148 @@
+use std::net::Ipv4Addr;
+
+use http::{HeaderValue, Method};
+use millgate_plugin::{CacheStatus, Endpoint, Outcome};
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::*;
+use crate::{routing::scanner::Usage, telemetry::ended::Tokens};
+
+/// An exchange that took a second, from this many seconds after the beginning on.
+fn ended(beginning: Instant, second: u64, route: &str) -> Ended {
+    Ended {
+        id: Uuid::nil(),
+        request_id: HeaderValue::from_static("r"),
+        // The clock on the wall says nothing here.
+        time: std::time::SystemTime::UNIX_EPOCH,
+        started: beginning + Duration::from_secs(second),
+        total: Duration::from_secs(1),
+        reading: Duration::from_millis(100),
+        upstream: Some(Duration::from_millis(800)),
+        first: Some(Duration::from_millis(300)),
+        peer: Ipv4Addr::LOCALHOST.into(),
+        caller: crate::pipeline::request::Caller::default(),
+        method: Method::POST,
+        path: "/v1/chat/completions".into(),
+        endpoint: Endpoint::Chat,
+        stream: false,
+        route: Some(route.into()),
+        asked: "gpt".into(),
+        provider: Some("up".into()),
+        model: Some("gpt-4".into()),
+        attempts: smallvec::SmallVec::new(),
+        stages: smallvec::smallvec![("limit".into(), Duration::from_millis(2))],
+        looked_up: None,
+        status: 200,
+        outcome: Outcome::Ok,
+        error: None,
+        cache: Some(CacheStatus::Miss),
+        tokens: Some(Tokens {
+            usage: Usage::estimated(10, 3),
+            is_estimate: true,
+        }),
+        cost: Some(7),
+        saved: None,
+        request_bytes: 1,
+        bytes: 1,
+    }
+}
+
+fn of(range: Range) -> Wanted<'static> {
+    Wanted {
+        range,
+        route: None,
+        provider: None,
+    }
+}
+
+#[test]
+fn figures_are_those_of_the_exchanges() {
+    let beginning = Instant::now();
+    let mut history = History::since(beginning);
+    history.add(&ended(beginning, 1, "a"));
+    history.add(&ended(beginning, 7, "a"));
+    let mut hit = ended(beginning, 7, "b");
+    hit.cache = Some(CacheStatus::Hit);
+    (hit.cost, hit.saved) = (None, Some(7));
+    history.add(&hit);
+    let mut left = ended(beginning, 7, "b");
+    left.outcome = Outcome::ClientClosed;
+    history.add(&left);
+    let mut failed = ended(beginning, 8, "b");
+    failed.outcome = Outcome::Timeout;
+    history.add(&failed);
+    let mut refused = ended(beginning, 8, "b");
+    refused.outcome = Outcome::Rejected;
+    history.add(&refused);
+
+    let now = beginning + Duration::from_secs(12);
+    let series = history.series(of(Range::FiveMinutes), now);
+    let exchanges: Vec<_> = series.points.iter().map(|p| p.figures.exchanges).collect();
+    assert_eq!(exchanges, [1, 5, 0]);
+    assert_eq!(series.points[2].covered, Duration::from_secs(2));
+    assert_eq!(series.since, beginning);
+    let totals = &series.totals;
+    assert_eq!((totals.errors, totals.refused, totals.cancelled), (1, 1, 1));
+    // What the cache gave is charged to the exchange that fetched it.
+    assert_eq!((totals.input, totals.output), (50, 15));
+    assert_eq!((totals.cost, totals.saved), (35, 7));
+    assert_eq!((totals.hits, totals.misses), (1, 5));
+    let overhead = totals.overhead.mean().unwrap();
+    assert_eq!(overhead, Duration::from_millis(100));
+    assert_eq!(history.stage_times("limit").unwrap().count(), 6);
+
+    let count = |route, provider| {
+        let wanted = Wanted {
+            range: Range::Day,
+            route,
+            provider,
+        };
+        history.series(wanted, now).totals.exchanges
+    };
+    assert_eq!(count(Some("a"), None), 2);
+    assert_eq!(count(Some("b"), Some("up")), 4);
+    assert_eq!(count(Some("b"), Some("other")), 0);
+}
+
+proptest! {
+    /// Every range tells of just those exchanges that lie in the points it shows, whichever tier it comes from.
+    #[test]
+    fn ranges_agree_with_the_exchanges(
+        mut seconds in proptest::collection::vec(0_u64..900_000, 1..120),
+        later in 0_u64..5000,
+    ) {
+        seconds.sort_unstable();
+        let beginning = Instant::now();
+        let mut history = History::since(beginning);
+        for second in &seconds {
+            history.add(&ended(beginning, *second, "a"));
+        }
+        let now = seconds.last().unwrap() + 1 + later;
+        for range in Range::ALL {
+            let series = history.series(of(range), beginning + Duration::from_secs(now));
+            let (first, last) = (&series.points[0], series.points.last().unwrap());
+            let exact = seconds.iter().filter(|second| {
+                beginning + Duration::from_secs(**second + 1) >= first.begin
+            });
+            prop_assert_eq!(series.totals.exchanges, exact.count() as u64, "{:?}", range);
+            let sum: u64 = series.points.iter().map(|point| point.figures.exchanges).sum();
+            prop_assert_eq!(sum, series.totals.exchanges);
+            prop_assert!(series.points.len() as u64 <= range.shape().0);
+            prop_assert!(series.points.windows(2).all(|two| two[0].begin + series.step == two[1].begin));
+            prop_assert!(last.begin + last.covered == beginning + Duration::from_secs(now));
+        }
+    }
+}
+
+/// A minute is what the status page and `top` divide by.
+#[test]
+fn a_minute_is_about_a_minute_and_no_longer_than_the_process_has_lived() {
+    let beginning = Instant::now();
+    let history = History::since(beginning);
+    for (second, covered) in [(0, 0), (3, 3), (59, 59), (60, 55), (64, 59), (600, 55)] {
+        let now = beginning + Duration::from_secs(second);
+        let series = history.series(of(Range::Minute), now);
+        assert_eq!(series.covered.as_secs(), covered, "{second}");
+    }
+}
