@@ -133,7 +133,7 @@ class Page:
         deadline = time.monotonic() + patience
         while True:
             value = self.run(script)
-            if value:
+            if value not in (None, False, 0, ""):
                 return value
             if time.monotonic() > deadline:
                 raise Failure(f"not within {patience} s: {what or script}")
