@@ -1,6 +1,7 @@
 //! The listener for operators: whether the process lives, whether it should be sent requests, its cache and its plugins.
 
 mod cache;
+mod page;
 mod plugins;
 
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
@@ -106,7 +107,11 @@ async fn answer(gateway: &Gateway, request: Request<Incoming>) -> Response<Full<
         "/readyz" => status(StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"draining"}"#),
         "/api/cache" => cache::stats(gateway),
         "/api/plugins" => plugins::list(gateway),
-        _ => unknown_path(),
+        path => match page::serve(path) {
+            Some(_) if !is_read => wrong_method("GET, HEAD"),
+            Some(asset) => asset.response(request.headers()),
+            None => unknown_path(),
+        },
     }
 }
 

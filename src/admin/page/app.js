@@ -58,7 +58,7 @@ const live = new Live({
 function showStatus(now) {
   latest.status = now;
   status.update(now);
-  pipeline.update(now.pipeline);
+  pipeline.update(now);
   providers.update(now);
   cache.update(now.cache);
 }
@@ -177,6 +177,7 @@ function makeRanges() {
 // Makes all that has words in it.
 function make() {
   translate();
+  format.speak(t('html_lang'));
   setText(byId('language'), t('language'));
   byId('language').title = t('language_title');
   setText(byId('theme'), t(`theme_${theme()}`));

@@ -84,7 +84,7 @@ const section = (title, hint, ...children) =>
 
 // The whole, split into what the client, the provider and the gateway itself took.
 function time({ total_ms: total, reading_ms: reading, upstream_ms: upstream, overhead_ms: overhead, first_ms: first }) {
-  const parts = [['reading', reading, '--c3'], ['gateway', overhead, '--bad'], ['upstream', upstream, '--c1']].filter(([, value]) => value > 0);
+  const parts = [['reading', reading, '--quiet'], ['gateway', overhead, '--c3'], ['upstream', upstream, '--c1']].filter(([, value]) => value > 0);
   return section('where_time', null,
     h('div', { class: 'stack tall', 'aria-hidden': 'true' }, parts.map(([, value, color]) => h('i', { style: { flex: `${value} 1 0`, background: `var(${color})` } }))),
     h('ul', { class: 'legend' }, parts.map(([name, value, color]) =>

@@ -11,7 +11,7 @@ function number(options) {
   return made.get(key);
 }
 
-const plain = (value, digits) => number({ maximumFractionDigits: digits, minimumFractionDigits: digits }).format(value);
+const plain = (value, digits, least = digits) => number({ maximumFractionDigits: digits, minimumFractionDigits: least }).format(value);
 
 // A count, in full.
 export const count = (value) => (known(value) ? number({ maximumFractionDigits: 0 }).format(value) : NONE);
@@ -23,12 +23,12 @@ export function short(value) {
   return number({ notation: 'compact', maximumSignificantDigits: 3 }).format(value);
 }
 
-// So many each second.
-export function rate(value) {
+// So many each second. Here and below, `isMark` is for the marks of an axis, which need no places to line up by.
+export function rate(value, isMark = false) {
   if (!known(value)) return NONE;
   if (value !== 0 && value < 0.01) return `<${plain(0.01, 2)}/s`;
   if (value >= 10_000) return `${short(value)}/s`;
-  return `${plain(value, value === 0 || value >= 100 ? 0 : value >= 10 ? 1 : 2)}/s`;
+  return `${plain(value, value === 0 || value >= 100 ? 0 : value >= 10 ? 1 : 2, isMark ? 0 : undefined)}/s`;
 }
 
 // A share between 0 and 1.
@@ -39,42 +39,53 @@ export function percent(value) {
 }
 
 // A duration of so many milliseconds.
-export function ms(value) {
+export function ms(value, isMark = false) {
+  const least = isMark ? 0 : undefined;
   if (!known(value)) return NONE;
   if (value === 0) return `${plain(0, 0)} ms`;
-  if (value < 1) return `${plain(value * 1000, value < 0.01 ? 1 : 0)} µs`;
-  if (value < 1000) return `${plain(value, value < 10 ? 2 : value < 100 ? 1 : 0)} ms`;
-  if (value < 60_000) return `${plain(value / 1000, value < 10_000 ? 2 : 1)} s`;
+  if (value < 1) return `${plain(value * 1000, value < 0.01 ? 1 : 0, least)} µs`;
+  if (value < 1000) return `${plain(value, value < 10 ? 2 : value < 100 ? 1 : 0, least)} ms`;
+  if (value < 60_000) return `${plain(value / 1000, value < 10_000 ? 2 : 1, least)} s`;
   return span(value / 1000);
 }
 
-// A duration of so many seconds, in two units at most: 3 d 4 h.
+let spoken = 'en';
+
+// Sets the language of words: the page's, where numbers have the browser's locale.
+export function speak(language) {
+  spoken = language;
+}
+
+const unit = (amount, name) => new Intl.NumberFormat(spoken, { style: 'unit', unit: name, unitDisplay: 'narrow' }).format(amount);
+
+// A duration of so many seconds, in two units at most: 3d 4h.
 export function span(seconds) {
   if (!known(seconds)) return NONE;
   const whole = Math.floor(seconds);
   const parts = [
-    [Math.floor(whole / 86_400), 'd'],
-    [Math.floor(whole / 3600) % 24, 'h'],
-    [Math.floor(whole / 60) % 60, 'min'],
-    [whole % 60, 's'],
+    [Math.floor(whole / 86_400), 'day'],
+    [Math.floor(whole / 3600) % 24, 'hour'],
+    [Math.floor(whole / 60) % 60, 'minute'],
+    [whole % 60, 'second'],
   ];
   const first = parts.findIndex(([amount]) => amount > 0);
-  if (first < 0) return `${plain(0, 0)} s`;
+  if (first < 0) return unit(0, 'second');
   return parts
     .slice(first, first + 2)
     .filter(([amount], index) => amount > 0 || index === 0)
-    .map(([amount, unit]) => `${plain(amount, 0)} ${unit}`)
+    .map(([amount, name]) => unit(amount, name))
     .join(' ');
 }
 
 // US dollars; small amounts with as many places as they need.
-export function money(value) {
+export function money(value, isMark = false) {
   if (!known(value)) return NONE;
   const size = Math.abs(value);
-  const digits = size === 0 || size >= 1 ? 2 : size >= 0.01 ? 4 : 6;
   const options = { style: 'currency', currency: 'USD', currencyDisplay: 'narrowSymbol' };
   if (size >= 100_000) return number({ ...options, notation: 'compact', maximumSignificantDigits: 4 }).format(value);
-  return number({ ...options, minimumFractionDigits: Math.min(digits, 4), maximumFractionDigits: digits }).format(value);
+  if (size > 0 && size < 0.0001) return number({ ...options, maximumSignificantDigits: 2 }).format(value);
+  const digits = size === 0 || size >= 1 ? 2 : size >= 0.01 ? 4 : 5;
+  return number({ ...options, minimumFractionDigits: isMark ? 0 : digits, maximumFractionDigits: digits }).format(value);
 }
 
 // A size in bytes, by binary units.

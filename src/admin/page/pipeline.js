@@ -15,7 +15,7 @@ function make(stage) {
 
 const PLACES = { above: 'once', cache: 'cache_place', route: 'route', below: 'per_attempt' };
 
-function show(element, stage, heaviest) {
+function show(element, stage, heaviest, targets) {
   if (stage.position === 'end') return;
   const [place, name, kind, time, more, weight] = element.children;
   setData(element, 'position', stage.position);
@@ -25,7 +25,8 @@ function show(element, stage, heaviest) {
   setText(kind, stage.kind && stage.kind !== stage.name ? stage.kind : '');
   const { count = 0, mean_ms = null, p95_ms = null } = stage.time ?? {};
   const isRoute = stage.position === 'route' && !count;
-  setText(time, count ? `${t('mean')} ${format.ms(mean_ms)}` : isRoute ? '' : t('not_yet'));
+  const live = targets.filter((target) => target.live).length;
+  setText(time, count ? `${t('mean')} ${format.ms(mean_ms)}` : isRoute ? t('targets_live', { n: live, m: targets.length }) : t('not_yet'));
   setData(time, 'value', count ? mean_ms : null);
   setText(more, count ? `p95 ${format.ms(p95_ms)} · ${t('times', { n: format.short(count) })}` : '');
   setData(more, 'value', count);
@@ -35,7 +36,7 @@ function show(element, stage, heaviest) {
 let language = '';
 
 // Shows the status document's pipeline.
-export function update(stages) {
+export function update({ pipeline: stages, routes }) {
   const list = byId('pipeline');
   if (language !== t('html_lang')) {
     language = t('html_lang');
@@ -44,5 +45,6 @@ export function update(stages) {
   }
   const own = stages.filter((stage) => stage.position !== 'route');
   const heaviest = Math.max(...own.map((stage) => stage.time?.mean_ms ?? 0), 0);
-  keyed(list, [END.client, ...stages, END.providers], (stage) => `${stage.position} ${stage.name}`, make, (element, stage) => show(element, stage, heaviest));
+  const targets = routes.flatMap((route) => route.targets);
+  keyed(list, [END.client, ...stages, END.providers], (stage) => `${stage.position} ${stage.name}`, make, (element, stage) => show(element, stage, heaviest, targets));
 }
