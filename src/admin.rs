@@ -11,6 +11,7 @@ mod events;
 mod exchanges;
 mod history;
 mod metrics;
+mod page;
 mod plugins;
 mod query;
 pub mod reload;
@@ -216,7 +217,10 @@ async fn answer(
         }
         Action::Metrics => metrics::scrape(gateway, headers),
         Action::Document => json(StatusCode::OK, OPENAPI),
-        Action::Page => return Err(unknown_path()),
+        Action::Page => page::serve(&path)
+            .ok_or_else(unknown_path)?
+            .response(headers)
+            .map(Into::into),
     };
     // Probes may say what they like.
     if route.path.starts_with("/api/") {
