@@ -105,9 +105,16 @@ class Page:
         agent = browser.send("Browser.getVersion")["userAgent"]
         self.send("Emulation.setUserAgentOverride", userAgent=agent, acceptLanguage=language)
         self.send("Emulation.setLocaleOverride", locale=language)
-        # What a policy forbids, the page itself is told.
+        # What a policy forbids, the page itself is told; and what it was answered is kept, to be held against what it shows.
         self.send("Page.addScriptToEvaluateOnNewDocument", source="""
             window.violations = [];
+            window.received = {};
+            const ask = window.fetch;
+            window.fetch = async (path, ...more) => {
+                const answer = await ask(path, ...more);
+                if (answer.ok && answer.status === 200) answer.clone().json().then((document) => (window.received[path] = document), () => {});
+                return answer;
+            };
             document.addEventListener('securitypolicyviolation', (event) => violations.push(`${event.violatedDirective} ${event.blockedURI}`));""")
 
     def send(self, method, **parameters):

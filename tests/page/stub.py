@@ -70,7 +70,7 @@ class Figures:
             "time": stamp(moment), "exchanges": exchanges, "errors": errors, "refused": round(exchanges * 0.021), "cancelled": round(exchanges * 0.013),
             "rate": round(exchanges / step, 4), "latency": percentiles(640 * slow, 2100 * slow, 4900 * slow),
             "overhead": percentiles(0.085 * slow, 0.31 * slow, 0.92 * slow), "first": percentiles(210 * slow, 690 * slow),
-            "input_tokens": served * 812, "output_tokens": served * 268, "tokens_per_s": round(served * 1080 / step, 3),
+            "input_tokens": served * 812, "output_tokens": served * 268, "tokens_per_s": round(served * 268 / step, 3),
             "cost": round(served * 0.00212, 6), "cache_hits": hits, "cache_misses": served - hits, "saved": round(hits * 0.0019, 6),
         }
 
@@ -84,7 +84,7 @@ class Figures:
         totals |= {member: round(sum(point[member] for point in points), 6) for member in ("cost", "saved")}
         totals |= {
             "rate": round(totals["exchanges"] / (step * steps), 4), "latency": percentiles(671.4, 2288.1, 5431.9), "overhead": percentiles(0.088, 0.327, 0.981),
-            "first": percentiles(219.5, 731.2), "tokens_per_s": round((totals["input_tokens"] + totals["output_tokens"]) / (step * steps), 3),
+            "first": percentiles(219.5, 731.2), "tokens_per_s": round(totals["output_tokens"] / (step * steps), 3),
         }
         return {"range": name, "step_s": step, "since": stamp(self.started), "points": points, "totals": totals}
 
@@ -148,7 +148,7 @@ class Figures:
             "version": "0.1.0", "generation": 4, "environment": "production", "started_at": stamp(self.started),
             "uptime_s": 274_320 + round(time.time() - self.now.timestamp()), "ready": True, "draining": False, "in_flight": 7, "admin_auth": "token" if token else "none",
             "pipeline": [stage("auth", "auth", "above", 0.021, 0.048), stage("redact", "redact", "above", 0.094, 0.37), stage("limit", "rate_limit", "above", 0.004, 0.009),
-                         stage("cache", "cache", "cache", 0.012, 0.031), {"name": "route", "kind": "route", "position": "route", "time": {"count": 0, "mean_ms": None, "p95_ms": None}},
+                         stage("cache", "cache", "cache", 0.012, 0.031), {"name": "route", "kind": "route", "position": "route", "time": None},
                          stage("company_headers", "auth_header", "below", 0.006, 0.011, 30_412)],
             "routes": [{"name": "default", "patterns": ["*"], "targets": [{"label": "internal", "provider": "internal", "model": None, "live": True}, {"label": "azure", "provider": "azure", "model": None, "live": True}, {"label": "ollama", "provider": "ollama", "model": "llama3.1", "live": False}]},
                        {"name": "embeddings", "patterns": ["text-embedding-*"], "targets": [{"label": "internal/text-embedding-3-small", "provider": "internal", "model": "text-embedding-3-small", "live": True}]}],
@@ -162,13 +162,14 @@ class Figures:
 
 
 class Stub(ThreadingHTTPServer):
-    """`emit(event, document)` sends to all who follow; `refuse_events` closes their streams and opens no new one."""
+    """`emit(event, document)` sends to all who follow; `drop_followers()` closes their streams and opens no new one until
+    `refuse_events` is unset; while `is_broken`, the API fails."""
 
     daemon_threads = True
 
     def __init__(self, port=0, token=None, ledger=True):
         super().__init__(("127.0.0.1", port), Handler)
-        self.token, self.has_ledger, self.refuse_events = token, ledger, False
+        self.token, self.has_ledger, self.refuse_events, self.is_broken = token, ledger, False, False
         self.figures, self.purges, self.followers = Figures(), [], []
         self.files, self.policy = page_files()
         self.url = f"http://127.0.0.1:{self.server_port}"
@@ -214,6 +215,8 @@ class Handler(BaseHTTPRequestHandler):
         if split.path in self.server.files:
             content_type, file = self.server.files[split.path]
             return self.reply(200, file.read_bytes(), [("cache-control", "no-cache"), ("content-security-policy", self.server.policy)], content_type)
+        if self.server.is_broken:
+            return self.error(500, "internal_error", "Out of order.")
         if split.path == "/api/session":
             return self.reply(200, {"signed_in": bool(self.server.token) and self.is_in, "required": bool(self.server.token)})
         if not self.is_in:
@@ -228,9 +231,14 @@ class Handler(BaseHTTPRequestHandler):
             return self.reply(200, figures.usage(asked.get("by", "model")))
         if split.path == "/api/exchanges":
             def passes(one):
-                exact = all(one[name] == asked[name] for name in ("outcome", "caller", "provider") if name in asked)
-                return exact and asked.get("model", one["asked"]) in (one["asked"], one["model"]) and asked.get("q", one["id"]) in (one["id"], one["request_id"])
+                tried = [attempt["provider"] for attempt in one["attempts"]]
+                return (asked.get("outcome", one["outcome"]) == one["outcome"] and asked.get("caller", one["caller"]) in (one["caller"], one["team"])
+                        and asked.get("provider", one["provider"]) in (one["provider"], *tried) and asked.get("model", one["asked"]) in (one["asked"], one["model"])
+                        and (one["id"].startswith(asked.get("q", "")) or one["request_id"].startswith(asked.get("q", ""))))
             return self.reply(200, {"exchanges": [one for one in figures.exchanges if passes(one)][: int(asked.get("limit", 50))]})
+        if split.path.startswith("/api/exchanges/"):
+            named = [one for one in figures.exchanges if one["id"] == split.path.rsplit("/", 1)[1]]
+            return self.reply(200, named[0]) if named else self.error(404, "unknown_exchange", "There is none.")
         if split.path == "/api/events":
             return self.events()
         return self.error(404, "unknown_path", "There is no such path.")

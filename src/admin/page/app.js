@@ -20,6 +20,7 @@ import * as usage from './usage.js';
 const HISTORY_MS = { '5m': 2000, '1h': 5000, '24h': 30_000, '7d': 60_000 };
 const USAGE_MS = 15_000;
 const NOTICE_MS = 8000;
+const YOUNG_MS = 15 * 60_000;
 
 const stored = (name, value) => {
   try {
@@ -32,6 +33,8 @@ const stored = (name, value) => {
 };
 
 let range = stored('range') in HISTORY_MS ? stored('range') : '1h';
+// Nobody has chosen one yet: a gateway that has just started has nothing to show of a whole hour.
+let isFirst = !(stored('range') in HISTORY_MS);
 let isPaused = false;
 let connection = 'connecting';
 let missed = 0;
@@ -125,7 +128,11 @@ function repeat(name, work, wait) {
 async function askHistory() {
   const mine = range;
   const history = await api.history(mine);
-  if (mine === range) showHistory(history);
+  if (mine !== range) return;
+  const isYoung = Date.now() - Date.parse(history.since) < YOUNG_MS;
+  if (isFirst && isYoung) byId('range').querySelector('[value="5m"]').click();
+  else showHistory(history);
+  isFirst = false;
 }
 
 function askRange() {
@@ -208,6 +215,7 @@ byId('language').addEventListener('click', speak);
 byId('theme').addEventListener('click', nextTheme);
 byId('range').addEventListener('change', (event) => {
   range = event.target.value;
+  isFirst = false;
   stored('range', range);
   askRange();
 });

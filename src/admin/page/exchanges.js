@@ -110,10 +110,10 @@ export function add(exchange) {
 // Whether the filters would have let it through, by the rules of the API.
 function passes(exchange, { outcome, caller, provider, model, q }) {
   return (!outcome || exchange.outcome === outcome)
-    && (!caller || exchange.caller === caller)
-    && (!provider || exchange.provider === provider)
+    && (!caller || exchange.caller === caller || exchange.team === caller)
+    && (!provider || exchange.provider === provider || exchange.attempts.some((attempt) => attempt.provider === provider))
     && (!model || exchange.asked === model || exchange.model === model)
-    && (!q || exchange.id === q || exchange.request_id === q);
+    && (!q || exchange.id.startsWith(q.toLowerCase()) || exchange.request_id.startsWith(q));
 }
 
 function hold() {

@@ -15,7 +15,7 @@ const COLUMNS = [
   { id: 'attempts', title: 'attempts', cell: ({ attempts }) => ({ text: format.short(attempts), value: attempts, hint: format.count(attempts) }) },
   { id: 'error_rate', title: 'failure_share', hint: 'failure_share_title',
     cell: ({ error_rate: share, failures, attempts }) => ({
-      text: attempts ? format.percent(share) : format.NONE, value: share, hint: t('n_errors', { n: format.count(failures) }), tone: share >= 0.05 ? 'bad' : share >= 0.01 ? 'warn' : null,
+      text: attempts ? format.percent(share) : format.NONE, value: share, hint: `${t('failures')}: ${format.count(failures)}, ${t('since_start')}`, tone: share >= 0.05 ? 'bad' : share >= 0.01 ? 'warn' : null,
     }) },
   latency('p50'), latency('p95'), latency('p99'),
   { id: 'pool', title: 'pool', hint: 'pool_title', cell: ({ pool }) => ({ text: pool ? `${format.count(pool.open)} / ${format.count(pool.idle)}` : format.NONE, value: pool?.open }) },

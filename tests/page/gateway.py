@@ -1,0 +1,153 @@
+"""A real gateway to look at: the binary behind a mock upstream, with traffic of every kind, before the page is opened."""
+
+import http.client
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import urllib.parse
+from contextlib import contextmanager
+
+from figures import ask, enter
+from stub import HOSTILE
+
+FOLDER = pathlib.Path(__file__).resolve().parent
+START_SECONDS = 30
+
+# How the mock answers, by model.
+SCRIPT = {"models": {"broken": {"status": 500}, "slow": {"delay": 400}}}
+
+
+@contextmanager
+def running(command, **options):
+    """A process that is ended on the way out; yields it, its standard output to be read."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **options)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        process.stdout.close()
+
+
+def addresses(process, log):
+    """The http:// addresses that a process tells about, of its first lines: the one for clients and the one for operators."""
+    impatience = threading.Timer(START_SECONDS, process.kill)
+    impatience.start()
+    found = []
+    try:
+        for line in process.stdout:
+            found += [word.rstrip(".,)").removesuffix("/v1") for word in line.split() if word.startswith("http://")]
+            if len(found) >= (1 if log is None else 2):
+                return found
+    finally:
+        impatience.cancel()
+    if log is not None:
+        log.seek(0)
+        sys.stderr.write(log.read())
+    raise SystemExit(f"{process.args[0]} did not say where it listens (exit code {process.wait()})")
+
+
+class Gateway:
+    """Where its clients and its operators find it."""
+
+    def __init__(self, clients, operators, token):
+        self.clients, self.url, self.token = clients, operators, token
+
+    def call(self, model, caller="billing", read=None, **body):
+        """One chat completion; with `read`, the client leaves after so many bytes. Returns the status."""
+        connection = http.client.HTTPConnection(urllib.parse.urlsplit(self.clients).netloc, timeout=20)
+        body = {"model": model, "messages": [{"role": "user", "content": "How much water?"}]} | body
+        connection.request("POST", "/v1/chat/completions", json.dumps(body), {"content-type": "application/json", "authorization": f"Bearer {caller}-key"})
+        response = connection.getresponse()
+        response.read(read) if read else response.read()
+        connection.close()
+        return response.status
+
+
+def start(stack, binary, token):
+    """The gateway, once it has seen traffic."""
+    folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    taken = stack.enter_context(socket.socket())
+    taken.bind(("127.0.0.1", 0))
+    script = folder / "script.json"
+    script.write_text(json.dumps(SCRIPT))
+    bare = {key: os.environ[key] for key in ("PATH", "HOME", "TMPDIR") if key in os.environ}
+    mock = stack.enter_context(running([binary, "mock", "--listen", "127.0.0.1:0", "--script", script], env=bare))
+    mock_url = addresses(mock, None)[0]
+    log = stack.enter_context(open(folder / "gateway.log", "w+"))
+    process = stack.enter_context(running(
+        [binary, "serve", "--config", FOLDER / "config.toml", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"], stderr=log,
+        env=bare | {"MOCK_URL": mock_url, "DEAD_URL": f"http://127.0.0.1:{taken.getsockname()[1]}", "STATE_DIRECTORY": str(folder / "state"), "MILLGATE_ADMIN_TOKEN": token}))
+    clients, operators = addresses(process, log)[:2]
+    gateway = Gateway(clients, operators, token)
+    for index in range(6):
+        assert gateway.call("gpt-4o", temperature=0, seed=index % 3) == 200
+    for model in ("gpt-4o", "llama3.1", "slow", "falls-back", HOSTILE):
+        assert gateway.call(model, stream=True) == 200, model
+    assert gateway.call("broken") >= 500
+    gateway.call("slow", read=1, stream=True)
+    assert [gateway.call("gpt-4o", caller="hurried") for _ in range(3)].count(429) >= 1
+    return gateway
+
+
+def check_what_flows_is_shown_as_it_flows(browser, site, shots):
+    page = enter(browser, site)
+    before = page.run("document.querySelectorAll('#exchanges tbody tr').length")
+    assert site.gateway.call("live-one", stream=True) == 200
+    page.until("document.querySelector('#exchanges tbody tr td[data-col=model]').dataset.value === 'live-one'")
+    assert page.run("document.querySelectorAll('#exchanges tbody tr').length") == before + 1
+    page.until("Number(document.querySelector('[data-testid=\"chart.tokens.output\"]').dataset.value) > 0")
+    page.screenshot(shots / "gateway.png")
+    yield page
+
+
+def check_the_purge_asks_first_and_purges(browser, site, _):
+    page = enter(browser, site)
+    kept = ask(site, "/api/cache")["entries"]
+    assert kept > 0
+    page.click("#purge")
+    page.click("#purge-cancel")
+    assert ask(site, "/api/cache")["entries"] == kept
+    page.click("#purge")
+    page.click("#purge-go")
+    page.until("!document.querySelector('#purge-dialog').open")
+    assert ask(site, "/api/cache")["entries"] == 0
+    page.until("document.querySelector('[data-testid=\"cache.entries\"]').dataset.value === '0'")
+    yield page
+
+
+def check_signing_in_and_out(browser, site, _):
+    page = browser.page()
+    page.open(site.url + "/")
+    page.until("!document.querySelector('#sign-in').hidden")
+    page.write("not the token, but long")
+    page.key("Enter")
+    page.until("document.querySelector('#sign-in-error').textContent")
+    page.close()
+    page = enter(browser, site)
+    cookies = page.send("Network.getCookies", urls=[site.url])["cookies"]
+    (cookie,) = [cookie for cookie in cookies if cookie["name"] == "millgate_session"]
+    assert cookie["httpOnly"] and cookie["sameSite"] == "Strict", cookie
+    assert page.run("fetch('/api/status').then((answer) => answer.status)") == 200
+    page.click("#sign-out")
+    page.until("!document.querySelector('#sign-in').hidden")
+    assert page.run("fetch('/api/status').then((answer) => answer.status)") == 401
+    yield page
+
+
+def check_names_of_clients_stay_text(browser, site, _):
+    page = enter(browser, site)
+    page.run("document.title = 'mine'")
+    shown = page.run("[...document.querySelectorAll('#exchanges td[data-col=model] span')].map((one) => one.textContent)")
+    assert HOSTILE in shown, shown
+    assert page.run("document.querySelectorAll('img').length") == 0 and page.run("document.title") != "taken"
+    yield page
