@@ -56,7 +56,8 @@ impl Database {
 
 /// The rows of a file; none where it is not there yet.
 pub fn sqlite_rows(file: &Path) -> Vec<Value> {
-    let Ok(connection) = Connection::open_with_flags(file, rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE)
+    let Ok(connection) =
+        Connection::open_with_flags(file, rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE)
     else {
         return Vec::new();
     };
@@ -70,7 +71,9 @@ pub fn sqlite_rows(file: &Path) -> Vec<Value> {
         for (at, name) in names.iter().enumerate() {
             let value = match row.get_ref(at)? {
                 ValueRef::Null => Value::Null,
-                ValueRef::Integer(number) if ["shared", "stream", "estimated"].contains(&&**name) => {
+                ValueRef::Integer(number)
+                    if ["shared", "stream", "estimated"].contains(&&**name) =>
+                {
                     (number == 1).into()
                 }
                 ValueRef::Integer(number) => number.into(),

@@ -61,7 +61,10 @@ pub async fn what_a_killed_gateway_loses(database: Database, state: &str) {
     let before = database.rows().await.len();
     let mut again = Gateway::start(&config).await;
     let client = Client::new(&again);
-    let headers = [("content-type", "application/json"), ("x-request-id", "after")];
+    let headers = [
+        ("content-type", "application/json"),
+        ("x-request-id", "after"),
+    ];
     let body = chat_body("hi", false).to_string();
     let live = client
         .send(Method::POST, "/v1/chat/completions", &headers, body)
@@ -71,16 +74,31 @@ pub async fn what_a_killed_gateway_loses(database: Database, state: &str) {
     assert!(again.ended().await.success());
 
     let rows = database.rows().await;
-    assert_eq!(rows.len(), before + 1, "the new gateway adds its own row alone");
-    let ids: Vec<_> = rows.iter().map(|row| row["request_id"].as_str().unwrap()).collect();
+    assert_eq!(
+        rows.len(),
+        before + 1,
+        "the new gateway adds its own row alone"
+    );
+    let ids: Vec<_> = rows
+        .iter()
+        .map(|row| row["request_id"].as_str().unwrap())
+        .collect();
     let known: BTreeSet<_> = ids.iter().copied().collect();
     assert_eq!(known.len(), ids.len(), "a row is there twice");
     assert!(known.contains("after"));
     let done = done.lock().unwrap();
     let is_due = |at: Instant| killed.saturating_duration_since(at) > INTERVAL + SETTLING;
     let due: Vec<_> = done.iter().filter(|(_, at)| is_due(*at)).collect();
-    let lost: Vec<_> = due.iter().filter(|(id, _)| !known.contains(&**id)).collect();
-    assert!(lost.is_empty(), "{} of {} are lost: {lost:?}", lost.len(), due.len());
+    let lost: Vec<_> = due
+        .iter()
+        .filter(|(id, _)| !known.contains(&**id))
+        .collect();
+    assert!(
+        lost.is_empty(),
+        "{} of {} are lost: {lost:?}",
+        lost.len(),
+        due.len()
+    );
 }
 
 #[tokio::test]
