@@ -154,6 +154,8 @@ fn put_in_force(runtime: &Runtime, process: &Process) {
     if let Some(cache) = &runtime.pipeline.cache {
         cache.put_in_force(process.store.folder());
     }
+    // What has ended by now is written down, or not, as it was to be.
+    process.observer.look(|_| ());
     let ledger = &process.observer.ledger;
     ledger.configure(&runtime.ledger, process.store.folder());
 }
