@@ -22,6 +22,7 @@ pub mod schema;
 pub mod secret;
 pub mod server;
 pub mod stage;
+pub mod traces;
 pub mod tree;
 pub mod url;
 
@@ -44,6 +45,7 @@ pub use route::Route;
 pub use secret::Secret;
 pub use server::Server;
 pub use stage::Stage;
+pub use traces::Traces;
 
 /// The whole file, as far as the host itself reads it. What is left of a `[stages.NAME]` or `[providers.NAME]`
 /// table belongs to its kind and is read through [`Loaded::section`].
@@ -63,6 +65,9 @@ pub struct Config {
     /// What is logged, and how.
     #[schemars(default)]
     pub log: Log,
+    /// Where spans of exchanges are sent.
+    #[schemars(default)]
+    pub traces: Traces,
     /// Libraries with further kinds of stages and providers, by name, in the order of the file.
     #[schemars(default, with = "BTreeMap<String, Plugin>")]
     pub plugins: Entries<Plugin>,
@@ -89,6 +94,7 @@ pub const KEYS: &[&str] = &[
     "server",
     "admin",
     "log",
+    "traces",
     "plugins",
     "providers",
     "stages",
@@ -109,6 +115,7 @@ impl Default for Config {
             server: Server::default(),
             admin: Admin::default(),
             log: Log::default(),
+            traces: Traces::default(),
             plugins: Entries::default(),
             providers: Entries::default(),
             stages: Entries::default(),

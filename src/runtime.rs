@@ -14,7 +14,7 @@ use crate::{
     pipeline::Pipeline,
     plugin::image::Image,
     routing::{provider::Provider, route::Routes},
-    telemetry::{filter::Filter, observer::Observer},
+    telemetry::{filter::Filter, observer::Observer, traces::settings::Settings},
 };
 
 pub use crate::config::server::Expose;
@@ -47,6 +47,8 @@ pub struct Runtime {
     pub filter: Arc<Filter>,
     /// Who is told of exchanges that have ended, whichever runtime they began with.
     pub observer: Arc<Observer>,
+    /// Where spans of its exchanges go; `None` where none are made.
+    pub traces: Option<Arc<Settings>>,
     /// What the providers have listed.
     pub models: ModelLists,
 }

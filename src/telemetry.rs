@@ -7,4 +7,5 @@ pub mod json_lines;
 pub mod logs;
 pub mod observer;
 pub mod recent;
+pub mod traces;
 pub mod writer;

@@ -47,6 +47,9 @@ pub(super) struct Arguments {
 /// How long tasks that were cut off have to end.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
+/// How long spans that still wait may take to be sent.
+const LAST_SPANS: Duration = Duration::from_secs(3);
+
 /// Threads that may block beside those that answer: what tokio has without being asked.
 const OTHER_BLOCKING: usize = 512;
 
@@ -95,6 +98,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
             ));
         }
     };
+    let observer = process.observer.clone();
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     if let Some(workers) = loaded.config.server.workers {
         builder.worker_threads(workers.get() as usize);
@@ -108,6 +112,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
             // waited for.
             tokio.shutdown_timeout(LAST_WORDS);
             drop(observing);
+            observer.traces.stop(LAST_SPANS);
             store.close(STORE_PATIENCE);
             disk.close(STORE_PATIENCE);
             code

@@ -10,7 +10,7 @@ mod tests;
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value};
 
-use super::{Admin, Caller, Config, Log, Plugin, Price, Provider, Route, Server, Stage};
+use super::{Admin, Caller, Config, Log, Plugin, Price, Provider, Route, Server, Stage, Traces};
 
 pub use compose::json_schema;
 pub use reference::markdown;
@@ -37,6 +37,7 @@ struct Tables {
     server: Value,
     admin: Value,
     log: Value,
+    traces: Value,
     plugin: Value,
     caller: Value,
     route: Value,
@@ -64,6 +65,7 @@ impl Tables {
         let server = table::<Server>(&mut generator);
         let admin = table::<Admin>(&mut generator);
         let log = table::<Log>(&mut generator);
+        let traces = table::<Traces>(&mut generator);
         let plugin = table::<Plugin>(&mut generator);
         let caller = table::<Caller>(&mut generator);
         let route = table::<Route>(&mut generator);
@@ -75,6 +77,7 @@ impl Tables {
             server,
             admin,
             log,
+            traces,
             plugin,
             caller,
             route,

@@ -9,6 +9,7 @@ use std::{
     collections::VecDeque,
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -18,7 +19,7 @@ use http_body::Body;
 use tokio::time::{Instant, Sleep};
 
 use super::{
-    scanner::{Document, Usage},
+    scanner::{Document, Usage, Witness},
     transport::chain,
 };
 use crate::http::{json, sse};
@@ -39,6 +40,8 @@ pub struct Answer {
     progress: Progress,
     has_failed: bool,
     received: u64,
+    /// Where a trace is interested in it.
+    witness: Option<Arc<Witness>>,
     /// Runs only after the commit.
     timer: Option<Timer>,
 }
@@ -77,8 +80,16 @@ impl Answer {
             progress: Progress::Silent,
             has_failed: false,
             received: 0,
+            witness: None,
             timer: None,
         }
+    }
+
+    /// The same, watched for a trace.
+    #[must_use]
+    pub fn watched(mut self, witness: Option<Arc<Witness>>) -> Self {
+        self.witness = witness;
+        self
     }
 
     /// Whether content, or a complete document, has come.
@@ -323,6 +334,9 @@ impl Answer {
             .map_err(|error| Fault::Bad(error.to_string()))?
         {
             let mark = scanner.look(&event);
+            if let Some(witness) = &self.witness {
+                witness.event(&event);
+            }
             // A response that fails after it has begun says so in an event of its own, which its client knows.
             if let Some(error) = mark.error {
                 if !mark.end || self.progress < Progress::Content {
@@ -363,6 +377,9 @@ impl Answer {
             return Err(Fault::Reported(error));
         }
         self.usage = seen.usage;
+        if let Some(witness) = &self.witness {
+            witness.document(&document);
+        }
         self.progress = Progress::Done;
         self.ready.push_back(Ok(Piece {
             bytes: document,

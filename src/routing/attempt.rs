@@ -8,6 +8,7 @@ pub use ending::{Broken, NotCommitted};
 use std::{
     collections::VecDeque,
     future::poll_fn,
+    num::NonZeroU64,
     sync::Arc,
     task::{Poll, ready},
     time::Instant,
@@ -25,6 +26,7 @@ use super::{
     failure::Failure,
     flight::StageTimes,
     route::{Commit, Route},
+    scanner::Witness,
     target::Target,
 };
 use crate::{
@@ -35,6 +37,7 @@ use crate::{
         request::{ClientRequest, Vars},
         view::{AttemptView, HeaderEdits, ReplyHead},
     },
+    telemetry::traces::context::TraceContext,
 };
 
 /// How much of a stream is held back while it has no content.
@@ -78,6 +81,8 @@ pub struct Attempt {
     /// When it has to have an answer.
     until: Instant,
     ended: bool,
+    /// Where spans are made of it.
+    pub witness: Option<Arc<Witness>>,
     _busy: InFlightGuard,
 }
 
@@ -90,7 +95,11 @@ impl Attempt {
         let model = target
             .model_for(context.request.endpoint, &context.request.model)
             .into();
+        // A list of models that is put together from several has no span for each.
+        let is_traced = context.request.trace.is_some_and(TraceContext::is_sampled)
+            && context.request.endpoint != Endpoint::Models;
         Self {
+            witness: is_traced.then(Arc::default),
             _busy: target.busy.enter(),
             context,
             target,
@@ -135,6 +144,7 @@ impl Attempt {
             let answers = answering::start(codec.clone(), &self.context.request, &self.model, body);
             self.head.headers = answering::headers(&self.context.request);
             Answer::new(Source::Answering(answers), self.expected_shape(), None)
+                .watched(self.witness.clone())
         } else {
             self.ask(body).await?
         };
@@ -308,6 +318,12 @@ impl Attempt {
             .took(&self.states)
             .map(|(name, took)| (name.clone(), took))
             .collect()
+    }
+
+    /// The span that sends the request, where there is one.
+    fn span(&self) -> Option<NonZeroU64> {
+        let own = self.witness.as_ref().map(|witness| witness.span);
+        own.or(self.context.request.trace.map(|trace| trace.span))
     }
 
     /// Tells the attempt's stages how it ended; once.

@@ -17,6 +17,7 @@ use super::{
     failure::Failure,
     retry::{self, Attempts, FailureClass, Room, Step},
     route::Route,
+    scanner::Witness,
     target::Target,
     upload::Upload,
 };
@@ -40,6 +41,8 @@ pub struct Tried {
     pub took: Duration,
     /// The stages below `route` that had a say in it, and how long each took; once it has committed.
     pub stages: StageTimes,
+    /// What a trace tells of it; only where spans are made of its exchange.
+    pub witness: Option<Arc<Witness>>,
 }
 
 /// How long stages took over an attempt.
@@ -120,6 +123,12 @@ pub async fn answer(
         if !is_retry {
             target.provider.budget.deposit();
         }
+        let mut attempt = Attempt::new(
+            context.clone(),
+            target.clone(),
+            attempts.number(),
+            vars.clone(),
+        );
         tried.begin(Tried {
             target: target.clone(),
             begun,
@@ -127,13 +136,8 @@ pub async fn answer(
             failure: None,
             took: Duration::ZERO,
             stages: StageTimes::new(),
+            witness: attempt.witness.clone(),
         });
-        let mut attempt = Attempt::new(
-            context.clone(),
-            target.clone(),
-            attempts.number(),
-            vars.clone(),
-        );
         let until = deadline.min(begun + route.attempt_timeout);
         let run = bounded(attempt.run(), until, context.request.upload.as_ref()).await;
         let failed = match run {

@@ -13,6 +13,7 @@ mod providers;
 pub mod redact;
 mod routes;
 mod server;
+mod traces;
 mod unpriced;
 mod usage;
 
@@ -43,6 +44,7 @@ pub fn compile(loaded: &Loaded, previous: Option<&Runtime>, process: &Process) -
     usage::check(loaded);
     unpriced::check(loaded, &routes);
     advice::check(loaded);
+    let traces = traces::compile(loaded, previous);
     if loaded.findings.has_errors() {
         return None;
     }
@@ -66,6 +68,7 @@ pub fn compile(loaded: &Loaded, previous: Option<&Runtime>, process: &Process) -
         budget: previous.map_or_else(Arc::default, |previous| previous.budget.clone()),
         expose: server.expose,
         filter: Arc::new(filter),
+        traces,
         observer: process.observer.clone(),
         models: ModelLists::default(),
     })

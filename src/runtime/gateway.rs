@@ -105,6 +105,10 @@ impl Gateway {
 /// What a runtime needs of its process before anybody is served from it.
 fn put_in_force(runtime: &Runtime, process: &Process) {
     runtime.filter.install();
+    process
+        .observer
+        .traces
+        .put_in_force(runtime.traces.as_ref());
     if let Some(cache) = &runtime.pipeline.cache {
         cache.put_in_force(process.store.folder());
     }

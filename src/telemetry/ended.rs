@@ -16,10 +16,11 @@ use crate::{
     routing::{
         flight::{StageTimes, Tried},
         retry::FailureClass,
-        scanner::Usage,
+        scanner::{Usage, Witness},
         target::Target,
     },
     stages::redact::{CAPTURED_REPLY, CAPTURED_REQUEST},
+    telemetry::traces::{context::TraceContext, parameters::Parameters},
 };
 
 /// All that is known of an exchange once it is over. It holds no header and no key, and of bodies at most what was
@@ -88,6 +89,10 @@ pub struct Ended {
     pub bytes: u64,
     /// What was said, where the stage `redact` captures it; never kept in memory for longer than it takes to pass on.
     pub captured: Option<Arc<Captured>>,
+    /// Its place in a trace; `None` where there are no traces.
+    pub trace: Option<TraceContext>,
+    /// What it asked of a model; only where spans are made of it.
+    pub parameters: Option<Box<Parameters>>,
 }
 
 /// The text of an exchange, redacted and cut at the limit of the stage `redact`.
@@ -136,6 +141,8 @@ pub struct Attempted {
     pub failure: Option<FailureClass>,
     /// The stages below `route` that had a say in it, and how long each took.
     pub stages: StageTimes,
+    /// What a trace tells of it; only where spans are made of the exchange.
+    pub witness: Option<Arc<Witness>>,
 }
 
 impl Attempted {
@@ -155,6 +162,7 @@ impl Attempted {
             },
             failure: tried.failure,
             stages: tried.stages.clone(),
+            witness: tried.witness.clone(),
         })
     }
 }

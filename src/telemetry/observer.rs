@@ -15,7 +15,7 @@ use std::{
 
 use tokio::sync::broadcast;
 
-use super::{ended::Ended, recent::Recent};
+use super::{ended::Ended, recent::Recent, traces::Traces};
 
 /// How often what has ended is taken account of.
 const BEAT: Duration = Duration::from_millis(100);
@@ -32,6 +32,8 @@ pub struct Observer {
     views: Mutex<Views>,
     in_flight: AtomicU64,
     followers: broadcast::Sender<Arc<Ended>>,
+    /// Spans on their way to a collector.
+    pub traces: Traces,
 }
 
 /// What is known of the exchanges that have ended.
@@ -54,6 +56,7 @@ impl Default for Observer {
             views: Mutex::default(),
             in_flight: AtomicU64::new(0),
             followers: broadcast::Sender::new(FOLLOWED),
+            traces: Traces::default(),
         }
     }
 }
@@ -100,6 +103,7 @@ impl Observer {
         // Within the lock: what ended earlier is accounted for earlier.
         let ended = std::mem::take(&mut *lock(&self.waiting));
         for ended in ended {
+            self.traces.add(&ended);
             let ended = ended.without_content();
             views.add(&ended);
             // Nobody need follow.

@@ -26,6 +26,7 @@ pub(super) fn read(tree: &Node, findings: &Findings) -> Config {
         server: tables.one("server").unwrap_or_default(),
         admin: tables.one("admin").unwrap_or_default(),
         log: tables.one("log").unwrap_or_default(),
+        traces: tables.one("traces").unwrap_or_default(),
         plugins: tables.all("plugins"),
         providers: tables.many("providers", provider::KEYS),
         stages: tables.many("stages", stage::KEYS),
@@ -35,6 +36,8 @@ pub(super) fn read(tree: &Node, findings: &Findings) -> Config {
     };
     tables.positive(&["server", "header_timeout"], config.server.header_timeout);
     tables.positive(&["server", "body_timeout"], config.server.body_timeout);
+    tables.positive(&["traces", "timeout"], config.traces.timeout);
+    tables.positive(&["traces", "delay"], config.traces.delay);
     for (name, route) in config.routes.iter() {
         tables.positive(&["routes", name, "attempt_timeout"], route.attempt_timeout);
         tables.positive(&["routes", name, "deadline"], route.deadline);

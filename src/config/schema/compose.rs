@@ -18,6 +18,7 @@ pub fn json_schema(kinds: &Kinds) -> Value {
         &mut tables.server,
         &mut tables.admin,
         &mut tables.log,
+        &mut tables.traces,
         &mut tables.plugin,
         &mut tables.caller,
         &mut tables.route,
@@ -33,6 +34,7 @@ pub fn json_schema(kinds: &Kinds) -> Value {
         ("server", &tables.server),
         ("admin", &tables.admin),
         ("log", &tables.log),
+        ("traces", &tables.traces),
         ("plugin", &tables.plugin),
         ("caller", &tables.caller),
         ("route", &tables.route),
@@ -53,7 +55,7 @@ pub fn json_schema(kinds: &Kinds) -> Value {
             "items": { "type": "string" },
         }),
     );
-    for key in ["server", "admin", "log"] {
+    for key in ["server", "admin", "log", "traces"] {
         top.insert(key.to_owned(), reference(key));
     }
     let mut overlay = top.clone();

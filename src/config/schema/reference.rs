@@ -40,6 +40,7 @@ pub fn markdown(kinds: &Kinds) -> String {
         ("[server]", &tables.server),
         ("[admin]", &tables.admin),
         ("[log]", &tables.log),
+        ("[traces]", &tables.traces),
     ] {
         page.section(2, title, table);
     }
