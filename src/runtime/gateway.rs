@@ -105,6 +105,8 @@ impl Gateway {
 /// What a runtime needs of its process before anybody is served from it.
 fn put_in_force(runtime: &Runtime, process: &Process) {
     runtime.filter.install();
+    // What has ended by now belongs to the traces of before.
+    process.observer.look(|_| ());
     process
         .observer
         .traces
