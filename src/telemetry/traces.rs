@@ -8,6 +8,8 @@ mod client;
 pub mod context;
 #[cfg(feature = "otlp")]
 mod exporter;
+#[cfg(feature = "otlp-grpc")]
+mod grpc;
 pub mod parameters;
 pub mod queue;
 pub mod sampling;

@@ -70,7 +70,13 @@ pub(super) fn compile(loaded: &Loaded, previous: Option<&Runtime>) -> Option<Arc
         report("endpoint", "not a URL", "write http://host:port");
         return None;
     };
+    let is_https = endpoint.scheme_str() == Some("https");
     let transport = match traces.protocol {
+        Protocol::Grpc if is_https => {
+            let help = "write http://host:port, or use \"http/protobuf\"";
+            report("endpoint", "gRPC is spoken without TLS here", help);
+            return None;
+        }
         Protocol::Grpc => None,
         Protocol::HttpProtobuf => match transport(&endpoint, traces.timeout.get()) {
             Ok(transport) => Some(transport),

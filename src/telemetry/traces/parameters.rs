@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// The members that spans tell of.
-const NAMES: [&str; 14] = [
+const NAMES: [&str; 15] = [
     "n",
     "seed",
     "max_tokens",
@@ -24,6 +24,7 @@ const NAMES: [&str; 14] = [
     "response_format",
     "text",
     "encoding_format",
+    "dimensions",
 ];
 
 /// A longer member (a schema of a response format perhaps) is cut down to what it begins with, or left out.

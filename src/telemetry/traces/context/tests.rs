@@ -4,7 +4,7 @@ use super::*;
 
 const EXAMPLE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
-fn headers(name: HeaderName, values: &[&str]) -> HeaderMap {
+fn headers(name: &HeaderName, values: &[&str]) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for value in values {
         headers.append(name.clone(), HeaderValue::from_str(value).unwrap());
@@ -44,8 +44,11 @@ fn what_is_not_well_formed_is_ignored() {
     ] {
         assert_eq!(Parent::parse(text.as_bytes()), None, "{text:?}");
     }
-    assert_eq!(Parent::of(&headers(TRACEPARENT, &[EXAMPLE, EXAMPLE])), None);
-    assert!(Parent::of(&headers(TRACEPARENT, &[EXAMPLE])).is_some());
+    assert_eq!(
+        Parent::of(&headers(&TRACEPARENT, &[EXAMPLE, EXAMPLE])),
+        None
+    );
+    assert!(Parent::of(&headers(&TRACEPARENT, &[EXAMPLE])).is_some());
 }
 
 #[test]
@@ -79,7 +82,7 @@ fn a_tracestate_is_passed_on_only_if_it_is_well_formed() {
         (vec![], false),
     ] {
         assert_eq!(
-            is_tracestate(&headers(TRACESTATE, &lists)),
+            is_tracestate(&headers(&TRACESTATE, &lists)),
             is_fine,
             "{lists:?}"
         );
@@ -88,7 +91,7 @@ fn a_tracestate_is_passed_on_only_if_it_is_well_formed() {
 
 #[test]
 fn a_tracestate_without_its_traceparent_ends_here() {
-    let client = headers(TRACESTATE, &["rojo=1"]);
+    let client = headers(&TRACESTATE, &["rojo=1"]);
     let mut sent = client.clone();
     let begun = TraceContext::begin(None, true);
     begun.write(begun.span, &client, &mut sent);
@@ -129,6 +132,6 @@ proptest! {
 
     #[test]
     fn no_list_makes_it_panic(list in "[a-z0-9@=, \t!-~]{0,80}") {
-        let _ = is_tracestate(&headers(TRACESTATE, &[&list]));
+        let _ = is_tracestate(&headers(&TRACESTATE, &[&list]));
     }
 }

@@ -30,17 +30,14 @@ pub(super) fn span(ended: &Ended, trace: TraceContext, index: usize) -> Option<S
     let begun = at(ended, attempt.begun);
     let over = end(ended, attempt, is_last);
     let mut attributes = Attributes::default();
-    let name = match operation(ended.endpoint) {
-        Some(operation) => {
-            attributes.put("gen_ai.operation.name", operation);
-            asked(ended, attempt, &mut attributes);
-            format!("{operation} {}", clean(&attempt.model))
-        }
-        None => {
-            attributes.text("http.request.method", ended.method.as_str());
-            attributes.text("url.path", &ended.path);
-            ended.method.as_str().to_owned()
-        }
+    let name = if let Some(operation) = operation(ended.endpoint) {
+        attributes.put("gen_ai.operation.name", operation);
+        asked(ended, attempt, &mut attributes);
+        format!("{operation} {}", clean(&attempt.model))
+    } else {
+        attributes.text("http.request.method", ended.method.as_str());
+        attributes.text("url.path", &ended.path);
+        ended.method.as_str().to_owned()
     };
     if let Some(transport) = &attempt.target.provider.transport {
         let (host, port) = transport.base().host_and_port();
@@ -153,6 +150,8 @@ fn asked(ended: &Ended, attempt: &Attempted, attributes: &mut Attributes) {
     let encoding = get("encoding_format");
     let encodings = encoding.iter().filter_map(Value::as_str);
     attributes.texts("gen_ai.request.encoding_formats", encodings);
+    let dimensions = whole("dimensions");
+    attributes.maybe("gen_ai.embeddings.dimension.count", dimensions);
     let format = get("response_format").or_else(|| get("text"));
     let output = match format.as_ref().and_then(Value::as_str) {
         Some("json_object" | "json_schema") => Some("json"),
