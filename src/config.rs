@@ -24,6 +24,7 @@ pub mod secret;
 pub mod server;
 pub mod shown;
 pub mod stage;
+pub mod traces;
 pub mod tree;
 pub mod url;
 
@@ -47,6 +48,7 @@ pub use route::Route;
 pub use secret::Secret;
 pub use server::Server;
 pub use stage::Stage;
+pub use traces::Traces;
 
 /// The whole file, as far as the host itself reads it. What is left of a `[stages.NAME]` or `[providers.NAME]`
 /// table belongs to its kind and is read through [`Loaded::section`].
@@ -69,6 +71,9 @@ pub struct Config {
     /// Where every exchange is written down, with its tokens and what it cost.
     #[schemars(default)]
     pub ledger: Ledger,
+    /// Where spans of exchanges are sent.
+    #[schemars(default)]
+    pub traces: Traces,
     /// Libraries with further kinds of stages and providers, by name, in the order of the file.
     #[schemars(default, with = "BTreeMap<String, Plugin>")]
     pub plugins: Entries<Plugin>,
@@ -96,6 +101,7 @@ pub const KEYS: &[&str] = &[
     "admin",
     "log",
     "ledger",
+    "traces",
     "plugins",
     "providers",
     "stages",
@@ -117,6 +123,7 @@ impl Default for Config {
             admin: Admin::default(),
             log: Log::default(),
             ledger: Ledger::default(),
+            traces: Traces::default(),
             plugins: Entries::default(),
             providers: Entries::default(),
             stages: Entries::default(),

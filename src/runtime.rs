@@ -16,7 +16,7 @@ use crate::{
     pipeline::Pipeline,
     plugin::image::Image,
     routing::{provider::Provider, route::Routes},
-    telemetry::{filter::Filter, observer::Observer},
+    telemetry::{filter::Filter, observer::Observer, traces::settings::Settings},
 };
 
 pub use crate::config::server::Expose;
@@ -51,6 +51,8 @@ pub struct Runtime {
     pub observer: Arc<Observer>,
     /// How exchanges are written down.
     pub ledger: ledger::Settings,
+    /// Where spans of its exchanges go; `None` where none are made.
+    pub traces: Option<Arc<Settings>>,
     /// What the providers have listed.
     pub models: ModelLists,
     /// What operators have to show; `None` where nothing is asked of them.

@@ -10,4 +10,5 @@ pub mod metrics;
 pub mod observer;
 pub mod process;
 pub mod recent;
+pub mod traces;
 pub mod writer;

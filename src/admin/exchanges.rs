@@ -142,7 +142,7 @@ pub(super) fn exchange(ended: &Ended) -> Value {
         "saved": ended.saved.map(dollars),
         "request_bytes": ended.request_bytes,
         "bytes": ended.bytes,
-        "trace_id": Value::Null,
+        "trace_id": ended.trace_id(),
     })
 }
 

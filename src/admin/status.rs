@@ -84,7 +84,7 @@ pub(super) fn status(admin: &Admin) -> Value {
         "providers": providers,
         "cache": runtime.pipeline.cache.as_ref().map(|cache| cache.stats()),
         "ledger": observer.ledger.stats(),
-        "traces": Value::Null,
+        "traces": observer.traces.stats(),
         "memory": {
             "resident_bytes": process::resident_bytes(),
             "open_fds": process::open_fds(),

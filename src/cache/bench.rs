@@ -48,6 +48,7 @@ pub(super) fn request(endpoint: Endpoint, body: &str) -> ClientRequest {
         started: Instant::now(),
         time: std::time::SystemTime::UNIX_EPOCH,
         peer: IpAddr::from([127, 0, 0, 1]),
+        trace: None,
         method: Method::POST,
         path: "/v1/chat/completions".into(),
         query: None,

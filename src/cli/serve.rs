@@ -47,6 +47,9 @@ pub(super) struct Arguments {
 /// How long tasks that were cut off have to end.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
+/// How long spans that still wait may take to be sent.
+const LAST_SPANS: Duration = Duration::from_secs(3);
+
 /// Threads that may block beside those that answer: what tokio has without being asked.
 const OTHER_BLOCKING: usize = 512;
 
@@ -60,7 +63,6 @@ const LEDGER_PATIENCE: Duration = Duration::from_secs(3);
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let process = Process::default();
     let (store, disk) = (process.store.clone(), process.disk.clone());
-    let observer = process.observer.clone();
     let loaded = config::load(&arguments.file.config, &process_environment);
     // Before plugins are loaded, which log what they do.
     let logging = if loaded.findings.has_errors() {
@@ -104,6 +106,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
             ));
         }
     };
+    let observer = process.observer.clone();
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     if let Some(workers) = loaded.config.server.workers {
         builder.worker_threads(workers.get() as usize);
@@ -118,6 +121,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
             tokio.shutdown_timeout(LAST_WORDS);
             drop(observing);
             observer.ledger.close(LEDGER_PATIENCE);
+            observer.traces.stop(LAST_SPANS);
             store.close(STORE_PATIENCE);
             disk.close(STORE_PATIENCE);
             code

@@ -2,6 +2,7 @@
 
 mod file;
 mod included;
+mod otel;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -98,6 +99,7 @@ impl Input<'_> {
         included::callers(&mut tree, self.folder, &resolver, &findings);
         let mut config = Config::default();
         if is_parsed {
+            otel::lay_under(&mut tree, &resolver, &findings);
             config = tables::read(&tree, &findings);
         }
         if let Some((value, origin)) = resolver.variable("LLM_DEBUG") {

@@ -10,7 +10,9 @@ mod tests;
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value};
 
-use super::{Admin, Caller, Config, Ledger, Log, Plugin, Price, Provider, Route, Server, Stage};
+use super::{
+    Admin, Caller, Config, Ledger, Log, Plugin, Price, Provider, Route, Server, Stage, Traces,
+};
 
 pub use compose::json_schema;
 pub use reference::markdown;
@@ -38,6 +40,7 @@ struct Tables {
     admin: Value,
     log: Value,
     ledger: Value,
+    traces: Value,
     plugin: Value,
     caller: Value,
     route: Value,
@@ -66,6 +69,7 @@ impl Tables {
         let admin = table::<Admin>(&mut generator);
         let log = table::<Log>(&mut generator);
         let ledger = table::<Ledger>(&mut generator);
+        let traces = table::<Traces>(&mut generator);
         let plugin = table::<Plugin>(&mut generator);
         let caller = table::<Caller>(&mut generator);
         let route = table::<Route>(&mut generator);
@@ -78,6 +82,7 @@ impl Tables {
             admin,
             log,
             ledger,
+            traces,
             plugin,
             caller,
             route,

@@ -1,5 +1,7 @@
 //! Header hygiene: which headers cross the gateway, both ways. Everything that is not named here stays behind.
 
+use std::num::NonZeroU64;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
@@ -68,13 +70,14 @@ const TO_CLIENT: [HeaderName; 11] = [
     HeaderName::from_static("openai-model"),
 ];
 
-/// The headers of a request to an upstream: the client's that may pass, the codec's, the gateway's own key, and last
-/// what the attempt's stages say.
+/// The headers of a request to an upstream: the client's that may pass, the codec's, the gateway's own key, the
+/// `span` that sends it where there are traces, and last what the attempt's stages say.
 #[must_use]
 pub fn for_upstream(
     request: &ClientRequest,
     provider: &Provider,
     codec: &[(std::borrow::Cow<'static, str>, String)],
+    span: Option<NonZeroU64>,
     edits: &HeaderEdits,
 ) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(12);
@@ -101,6 +104,9 @@ pub fn for_upstream(
     if let Some(mut authorization) = authorization {
         authorization.set_sensitive(true);
         headers.insert(header::AUTHORIZATION, authorization);
+    }
+    if let (Some(trace), Some(span)) = (request.trace, span) {
+        trace.write(span, &request.headers, &mut headers);
     }
     edits.apply(&mut headers);
     headers

@@ -110,6 +110,10 @@ impl Exchange {
             started: Instant::now(),
             time: SystemTime::now(),
             peer: ends.peer.ip().to_canonical(),
+            trace: runtime
+                .traces
+                .as_ref()
+                .map(|traces| traces.sampling.begin(&parts.headers)),
             method: parts.method.clone(),
             path: endpoint::without_last_slash(parts.uri.path()).into(),
             query: parts.uri.query().map(Into::into),

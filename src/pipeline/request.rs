@@ -18,6 +18,7 @@ use crate::{
     callers::{self, Callers, KeyHash, Models, NotFound},
     http::json::{self, Members},
     routing::upload::Upload,
+    telemetry::traces::context::TraceContext,
 };
 
 /// Notes that stages leave for each other.
@@ -121,6 +122,8 @@ pub struct ClientRequest {
     pub time: SystemTime,
     /// The client's address.
     pub peer: IpAddr,
+    /// Its place in a trace; `None` where there are no traces.
+    pub trace: Option<TraceContext>,
     /// HTTP method.
     pub method: Method,
     /// Path with its `/v1`.

@@ -20,7 +20,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::{
     pace::Pace,
-    scanner::{Document, Usage},
+    scanner::{Document, Usage, Witness},
     transport::chain,
 };
 use crate::http::{json, sse};
@@ -43,6 +43,8 @@ pub struct Answer {
     received: u64,
     /// Where the times of its events are noted.
     pace: Option<Arc<Pace>>,
+    /// Where a trace is interested in it.
+    witness: Option<Arc<Witness>>,
     /// Runs only after the commit.
     timer: Option<Timer>,
 }
@@ -82,6 +84,7 @@ impl Answer {
             has_failed: false,
             received: 0,
             pace: None,
+            witness: None,
             timer: None,
         }
     }
@@ -90,6 +93,13 @@ impl Answer {
     #[must_use]
     pub fn paced(mut self, pace: Option<Arc<Pace>>) -> Self {
         self.pace = pace;
+        self
+    }
+
+    /// The same, watched for a trace.
+    #[must_use]
+    pub fn watched(mut self, witness: Option<Arc<Witness>>) -> Self {
+        self.witness = witness;
         self
     }
 
@@ -336,6 +346,9 @@ impl Answer {
             .map_err(|error| Fault::Bad(error.to_string()))?
         {
             let mark = scanner.look(&event);
+            if let Some(witness) = &self.witness {
+                witness.event(&event);
+            }
             // A response that fails after it has begun says so in an event of its own, which its client knows.
             if let Some(error) = mark.error {
                 if !mark.end || self.progress < Progress::Content {
@@ -380,6 +393,9 @@ impl Answer {
             return Err(Fault::Reported(error));
         }
         self.usage = seen.usage;
+        if let Some(witness) = &self.witness {
+            witness.document(&document);
+        }
         self.progress = Progress::Done;
         self.ready.push_back(Ok(Piece {
             bytes: document,

@@ -8,6 +8,7 @@ pub use ending::{Broken, NotCommitted};
 use std::{
     collections::VecDeque,
     future::poll_fn,
+    num::NonZeroU64,
     sync::Arc,
     task::{Poll, ready},
     time::Instant,
@@ -26,6 +27,7 @@ use super::{
     flight::StageTimes,
     pace::Pace,
     route::{Commit, Route},
+    scanner::Witness,
     target::Target,
 };
 use crate::{
@@ -36,6 +38,7 @@ use crate::{
         request::{ClientRequest, Vars},
         view::{AttemptView, HeaderEdits, ReplyHead},
     },
+    telemetry::traces::context::TraceContext,
 };
 
 /// How much of a stream is held back while it has no content.
@@ -81,6 +84,8 @@ pub struct Attempt {
     /// When it has to have an answer.
     until: Instant,
     ended: bool,
+    /// Where spans are made of it.
+    pub witness: Option<Arc<Witness>>,
     _busy: InFlightGuard,
 }
 
@@ -93,7 +98,11 @@ impl Attempt {
         let model = target
             .model_for(context.request.endpoint, &context.request.model)
             .into();
+        // A list of models that is put together from several has no span for each.
+        let is_traced = context.request.trace.is_some_and(TraceContext::is_sampled)
+            && context.request.endpoint != Endpoint::Models;
         Self {
+            witness: is_traced.then(Arc::default),
             _busy: target.busy.enter(),
             context,
             target,
@@ -139,6 +148,7 @@ impl Attempt {
             let answers = answering::start(codec.clone(), &self.context.request, &self.model, body);
             self.head.headers = answering::headers(&self.context.request);
             Answer::new(Source::Answering(answers), self.expected_shape(), None)
+                .watched(self.witness.clone())
         } else {
             self.ask(body).await?
         };
@@ -312,6 +322,12 @@ impl Attempt {
             .took(&self.states)
             .map(|(name, took)| (name.clone(), took))
             .collect()
+    }
+
+    /// The span that sends the request, where there is one.
+    fn span(&self) -> Option<NonZeroU64> {
+        let own = self.witness.as_ref().map(|witness| witness.span);
+        own.or(self.context.request.trace.map(|trace| trace.span))
     }
 
     /// Tells the attempt's stages how it ended; once.

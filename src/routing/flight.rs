@@ -18,6 +18,7 @@ use super::{
     pace::Pace,
     retry::{self, Attempts, FailureClass, Room, Step},
     route::Route,
+    scanner::Witness,
     target::Target,
     upload::Upload,
 };
@@ -43,21 +44,8 @@ pub struct Tried {
     pub stages: StageTimes,
     /// When the events of its answer came, where a stream was asked for.
     pub pace: Option<Arc<Pace>>,
-}
-
-impl Tried {
-    /// An attempt that begins, of a stream or not.
-    fn begin(target: Arc<Target>, begun: Instant, is_stream: bool) -> Self {
-        Self {
-            target,
-            begun,
-            is_settled: false,
-            failure: None,
-            took: Duration::ZERO,
-            stages: StageTimes::new(),
-            pace: is_stream.then(|| Arc::new(Pace::begin(begun))),
-        }
-    }
+    /// What a trace tells of it; only where spans are made of its exchange.
+    pub witness: Option<Arc<Witness>>,
 }
 
 /// How long stages took over an attempt.
@@ -138,16 +126,23 @@ pub async fn answer(
         if !is_retry {
             target.provider.budget.deposit();
         }
-        let journalled = Tried::begin(target.clone(), begun, context.request.stream);
-        let pace = journalled.pace.clone();
-        tried.begin(journalled);
         let mut attempt = Attempt::new(
             context.clone(),
             target.clone(),
             attempts.number(),
             vars.clone(),
         );
-        attempt.pace = pace;
+        attempt.pace = context.request.stream.then(|| Arc::new(Pace::begin(begun)));
+        tried.begin(Tried {
+            target: target.clone(),
+            begun,
+            is_settled: false,
+            failure: None,
+            took: Duration::ZERO,
+            stages: StageTimes::new(),
+            pace: attempt.pace.clone(),
+            witness: attempt.witness.clone(),
+        });
         let until = deadline.min(begun + route.attempt_timeout);
         let run = bounded(attempt.run(), until, context.request.upload.as_ref()).await;
         let failed = match run {

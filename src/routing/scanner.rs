@@ -9,9 +9,11 @@ mod keys;
 #[cfg(test)]
 mod tests;
 mod usage;
+mod witness;
 
 pub use error::{ReplyError, reply_error};
 pub use usage::{Usage, reply_usage};
+pub use witness::{Witness, Witnessed};
 
 use millgate_plugin::Endpoint;
 

@@ -87,6 +87,14 @@ impl Base {
             .build()
     }
 
+    /// Its host and port.
+    #[must_use]
+    pub fn host_and_port(&self) -> (&str, u16) {
+        let usual = if self.is_https() { 443 } else { 80 };
+        let port = self.authority.port_u16().unwrap_or(usual);
+        (self.authority.host(), port)
+    }
+
     /// Whether connections are encrypted.
     #[must_use]
     pub fn is_https(&self) -> bool {
@@ -190,12 +198,10 @@ impl Transport {
         &self.pool
     }
 
-    /// Where it connects to: the host and the port.
+    /// Where it leads.
     #[must_use]
-    pub fn server(&self) -> (&str, u16) {
-        let usual = if self.base.is_https() { 443 } else { 80 };
-        let authority = &self.base.authority;
-        (authority.host(), authority.port_u16().unwrap_or(usual))
+    pub const fn base(&self) -> &Base {
+        &self.base
     }
 
     /// Sends a request and waits for the head of its reply. Dropping the future closes the connection.

@@ -14,6 +14,7 @@ mod providers;
 pub mod redact;
 mod routes;
 mod server;
+mod traces;
 mod unpriced;
 mod usage;
 
@@ -47,6 +48,7 @@ pub fn compile(loaded: &Loaded, previous: Option<&Runtime>, process: &Process) -
     usage::check(loaded);
     unpriced::check(loaded, &routes);
     advice::check(loaded);
+    let traces = traces::compile(loaded, previous);
     if loaded.findings.has_errors() {
         return None;
     }
@@ -70,6 +72,7 @@ pub fn compile(loaded: &Loaded, previous: Option<&Runtime>, process: &Process) -
         budget: previous.map_or_else(Arc::default, |previous| previous.budget.clone()),
         expose: server.expose,
         filter: Arc::new(filter),
+        traces,
         observer: process.observer.clone(),
         ledger,
         models: ModelLists::default(),

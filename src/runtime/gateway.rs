@@ -151,6 +151,12 @@ impl Gateway {
 fn put_in_force(runtime: &Runtime, process: &Process) {
     runtime.filter.install();
     process.observer.look(|views| views.metrics.learn(runtime));
+    // What has ended by now belongs to the traces of before.
+    process.observer.look(|_| ());
+    process
+        .observer
+        .traces
+        .put_in_force(runtime.traces.as_ref());
     if let Some(cache) = &runtime.pipeline.cache {
         cache.put_in_force(process.store.folder());
     }

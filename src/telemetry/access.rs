@@ -11,7 +11,10 @@ use millgate_plugin::{CacheStatus, Endpoint, Outcome};
 use percent_encoding::{CONTROLS, utf8_percent_encode};
 use smallvec::SmallVec;
 
-use super::ended::{Attempted, Ended, Tokens, id_of};
+use super::{
+    ended::{Attempted, Ended, Tokens, id_of},
+    traces::parameters::Parameters,
+};
 
 use crate::{
     cache::key::Key,
@@ -190,6 +193,11 @@ impl Record {
             request_bytes: request_bytes(request),
             bytes: self.bytes,
             captured: None,
+            trace: request.trace,
+            parameters: request
+                .trace
+                .filter(|trace| trace.is_sampled())
+                .map(|_| Box::new(Parameters::of(request, route))),
         }
     }
 

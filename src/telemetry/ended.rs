@@ -17,10 +17,11 @@ use crate::{
         flight::{StageTimes, Tried},
         pace::Pace,
         retry::FailureClass,
-        scanner::Usage,
+        scanner::{Usage, Witness},
         target::Target,
     },
     stages::redact::{CAPTURED_REPLY, CAPTURED_REQUEST},
+    telemetry::traces::{context::TraceContext, parameters::Parameters},
 };
 
 /// All that is known of an exchange once it is over. It holds no header and no key, and of bodies at most what was
@@ -89,6 +90,10 @@ pub struct Ended {
     pub bytes: u64,
     /// What was said, where the stage `redact` captures it; never kept in memory for longer than it takes to pass on.
     pub captured: Option<Arc<Captured>>,
+    /// Its place in a trace; `None` where there are no traces.
+    pub trace: Option<TraceContext>,
+    /// What it asked of a model; only where spans are made of it.
+    pub parameters: Option<Box<Parameters>>,
 }
 
 /// The text of an exchange, redacted and cut at the limit of the stage `redact`.
@@ -139,6 +144,8 @@ pub struct Attempted {
     pub stages: StageTimes,
     /// When the events of its answer came, where a stream was asked for.
     pub pace: Option<Arc<Pace>>,
+    /// What a trace tells of it; only where spans are made of the exchange.
+    pub witness: Option<Arc<Witness>>,
 }
 
 impl Attempted {
@@ -159,6 +166,7 @@ impl Attempted {
             failure: tried.failure,
             stages: tried.stages.clone(),
             pace: tried.pace.clone(),
+            witness: tried.witness.clone(),
         })
     }
 }
@@ -187,6 +195,13 @@ impl Ended {
     #[must_use]
     pub fn is_shared(&self) -> bool {
         self.cache.is_some_and(CacheStatus::is_shared)
+    }
+
+    /// The id of its trace, in hexadecimal digits, where spans were made of it.
+    #[must_use]
+    pub fn trace_id(&self) -> Option<String> {
+        let trace = self.trace.filter(|trace| trace.is_sampled())?;
+        Some(format!("{:032x}", trace.trace))
     }
 
     /// The tokens that were charged for: none where the answer was shared.

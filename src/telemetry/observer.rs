@@ -15,7 +15,7 @@ use std::{
 
 use tokio::sync::broadcast;
 
-use super::{ended::Ended, history::History, metrics::Metrics, recent::Recent};
+use super::{ended::Ended, history::History, metrics::Metrics, recent::Recent, traces::Traces};
 use crate::ledger::Ledger;
 
 /// How often what has ended is taken account of.
@@ -35,6 +35,8 @@ pub struct Observer {
     followers: broadcast::Sender<Arc<Ended>>,
     /// Where each of them is written down.
     pub ledger: Ledger,
+    /// Spans on their way to a collector.
+    pub traces: Traces,
 }
 
 /// What is known of the exchanges that have ended.
@@ -64,6 +66,7 @@ impl Default for Observer {
             in_flight: AtomicU64::new(0),
             followers: broadcast::Sender::new(FOLLOWED),
             ledger: Ledger::default(),
+            traces: Traces::default(),
         }
     }
 }
@@ -117,9 +120,10 @@ impl Observer {
         // Within the lock: what ended earlier is accounted for earlier.
         let ended = std::mem::take(&mut *lock(&self.waiting));
         for ended in ended {
+            self.traces.add(&ended);
+            self.ledger.offer(&ended);
             let ended = ended.without_content();
             views.add(&ended);
-            self.ledger.offer(&ended);
             // Nobody need follow.
             let _ = self.followers.send(ended);
         }

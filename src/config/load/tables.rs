@@ -27,6 +27,7 @@ pub(super) fn read(tree: &Node, findings: &Findings) -> Config {
         admin: tables.one("admin").unwrap_or_default(),
         log: tables.one("log").unwrap_or_default(),
         ledger: tables.one("ledger").unwrap_or_default(),
+        traces: tables.one("traces").unwrap_or_default(),
         plugins: tables.all("plugins"),
         providers: tables.many("providers", provider::KEYS),
         stages: tables.many("stages", stage::KEYS),
@@ -38,6 +39,8 @@ pub(super) fn read(tree: &Node, findings: &Findings) -> Config {
     tables.positive(&["server", "body_timeout"], config.server.body_timeout);
     tables.positive(&["ledger", "interval"], config.ledger.interval);
     tables.positive(&["ledger", "max_age"], config.ledger.max_age);
+    tables.positive(&["traces", "timeout"], config.traces.timeout);
+    tables.positive(&["traces", "delay"], config.traces.delay);
     for (name, route) in config.routes.iter() {
         tables.positive(&["routes", name, "attempt_timeout"], route.attempt_timeout);
         tables.positive(&["routes", name, "deadline"], route.deadline);

@@ -19,6 +19,7 @@ pub fn json_schema(kinds: &Kinds) -> Value {
         &mut tables.admin,
         &mut tables.log,
         &mut tables.ledger,
+        &mut tables.traces,
         &mut tables.plugin,
         &mut tables.caller,
         &mut tables.route,
@@ -35,6 +36,7 @@ pub fn json_schema(kinds: &Kinds) -> Value {
         ("admin", &tables.admin),
         ("log", &tables.log),
         ("ledger", &tables.ledger),
+        ("traces", &tables.traces),
         ("plugin", &tables.plugin),
         ("caller", &tables.caller),
         ("route", &tables.route),
@@ -55,7 +57,7 @@ pub fn json_schema(kinds: &Kinds) -> Value {
             "items": { "type": "string" },
         }),
     );
-    for key in ["server", "admin", "log", "ledger"] {
+    for key in ["server", "admin", "log", "ledger", "traces"] {
         top.insert(key.to_owned(), reference(key));
     }
     let mut overlay = top.clone();

@@ -41,6 +41,7 @@ pub fn markdown(kinds: &Kinds) -> String {
         ("[admin]", &tables.admin),
         ("[log]", &tables.log),
         ("[ledger]", &tables.ledger),
+        ("[traces]", &tables.traces),
     ] {
         page.section(2, title, table);
     }

@@ -91,7 +91,13 @@ impl Attempt {
                     method.clone(),
                     &encoded.path,
                     encoded.query.as_deref(),
-                    headers::for_upstream(request, provider, &encoded.headers, &self.edits),
+                    headers::for_upstream(
+                        request,
+                        provider,
+                        &encoded.headers,
+                        self.span(),
+                        &self.edits,
+                    ),
                     upstream_body,
                 )
                 .await;
@@ -121,6 +127,9 @@ impl Attempt {
     ) -> Result<Answer, Failure> {
         let provider = self.target.provider.clone();
         let (head, body) = response.into_parts();
+        if let Some(witness) = &self.witness {
+            witness.status(head.status.as_u16());
+        }
         if !head.status.is_success() {
             let body = read_error_body(body).await;
             return Err(self.refused(&head, &body));
@@ -163,11 +172,10 @@ impl Attempt {
                 None
             }
         };
-        Ok(Answer::new(
-            Source::Upstream(body),
-            self.expected_shape(),
-            decoder,
-        ))
+        Ok(
+            Answer::new(Source::Upstream(body), self.expected_shape(), decoder)
+                .watched(self.witness.clone()),
+        )
     }
 
     /// A reply with the status of an error.

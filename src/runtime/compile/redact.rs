@@ -60,7 +60,7 @@ pub(super) fn compile(loaded: &Loaded, previous: Option<&Runtime>) -> Filter {
     )
 }
 
-/// What is captured is logged at a level that may be turned off.
+/// What is captured is logged at a level that may be turned off, and goes into spans where there are any.
 fn unheard(loaded: &Loaded, name: &str) {
     let place = ["stages", name, "capture"];
     let is_on = matches!(loaded.tree.at(&place).map(|node| &node.value), Some(Value::String(text)) if text.text == "redacted");
@@ -70,11 +70,13 @@ fn unheard(loaded: &Loaded, name: &str) {
             .max_level_hint()
             .is_none_or(|most| most >= LevelFilter::DEBUG)
     });
-    if is_on && !is_heard {
+    let traces = &loaded.config.traces;
+    let is_traced = traces.enabled && traces.endpoint.is_some();
+    if is_on && !is_heard && !is_traced {
         let message =
             "what is captured has the level debug, which `log.level` does not let through";
         let help = format!(
-            "set log.level = \"{},{CAPTURE}=debug\"",
+            "set log.level = \"{},{CAPTURE}=debug\", or send it to a collector with [traces]",
             loaded.config.log.level
         );
         loaded.report(&place, Severity::Warning, message, Some(help));

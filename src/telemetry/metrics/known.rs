@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::table::Word;
-use crate::{routing::transport::Transport, runtime::Runtime};
+use crate::runtime::Runtime;
 
 /// What a model is called that no config names.
 pub const OTHER: &str = "other";
@@ -33,7 +33,10 @@ impl Known {
     pub fn learn(&mut self, runtime: &Runtime) {
         for provider in &runtime.providers {
             let provider = &provider.made;
-            let server = provider.transport.as_ref().map(Transport::server);
+            let server = provider
+                .transport
+                .as_ref()
+                .map(|transport| transport.base().host_and_port());
             let facts = Facts {
                 kind: provider.codec.kind(),
                 server: server.map(|(host, port)| (host.to_owned(), port)),
