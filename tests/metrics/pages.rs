@@ -1,0 +1,1 @@
+//! The page and the dashboard speak of the metrics that there are.
