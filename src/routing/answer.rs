@@ -335,7 +335,9 @@ impl Answer {
             .next_event()
             .map_err(|error| Fault::Bad(error.to_string()))?
         {
+            let before = scanner.tokens_seen();
             let mark = scanner.look(&event);
+            with_content += u32::from(scanner.tokens_seen() > before);
             // A response that fails after it has begun says so in an event of its own, which its client knows.
             if let Some(error) = mark.error {
                 if !mark.end || self.progress < Progress::Content {
@@ -359,7 +361,6 @@ impl Answer {
                 timer.idle = AFTER_DONE;
                 timer.sleep.as_mut().reset(Instant::now() + AFTER_DONE);
             }
-            with_content += u32::from(mark.content);
             self.progress = self.progress.max(reached);
             self.ready.push_back(Ok(Piece {
                 bytes: event,
