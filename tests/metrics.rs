@@ -183,6 +183,10 @@ async fn a_known_mix_is_counted_exactly() {
         2
     );
     assert_eq!(count("millgate_refusals_total", &[("route", "main")]), 1);
+    let limit = [("stage", "limit"), ("mode", "enforce")];
+    assert_eq!(count("millgate_stage_refusals_total", &limit), 1);
+    assert_eq!(count("millgate_stage_refusals_total", &[]), 1);
+    assert_eq!(count("millgate_stage_failures_total", &[]), 0);
     for histogram in [
         "millgate_exchange_duration_seconds",
         "millgate_overhead_seconds",

@@ -17,6 +17,8 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
 PATIENCE = 60  # seconds; reaching it is a failure
 
 CONFIG = """
@@ -144,6 +146,24 @@ def query(prometheus, expression):
     return float(result[0]["value"][1]) if result else None
 
 
+def refused_expressions(prometheus):
+    """The expressions of the dashboard that Prometheus cannot read."""
+    dashboard = json.loads((ROOT / "deploy/grafana/millgate.json").read_text())
+    targets = [target for panel in dashboard["panels"] for target in panel.get("targets", [])]
+    expressions = [target["expr"] for target in targets]
+    expressions += [note["expr"] for note in dashboard["annotations"]["list"]]
+    refused = []
+    for expression in expressions:
+        asked = expression.replace("$__rate_interval", "1m")
+        for variable in ("$job", "$instance", "$route"):
+            asked = asked.replace(variable, ".*")
+        status, text = fetch(f"{prometheus}/api/v1/query?query={urllib.parse.quote(asked)}")
+        if status != 200:
+            refused.append(f"{expression}: {text}")
+    print(f"dashboard: {len(expressions)} expressions, {len(refused)} refused")
+    return refused
+
+
 def main(millgate):
     with contextlib.ExitStack() as stack:
         folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -190,6 +210,7 @@ def main(millgate):
             print(f"{expression} = {found}")
             if found != expected:
                 wrong.append(f"{expression} is {found}, and should be {expected}")
+        wrong += refused_expressions(url)
         now = time.time()
         window = urllib.parse.urlencode(
             {"query": "millgate_exchange_duration_seconds_bucket", "start": now - 600, "end": now + 60}
