@@ -8,6 +8,7 @@ pub mod exchange;
 pub mod registry;
 pub mod reply;
 pub mod request;
+pub mod verdicts;
 pub mod view;
 pub mod when;
 
@@ -28,6 +29,7 @@ use smallvec::SmallVec;
 
 use self::{
     erased::{ErasedStage, State},
+    verdicts::Verdicts,
     when::When,
 };
 use crate::{cache::Cache, config::tree::Node};
@@ -46,11 +48,15 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
+    /// The stages above `route` and those below it, in the order of the pipeline.
+    pub fn stages(&self) -> impl Iterator<Item = &Mounted> {
+        self.above.stages.iter().chain(&self.below.stages)
+    }
+
     /// Whether a stage works with what outlives a restart.
     #[must_use]
     pub fn needs_store(&self) -> bool {
-        let mut stages = self.above.stages.iter().chain(&self.below.stages);
-        stages.any(|mounted| mounted.stage.needs_store())
+        self.stages().any(|mounted| mounted.stage.needs_store())
     }
 }
 
@@ -88,6 +94,8 @@ pub struct Mounted {
     pub on_error: OnError,
     /// What its refusals mean.
     pub mode: Mode,
+    /// How often it has refused or failed.
+    pub verdicts: Arc<Verdicts>,
     /// What it wants called.
     pub hooks: Hooks,
     /// The stage.
@@ -362,16 +370,23 @@ impl Mounted {
     fn settle(&self, flow: Result<Flow, StageError>) -> Result<Flow, Stop> {
         match flow {
             Ok(Flow::Reject(refusal)) if self.mode == Mode::Shadow => {
+                Verdicts::count(&self.verdicts.shadowed);
                 tracing::info!(stage = &*self.name, kind = ?refusal.kind, refusal = &*refusal.message, "would have refused (shadow mode)");
                 Ok(Flow::Next)
             }
-            Ok(flow) => Ok(flow),
+            Ok(flow) => {
+                if matches!(flow, Flow::Reject(_)) {
+                    Verdicts::count(&self.verdicts.refused);
+                }
+                Ok(flow)
+            }
             Err(error) => self.failed(error).map(|()| Flow::Next),
         }
     }
 
     /// A failure is logged, and ends the exchange unless the stage is to be skipped.
     fn failed(&self, error: StageError) -> Result<(), Stop> {
+        Verdicts::count(&self.verdicts.failed);
         tracing::error!(stage = &*self.name, %error, skipped = self.on_error == OnError::Skip, "stage failed");
         match self.on_error {
             OnError::Skip => Ok(()),

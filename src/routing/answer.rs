@@ -345,10 +345,12 @@ impl Answer {
             .next_event()
             .map_err(|error| Fault::Bad(error.to_string()))?
         {
+            let before = scanner.tokens_seen();
             let mark = scanner.look(&event);
             if let Some(witness) = &self.witness {
                 witness.event(&event);
             }
+            with_content += u32::from(scanner.tokens_seen() > before);
             // A response that fails after it has begun says so in an event of its own, which its client knows.
             if let Some(error) = mark.error {
                 if !mark.end || self.progress < Progress::Content {
@@ -372,7 +374,6 @@ impl Answer {
                 timer.idle = AFTER_DONE;
                 timer.sleep.as_mut().reset(Instant::now() + AFTER_DONE);
             }
-            with_content += u32::from(mark.content);
             self.progress = self.progress.max(reached);
             self.ready.push_back(Ok(Piece {
                 bytes: event,

@@ -37,6 +37,8 @@ pub struct Metrics {
 
 impl Default for Metrics {
     fn default() -> Self {
+        // So that it is known from the start on.
+        let _ = process::started();
         Self {
             known: Known::default(),
             room: Room::of(MOST_SERIES),

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use crate::{
     admin::status,
     cache::Cache,
-    runtime::gateway::Gateway,
+    runtime::{Runtime, gateway::Gateway},
     stages::rate_limit,
     telemetry::{
         metrics::{
@@ -30,6 +30,7 @@ pub(super) fn families(gateway: &Gateway) -> Vec<Family> {
     families.extend(reloads(gateway));
     families.extend(losses(gateway));
     families.extend(pools::families(&runtime));
+    families.extend(verdicts(&runtime));
     if let Some(cache) = &runtime.pipeline.cache {
         families.extend(cached(cache));
     }
@@ -103,6 +104,28 @@ fn reloads(gateway: &Gateway) -> [Family; 3] {
             .with(&[("result", "failure")], reloads.failures as f64),
         times,
     ]
+}
+
+/// What stages have said, by the name of each.
+fn verdicts(runtime: &Runtime) -> [Family; 2] {
+    let mut refusals = Family::new(
+        "millgate_stage_refusals",
+        Kind::Counter,
+        "How often a stage has refused an exchange or an attempt, or would have in shadow mode.",
+    );
+    let mut failures = Family::new(
+        "millgate_stage_failures",
+        Kind::Counter,
+        "How often a stage has failed, panics included, passed over or not.",
+    );
+    for stage in runtime.pipeline.stages() {
+        let [refused, shadowed, failed] = stage.verdicts.now().map(|count| count as f64);
+        let of = |mode| [("stage", &*stage.name), ("mode", mode)];
+        refusals = refusals.with(&of("enforce"), refused);
+        refusals = refusals.with(&of("shadow"), shadowed);
+        failures = failures.with(&[("stage", &*stage.name)], failed);
+    }
+    [refusals, failures]
 }
 
 /// What was lost, or may be.

@@ -292,6 +292,7 @@ pub(super) fn mounted(
         when: When::default(),
         on_error: OnError::Fail,
         mode: Mode::Enforce,
+        verdicts: Arc::default(),
         hooks: stage.hooks,
         stage: Arc::new(Native(stage)),
     }

@@ -13,6 +13,7 @@ use crate::{
         Mode, Mounted, OnError, Phases, Pipeline,
         erased::ErasedStage,
         registry::{Make, MakeStage, StageKind},
+        verdicts::Verdicts,
         when::When,
     },
     routing::pattern::Glob,
@@ -157,9 +158,19 @@ impl Mounting<'_> {
                 config::stage::Mode::Enforce => Mode::Enforce,
                 config::stage::Mode::Shadow => Mode::Shadow,
             },
+            verdicts: self.verdicts(name),
             hooks: stage.hooks(),
             stage,
         })))
+    }
+
+    /// What was counted of a stage of this name goes on, whatever else is new about it.
+    fn verdicts(&self, name: &str) -> Arc<Verdicts> {
+        let before = self.previous.and_then(|previous| {
+            let mut stages = previous.pipeline.stages();
+            stages.find(|stage| *stage.name == *name)
+        });
+        before.map_or_else(Arc::default, |stage| stage.verdicts.clone())
     }
 
     /// The cache that the previous config had, where its table is the same; else a new one, which takes over from it.

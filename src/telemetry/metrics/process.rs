@@ -28,7 +28,7 @@ pub struct Usage {
 
 static STARTED: LazyLock<SystemTime> = LazyLock::new(SystemTime::now);
 
-/// When the process was started, or at least first asked for the time.
+/// When the process was started: when it first asked for that, as it does before anything is counted.
 #[must_use]
 pub fn started() -> SystemTime {
     *STARTED

@@ -115,13 +115,12 @@ impl<V> Table<V> {
 
     /// The row of these words. Where there is no room for one more, that of all for which there was none.
     pub fn row(&mut self, words: Words, room: &mut Room) -> &mut V {
-        let is_known = self.rows.contains_key(&words);
-        let fits = is_known || room.left >= self.weight;
-        let words = if fits {
-            words
-        } else {
+        let is_full = room.left < self.weight;
+        let words = if is_full && !self.rows.contains_key(&words) {
             room.overflows += 1;
             self.names.iter().map(|_| Word::Own(OVERFLOW)).collect()
+        } else {
+            words
         };
         let new = self.new;
         let weight = self.weight;
