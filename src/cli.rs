@@ -8,12 +8,15 @@ mod cache;
 mod check;
 #[cfg(feature = "sqlite")]
 mod key;
+mod logs;
 mod mock;
 mod operators;
 mod plugin;
 mod redact;
 mod schema;
 mod serve;
+#[cfg(feature = "top")]
+mod top;
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -56,6 +59,8 @@ enum Command {
     /// Make, list, revoke and rotate callers' keys
     #[cfg(feature = "sqlite")]
     Key(key::Arguments),
+    /// Print the latest exchanges of a running gateway, a line each, and follow them as they end
+    Logs(logs::Arguments),
     /// Run a scripted upstream that speaks OpenAI and Ollama, for tests and rehearsals
     Mock(mock::Arguments),
     /// Show the plugins of a running gateway
@@ -64,6 +69,9 @@ enum Command {
     Redact(redact::Arguments),
     /// Print the JSON Schema of the config, or its reference as Markdown
     Schema(schema::Arguments),
+    /// Show live what a running gateway does
+    #[cfg(feature = "top")]
+    Top(top::Arguments),
 }
 
 /// The config file that a command works with.
@@ -91,10 +99,13 @@ pub fn run() -> ExitCode {
         Command::Cache(arguments) => cache::run(&arguments),
         #[cfg(feature = "sqlite")]
         Command::Key(arguments) => key::run(arguments),
+        Command::Logs(arguments) => logs::run(&arguments),
         Command::Mock(arguments) => mock::run(&arguments),
         Command::Plugin(arguments) => plugin::run(&arguments),
         Command::Redact(arguments) => redact::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
+        #[cfg(feature = "top")]
+        Command::Top(arguments) => top::run(&arguments),
     }
 }
 
