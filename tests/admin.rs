@@ -48,7 +48,11 @@ async fn ask(client: &Client, method: &str, path: &str, headers: &[(&str, &str)]
     all.extend(headers);
     let live = client.send(method, path, &all, "{}").await;
     // Events have no end.
-    if live.headers.get("content-type").is_some_and(|kind| kind == "text/event-stream") {
+    if live
+        .headers
+        .get("content-type")
+        .is_some_and(|kind| kind == "text/event-stream")
+    {
         return Reply {
             status: live.status,
             headers: live.headers,

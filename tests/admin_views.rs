@@ -18,7 +18,11 @@ async fn chat(gateway: &Gateway, id: &str, stream: bool) -> Reply {
     let headers = [("content-type", "application/json"), ("x-request-id", id)];
     let body = chat_body("hi", stream).to_string();
     let client = Client::new(gateway);
-    client.send(Method::POST, CHAT, &headers, body).await.rest().await
+    client
+        .send(Method::POST, CHAT, &headers, body)
+        .await
+        .rest()
+        .await
 }
 
 async fn reload(client: &Client) -> Reply {
@@ -99,7 +103,12 @@ retries = 0
     );
     let gateway = Gateway::start(&config).await;
     for number in 0..3 {
-        assert_eq!(chat(&gateway, &format!("good-{number}"), number == 2).await.status, 200);
+        assert_eq!(
+            chat(&gateway, &format!("good-{number}"), number == 2)
+                .await
+                .status,
+            200
+        );
     }
     let client = Client::new(&gateway);
     let body = json!({"model": "broken", "messages": [{"role": "user", "content": "hi"}]});
@@ -108,19 +117,30 @@ retries = 0
 
     let client = operators(&gateway);
     for range in ["1m", "5m", "1h", "24h", "7d"] {
-        let history = client.get(&format!("/api/history?range={range}")).await.json();
+        let history = client
+            .get(&format!("/api/history?range={range}"))
+            .await
+            .json();
         assert_eq!(history["range"], range);
         let totals = &history["totals"];
-        assert_eq!((&totals["exchanges"], &totals["errors"]), (&5.into(), &1.into()));
+        assert_eq!(
+            (&totals["exchanges"], &totals["errors"]),
+            (&5.into(), &1.into())
+        );
         // The mock reports 11 tokens of each prompt and 4 of each answer.
         assert_eq!(totals["input_tokens"], 33);
         assert_eq!(totals["output_tokens"], 12);
         let points = history["points"].as_array().unwrap();
-        let sum: u64 = points.iter().map(|p| p["exchanges"].as_u64().unwrap()).sum();
+        let sum: u64 = points
+            .iter()
+            .map(|p| p["exchanges"].as_u64().unwrap())
+            .sum();
         assert_eq!(sum, 5);
         assert!(totals["latency"]["p99_ms"].as_f64() >= totals["latency"]["p50_ms"].as_f64());
     }
-    let of = async |query: &str| client.get(&format!("/api/history?{query}")).await.json()["totals"]["exchanges"].clone();
+    let of = async |query: &str| {
+        client.get(&format!("/api/history?{query}")).await.json()["totals"]["exchanges"].clone()
+    };
     assert_eq!(of("route=default").await, 3);
     assert_eq!(of("route=default&provider=good").await, 3);
     assert_eq!(of("provider=bad").await, 1);
@@ -128,22 +148,54 @@ retries = 0
 
     let status = client.get("/api/status").await.json();
     assert_eq!(status["in_flight"], 0);
-    let stages: Vec<_> = status["pipeline"].as_array().unwrap().iter().map(|s| s["name"].clone()).collect();
+    let stages: Vec<_> = status["pipeline"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|s| s["name"].clone())
+        .collect();
     assert_eq!(stages, ["limit", "route"]);
     assert_eq!(status["pipeline"][0]["time"]["count"], 4);
     let (one, other) = (&status["providers"][0], &status["providers"][1]);
-    assert_eq!((&one["name"], &one["attempts"], &one["failures"]), (&"good".into(), &3.into(), &0.into()));
-    assert_eq!((&other["attempts"], &other["failures"]), (&4.into(), &4.into()));
-    assert_eq!((&one["live"], &other["live"], &other["error_rate"]), (&true.into(), &false.into(), &1.0.into()));
+    assert_eq!(
+        (&one["name"], &one["attempts"], &one["failures"]),
+        (&"good".into(), &3.into(), &0.into())
+    );
+    assert_eq!(
+        (&other["attempts"], &other["failures"]),
+        (&4.into(), &4.into())
+    );
+    assert_eq!(
+        (&one["live"], &other["live"], &other["error_rate"]),
+        (&true.into(), &false.into(), &1.0.into())
+    );
     let targets = status["routes"][0]["targets"].as_array().unwrap();
-    assert_eq!((&targets[0]["live"], &targets[1]["live"]), (&false.into(), &true.into()));
+    assert_eq!(
+        (&targets[0]["live"], &targets[1]["live"]),
+        (&false.into(), &true.into())
+    );
     assert_eq!(status["routes"][0]["minute"]["exchanges"], 3);
     assert_eq!(status["ready"], true);
     assert!(status["memory"]["resident_bytes"].as_u64() > Some(1 << 20));
 
-    for path in ["/api/history?range=2h", "/api/history?rnage=5m", "/api/exchanges?limit=0", "/api/exchanges?limit=1001", "/api/exchanges?outcome=good", "/api/exchanges?limit=1&limit=2", "/api/events?status=maybe", "/api/usage?by=nobody", "/api/usage?since=yesterday", "/api/exchanges?q=%ff"] {
+    for path in [
+        "/api/history?range=2h",
+        "/api/history?rnage=5m",
+        "/api/exchanges?limit=0",
+        "/api/exchanges?limit=1001",
+        "/api/exchanges?outcome=good",
+        "/api/exchanges?limit=1&limit=2",
+        "/api/events?status=maybe",
+        "/api/usage?by=nobody",
+        "/api/usage?since=yesterday",
+        "/api/exchanges?q=%ff",
+    ] {
         let refused = client.get(path).await;
-        assert_eq!((refused.status.as_u16(), &*refused.code()), (400, "invalid_parameter"), "{path}");
+        assert_eq!(
+            (refused.status.as_u16(), &*refused.code()),
+            (400, "invalid_parameter"),
+            "{path}"
+        );
     }
 }
 
@@ -151,7 +203,10 @@ retries = 0
 async fn exchanges_are_told_as_they_were_and_found_by_what_they_were() {
     let good = Mock::with(Script::default()).await.unwrap();
     let bad = Mock::with(Script::status(500)).await.unwrap();
-    let providers = [("bad", "openai", &*bad.url()), ("good", "openai", &*good.url())];
+    let providers = [
+        ("bad", "openai", &*bad.url()),
+        ("good", "openai", &*good.url()),
+    ];
     let gateway = Gateway::start(&config(&providers, "retries = 0")).await;
     chat(&gateway, "first", true).await;
     good.set_script(Script::fault(Fault::Reset));
@@ -187,9 +242,15 @@ async fn exchanges_are_told_as_they_were_and_found_by_what_they_were() {
     assert_ne!(first["attempts"][0]["failure"], Value::Null);
     assert_eq!(all[0]["outcome"], "upstream_error");
     let id = first["id"].as_str().unwrap();
-    assert_eq!(client.get(&format!("/api/exchanges/{id}")).await.json(), *first);
+    assert_eq!(
+        client.get(&format!("/api/exchanges/{id}")).await.json(),
+        *first
+    );
     let unknown = client.get("/api/exchanges/0198").await;
-    assert_eq!((unknown.status.as_u16(), &*unknown.code()), (404, "unknown_exchange"));
+    assert_eq!(
+        (unknown.status.as_u16(), &*unknown.code()),
+        (404, "unknown_exchange")
+    );
     for (query, count) in [
         ("?limit=1", 1),
         ("?outcome=ok", 1),
@@ -245,7 +306,12 @@ async fn who_reads_too_slowly_is_told_what_was_missed() {
     for _ in 0..total / 100 {
         let some = (0..100).map(|_| {
             let clients = clients.clone();
-            async move { clients.get(&format!("/v1/models/{}", "x".repeat(3000))).await.status }
+            async move {
+                clients
+                    .get(&format!("/v1/models/{}", "x".repeat(3000)))
+                    .await
+                    .status
+            }
         });
         let mut all = tokio::task::JoinSet::new();
         for one in some {
@@ -276,13 +342,21 @@ async fn those_who_follow_do_not_keep_others_out() {
     for _ in 0..20 {
         let client = operators(&gateway);
         let refused = client.get("/api/events").await;
-        assert_eq!((refused.status.as_u16(), &*refused.code()), (503, "too_many_followers"));
+        assert_eq!(
+            (refused.status.as_u16(), &*refused.code()),
+            (503, "too_many_followers")
+        );
         assert_eq!(client.get("/api/status").await.status, 200);
     }
     drop(followers.pop());
     let again = async {
         let client = operators(&gateway);
-        while client.send(Method::GET, "/api/events", &[], "").await.status != 200 {
+        while client
+            .send(Method::GET, "/api/events", &[], "")
+            .await
+            .status
+            != 200
+        {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
     };
@@ -299,7 +373,10 @@ async fn ready_is_who_may_be_expected_to_answer() {
     let client = operators(&gateway);
     let ready = async || {
         let reply = client.get("/readyz").await;
-        (reply.status.as_u16(), reply.json()["status"].as_str().unwrap().to_owned())
+        (
+            reply.status.as_u16(),
+            reply.json()["status"].as_str().unwrap().to_owned(),
+        )
     };
     let yes = (200, "ready".to_owned());
     assert_eq!(ready().await, yes, "nobody has been asked yet");
@@ -321,14 +398,26 @@ async fn ready_is_who_may_be_expected_to_answer() {
     assert_eq!(ready().await, yes);
 
     // Draining: a client is still being answered.
-    mock.set_script(Script { gate: true, ..Script::default() });
+    mock.set_script(Script {
+        gate: true,
+        ..Script::default()
+    });
     let _busy = RawClient::post(&gateway, CHAT, "busy", &chat_body("hi", true)).await;
     mock.wait_for(|counts| counts.requests >= 10).await;
     gateway.signal("TERM");
-    gateway.log_line(|line| line["message"].as_str().is_some_and(|m| m.starts_with("stopping"))).await;
+    gateway
+        .log_line(|line| {
+            line["message"]
+                .as_str()
+                .is_some_and(|m| m.starts_with("stopping"))
+        })
+        .await;
     assert_eq!(ready().await, (503, "draining".to_owned()));
     let status = client.get("/api/status").await.json();
-    assert_eq!((&status["draining"], &status["ready"]), (&true.into(), &false.into()));
+    assert_eq!(
+        (&status["draining"], &status["ready"]),
+        (&true.into(), &false.into())
+    );
 }
 
 #[tokio::test]
@@ -338,16 +427,28 @@ async fn a_reload_tells_what_came_of_it() {
     let gateway = Gateway::start(&base).await;
     let client = operators(&gateway);
     let reply = reload(&client).await;
-    assert_eq!((reply.status.as_u16(), reply.json()), (200, json!({"generation": 2, "findings": []})));
+    assert_eq!(
+        (reply.status.as_u16(), reply.json()),
+        (200, json!({"generation": 2, "findings": []}))
+    );
     gateway.write_config(&format!("{base}[stages.x]\nkind = \"redact\"\n"));
     let warned = reload(&client).await.json();
-    assert_eq!((&warned["generation"], &warned["findings"][0]["severity"]), (&3.into(), &"warning".into()));
+    assert_eq!(
+        (&warned["generation"], &warned["findings"][0]["severity"]),
+        (&3.into(), &"warning".into())
+    );
     gateway.write_config(&base.replace("targets", "tragets"));
     let refused = reload(&client).await;
-    assert_eq!((refused.status.as_u16(), &*refused.code()), (422, "config_refused"));
+    assert_eq!(
+        (refused.status.as_u16(), &*refused.code()),
+        (422, "config_refused")
+    );
     let finding = &refused.json()["findings"][0];
     assert_eq!(finding["help"], "did you mean `targets`?");
-    assert_eq!((&finding["file"], finding["line"].is_u64()), (&"config.toml".into(), true));
+    assert_eq!(
+        (&finding["file"], finding["line"].is_u64()),
+        (&"config.toml".into(), true)
+    );
     assert_eq!(client.get("/api/status").await.json()["generation"], 3);
     // Many at once: each is told of a config that was read after it had asked.
     gateway.write_config(&base);
@@ -362,8 +463,16 @@ async fn a_reload_tells_what_came_of_it() {
 #[tokio::test]
 async fn there_is_no_ledger_to_ask() {
     let gateway = Gateway::start(&config(&[("up", "openai", "http://127.0.0.1:9")], "")).await;
-    for query in ["", "?since=24h&by=team", "?since=2026-11-22&until=2026-11-23T10:00:00Z&by=day"] {
+    for query in [
+        "",
+        "?since=24h&by=team",
+        "?since=2026-11-22&until=2026-11-23T10:00:00Z&by=day",
+    ] {
         let reply = operators(&gateway).get(&format!("/api/usage{query}")).await;
-        assert_eq!((reply.status.as_u16(), &*reply.code()), (503, "ledger_off"), "{query}");
+        assert_eq!(
+            (reply.status.as_u16(), &*reply.code()),
+            (503, "ledger_off"),
+            "{query}"
+        );
     }
 }

@@ -1,5 +1,7 @@
 //! `millgate logs`
 
+pub(in crate::cli) mod line;
+
 use std::{
     collections::{HashSet, VecDeque},
     io::{self, Write},
@@ -16,8 +18,6 @@ use super::{
     operators::{Failure, Gateway, Operators, runtime},
     wants_color,
 };
-
-mod line;
 
 /// Options of `logs`.
 #[derive(clap::Args)]
@@ -173,7 +173,10 @@ impl Logs<'_> {
     }
 
     fn print(&mut self, exchange: &Value) -> Result<(), End> {
-        if !self.printed.is_new(exchange["id"].as_str().unwrap_or_default()) {
+        if !self
+            .printed
+            .is_new(exchange["id"].as_str().unwrap_or_default())
+        {
             return Ok(());
         }
         let text = if self.arguments.gateway.json {

@@ -122,7 +122,9 @@ pub(super) struct Operators {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
     /// Nobody is there; it may be worth another try.
-    #[error("no gateway can be reached at {url}: {detail}\n  start one with `millgate serve`, or say with --url where operators reach it")]
+    #[error(
+        "no gateway can be reached at {url}: {detail}\n  start one with `millgate serve`, or say with --url where operators reach it"
+    )]
     Away {
         /// Where was asked.
         url: String,
@@ -213,13 +215,15 @@ impl Operators {
             return Ok(document);
         }
         let url = &self.url;
-        Err(Failure::Refused(match document["error"]["message"].as_str() {
-            _ if status == StatusCode::UNAUTHORIZED => format!(
-                "{url} asks operators for a token\n  give it with --token, or as MILLGATE_ADMIN_TOKEN"
-            ),
-            Some(message) => message.to_owned(),
-            None => format!("{url} does not answer as a gateway's listener for operators does"),
-        }))
+        Err(Failure::Refused(
+            match document["error"]["message"].as_str() {
+                _ if status == StatusCode::UNAUTHORIZED => format!(
+                    "{url} asks operators for a token\n  give it with --token, or as MILLGATE_ADMIN_TOKEN"
+                ),
+                Some(message) => message.to_owned(),
+                None => format!("{url} does not answer as a gateway's listener for operators does"),
+            },
+        ))
     }
 
     fn away(&self, detail: String) -> Failure {

@@ -3,15 +3,21 @@
 use serde_json::Value;
 
 /// `2026-11-22 14:14:39  200 ok  812 ms  alice  default → up/gpt-4  11+4 tokens  $0.0012  hit  req-1`
-pub(super) fn of(exchange: &Value, color: bool) -> String {
+pub(in crate::cli) fn of(exchange: &Value, color: bool) -> String {
     let text = |name: &str| printable(exchange[name].as_str().unwrap_or_default());
     let time = text("time").get(..19).unwrap_or_default().replace('T', " ");
     let outcome = text("outcome");
-    let state = format!("{:>3} {outcome:<14}", exchange["status"].as_u64().unwrap_or(0));
+    let state = format!(
+        "{:>3} {outcome:<14}",
+        exchange["status"].as_u64().unwrap_or(0)
+    );
     let mut parts = vec![
         paint(&time, "2", color),
         paint(&state, shade(&outcome), color),
-        format!("{:>8}", duration(exchange["total_ms"].as_f64().unwrap_or(0.0))),
+        format!(
+            "{:>8}",
+            duration(exchange["total_ms"].as_f64().unwrap_or(0.0))
+        ),
         text("caller"),
         way(exchange),
     ];
@@ -41,14 +47,24 @@ fn way(exchange: &Value) -> String {
         _ => text("asked").map_or(String::new(), |asked| format!(" ({asked})")),
     };
     let tries = exchange["attempts"].as_array().map_or(0, Vec::len);
-    let tries = if tries > 1 { format!(" ×{tries}") } else { String::new() };
+    let tries = if tries > 1 {
+        format!(" ×{tries}")
+    } else {
+        String::new()
+    };
     format!("{route}{answered}{tries}")
 }
 
 /// What a client has sent may not paint the terminal.
 pub(in crate::cli) fn printable(text: &str) -> String {
     text.chars()
-        .map(|character| if character.is_control() { '·' } else { character })
+        .map(|character| {
+            if character.is_control() {
+                '·'
+            } else {
+                character
+            }
+        })
         .collect()
 }
 
@@ -117,6 +133,9 @@ mod tests {
         });
         let line = of(&exchange, false);
         assert!(!line.contains(char::is_control), "{line:?}");
-        assert!(line.contains("20.0 s") && line.contains("(a·b·c)"), "{line}");
+        assert!(
+            line.contains("20.0 s") && line.contains("(a·b·c)"),
+            "{line}"
+        );
     }
 }
