@@ -209,7 +209,7 @@ async fn exchanges_are_told_as_they_were_and_found_by_what_they_were() {
     ];
     let gateway = Gateway::start(&config(&providers, "retries = 0")).await;
     chat(&gateway, "first", true).await;
-    good.set_script(Script::fault(Fault::Reset));
+    good.set_script(Script::fault(Fault::ResetBeforeHead));
     chat(&gateway, "second", false).await;
 
     let client = operators(&gateway);
