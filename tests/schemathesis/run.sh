@@ -55,7 +55,7 @@ TOML
     for _ in 1 2 3; do
         curl --silent --fail --output /dev/null "$clients/v1/chat/completions" -H 'content-type: application/json' -d "$body"
     done
-    (cd "$folder" && "$venv/bin/st" run "$here/../../src/admin/openapi.json" --url "$operators" \
+    (cd "$folder" && "$venv/bin/st" --config-file "$here/schemathesis.toml" run "$here/../../src/admin/openapi.json" --url "$operators" \
         --exclude-path /api/events --max-examples "$examples" --workers 4 --warnings off --seed 1 "$@")
     kill "$gateway"
     wait "$gateway" || true
