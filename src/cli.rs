@@ -8,6 +8,7 @@ mod cache;
 mod check;
 #[cfg(feature = "sqlite")]
 mod key;
+mod logs;
 mod mock;
 mod operators;
 mod plugin;
@@ -15,6 +16,8 @@ mod redact;
 mod schema;
 mod serve;
 mod usage;
+#[cfg(feature = "top")]
+mod top;
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -57,6 +60,8 @@ enum Command {
     /// Make, list, revoke and rotate callers' keys
     #[cfg(feature = "sqlite")]
     Key(key::Arguments),
+    /// Print the latest exchanges of a running gateway, a line each, and follow them as they end
+    Logs(logs::Arguments),
     /// Run a scripted upstream that speaks OpenAI and Ollama, for tests and rehearsals
     Mock(mock::Arguments),
     /// Show the plugins of a running gateway
@@ -67,6 +72,9 @@ enum Command {
     Schema(schema::Arguments),
     /// Tell what was used, by whom and at what cost, from the ledger
     Usage(usage::Arguments),
+    /// Show live what a running gateway does
+    #[cfg(feature = "top")]
+    Top(top::Arguments),
 }
 
 /// The config file that a command works with.
@@ -94,11 +102,14 @@ pub fn run() -> ExitCode {
         Command::Cache(arguments) => cache::run(&arguments),
         #[cfg(feature = "sqlite")]
         Command::Key(arguments) => key::run(arguments),
+        Command::Logs(arguments) => logs::run(&arguments),
         Command::Mock(arguments) => mock::run(&arguments),
         Command::Plugin(arguments) => plugin::run(&arguments),
         Command::Redact(arguments) => redact::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Usage(arguments) => usage::run(&arguments),
+        #[cfg(feature = "top")]
+        Command::Top(arguments) => top::run(&arguments),
     }
 }
 

@@ -3,6 +3,7 @@
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
@@ -27,13 +28,18 @@ pub struct Reloaded {
     pub findings: Vec<Finding>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
 /// `POST /api/reload`
 pub(super) async fn reload(admin: &Admin, request: Request<Incoming>) -> Result<Reply, ApiError> {
-    if Limited::new(request.into_body(), MAX_BODY)
-        .collect()
-        .await
-        .is_err()
-    {
+    let body = Limited::new(request.into_body(), MAX_BODY).collect().await;
+    let is_empty = body.is_ok_and(|body| {
+        let body = body.to_bytes();
+        body.trim_ascii().is_empty() || serde_json::from_slice::<Nothing>(&body).is_ok()
+    });
+    if !is_empty {
         let message = "A reload takes no body, or `{}`.";
         return Err(ApiError::invalid("invalid_body", message).close());
     }

@@ -2,15 +2,31 @@
 
 use std::time::Duration;
 
-use millgate_plugin::{HttpAnswer, HttpCall};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
 use serde_json::Value;
-use tokio::sync::oneshot;
 
 use super::{ConfigFile, ask::reachable};
 use crate::{
     config,
-    runtime::{gateway::process_environment, host::Process},
+    http::sse::{self, Splitter},
+    routing::{
+        transport::{Base, Options, SendError, Transport},
+        upload::UpstreamBody,
+    },
+    runtime::gateway::process_environment,
 };
+
+/// How long an answer may take; a reload may load plugins.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The largest answer that is read, in bytes.
+const MAX_ANSWER: usize = 64 << 20;
+
+/// The largest event that is read, in bytes.
+const MAX_EVENT: usize = 4 << 20;
 
 /// Which gateway is meant.
 #[derive(clap::Args)]
@@ -18,9 +34,17 @@ pub(super) struct Gateway {
     /// Base URL of the gateway's listener for operators [default: where the config's admin listens]
     #[arg(short, long, value_name = "URL")]
     url: Option<String>,
+    /// What the gateway asks operators for [default: the token of the config's admin, where no URL is given]
+    #[arg(
+        long,
+        env = "MILLGATE_ADMIN_TOKEN",
+        hide_env_values = true,
+        value_name = "TOKEN"
+    )]
+    token: Option<String>,
     /// Print JSON, for programs
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
     #[command(flatten)]
     file: ConfigFile,
 }
@@ -42,47 +66,194 @@ impl Gateway {
         path: &str,
         body: Option<Value>,
     ) -> Result<Value, String> {
-        let base = self.url.clone().unwrap_or_else(|| {
-            let loaded = config::load(&self.file.config, &process_environment);
-            format!("http://{}", reachable(loaded.config.admin.listen.0))
-        });
-        let base = base.trim_end_matches('/');
-        let call = HttpCall {
-            method,
-            headers: vec![("content-type".to_owned(), "application/json".to_owned())],
-            body: body.map(|body| body.to_string().into()).unwrap_or_default(),
-            timeout: Duration::from_secs(30),
-            ..HttpCall::get(format!("{base}{path}"))
+        let method = Method::from_bytes(method.as_bytes()).map_err(|error| error.to_string())?;
+        runtime()?.block_on(async {
+            let answer = self.reach()?.call(method, path, body).await;
+            answer.map_err(|error| error.to_string())
+        })
+    }
+
+    /// The way to the gateway, to be asked more than once. Within a runtime.
+    pub(super) fn reach(&self) -> Result<Operators, String> {
+        let token = self.token.clone().filter(|token| !token.is_empty());
+        let (url, token) = match &self.url {
+            // The config's token is for the gateway of that config, and for no other.
+            Some(url) => (url.clone(), token),
+            None => {
+                let loaded = config::load(&self.file.config, &process_environment);
+                let admin = &loaded.config.admin;
+                let token = token.or_else(|| admin.token().map(str::to_owned));
+                (format!("http://{}", reachable(admin.listen.0)), token)
+            }
         };
-        let answer = fetch(call).map_err(|error| {
-            format!("no gateway can be reached at {base}: {error}\n  start one with `millgate serve`, or say with --url where operators reach it")
-        })?;
-        let document: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-        if answer.status == 200 && document.is_object() {
-            return Ok(document);
-        }
-        Err(match document["error"]["message"].as_str() {
-            Some(message) => message.to_owned(),
-            None => format!("{base} does not answer as a gateway's listener for operators does"),
+        let url = url.trim_end_matches('/').to_owned();
+        let base = Base::parse(&url, "").map_err(|error| format!("{url}: {error}"))?;
+        let options = Options {
+            connect_timeout: Duration::from_secs(5),
+            pool_idle_timeout: Duration::from_secs(5),
+            pool_max_idle: 1,
+            proxy: None,
+            ca_file: None,
+        };
+        Ok(Operators {
+            transport: Transport::new(base, options)?,
+            url,
+            token,
         })
     }
 }
 
-fn fetch(call: HttpCall) -> Result<HttpAnswer, String> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
+/// A runtime for a command that asks a gateway.
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, String> {
+    tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| error.to_string())?;
-    runtime.block_on(async {
-        let (done, answer) = oneshot::channel();
-        Process::default().host.call(call, move |answer| {
-            // Nobody else waits for it.
-            let _ = done.send(answer);
-        });
-        match answer.await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err("the call was given up".to_owned()),
+        .map_err(|error| error.to_string())
+}
+
+/// The way to a gateway's listener for operators.
+pub(super) struct Operators {
+    transport: Transport,
+    url: String,
+    token: Option<String>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    /// Nobody is there; it may be worth another try.
+    #[error(
+        "no gateway can be reached at {url}: {detail}\n  start one with `millgate serve`, or say with --url where operators reach it"
+    )]
+    Away {
+        /// Where was asked.
+        url: String,
+        /// What happened.
+        detail: String,
+    },
+    /// It was refused.
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl Operators {
+    /// Asks for a document. The path may have a query.
+    pub(super) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<Value, Failure> {
+        let asked = async {
+            let response = self.send(method, path, body).await?;
+            let status = response.status();
+            let body = Limited::new(response.into_body(), MAX_ANSWER)
+                .collect()
+                .await
+                .map_err(|error| self.away(error.to_string()))?
+                .to_bytes();
+            self.read(status, &body)
+        };
+        match tokio::time::timeout(PATIENCE, asked).await {
+            Ok(answer) => answer,
+            Err(_) => Err(self.away("it took too long".to_owned())),
         }
-    })
+    }
+
+    /// Follows events. The path may have a query.
+    pub(super) async fn follow(&self, path: &str) -> Result<Events, Failure> {
+        let response = self.send(Method::GET, path, None).await?;
+        let status = response.status();
+        if status == StatusCode::OK {
+            return Ok(Events {
+                body: response.into_body(),
+                splitter: Splitter::new(MAX_EVENT),
+            });
+        }
+        let body = response.into_body().collect().await;
+        let body = body.map_err(|error| self.away(error.to_string()))?;
+        self.read(status, &body.to_bytes())?;
+        Err(Failure::Refused("it does not tell of events".to_owned()))
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<Response<Incoming>, Failure> {
+        let mut headers = HeaderMap::new();
+        let json = HeaderValue::from_static("application/json");
+        headers.insert(header::CONTENT_TYPE, json);
+        if let Some(token) = &self.token {
+            let value = HeaderValue::from_str(&format!("Bearer {token}"));
+            let mut value = value.map_err(|_| {
+                Failure::Refused("the token holds a character that no header may".to_owned())
+            })?;
+            value.set_sensitive(true);
+            headers.insert(header::AUTHORIZATION, value);
+        }
+        let body = body.map(|body| Bytes::from(body.to_string()));
+        let (path, query) = match path.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (path, None),
+        };
+        let sent = self
+            .transport
+            .send(method, path, query, headers, UpstreamBody::Full(body));
+        sent.await.map_err(|error| match error {
+            SendError::Connect(detail)
+            | SendError::StaleConnection(detail)
+            | SendError::Broken(detail) => self.away(detail),
+            SendError::Unsendable(detail) => Failure::Refused(detail),
+        })
+    }
+
+    fn read(&self, status: StatusCode, body: &[u8]) -> Result<Value, Failure> {
+        let document: Value = serde_json::from_slice(body).unwrap_or_default();
+        if status == StatusCode::OK && document.is_object() {
+            return Ok(document);
+        }
+        let url = &self.url;
+        Err(Failure::Refused(
+            match document["error"]["message"].as_str() {
+                _ if status == StatusCode::UNAUTHORIZED => format!(
+                    "{url} asks operators for a token\n  give it with --token, or as MILLGATE_ADMIN_TOKEN"
+                ),
+                Some(message) => message.to_owned(),
+                None => format!("{url} does not answer as a gateway's listener for operators does"),
+            },
+        ))
+    }
+
+    fn away(&self, detail: String) -> Failure {
+        let url = self.url.clone();
+        Failure::Away { url, detail }
+    }
+}
+
+/// Events as they come.
+pub(super) struct Events {
+    body: Incoming,
+    splitter: Splitter,
+}
+
+impl Events {
+    /// The next event's name and data; `None` where there will be no more.
+    pub(super) async fn next(&mut self) -> Option<(String, Value)> {
+        loop {
+            while let Some(event) = self.splitter.next_event().ok()? {
+                let name = event
+                    .split(|byte| *byte == b'\n')
+                    .find_map(|line| line.strip_prefix(b"event: "));
+                if let Some(name) = name {
+                    let name = String::from_utf8_lossy(name).trim_end().to_owned();
+                    let data = serde_json::from_slice(&sse::data(&event)).ok()?;
+                    return Some((name, data));
+                }
+            }
+            let frame = self.body.frame().await?.ok()?;
+            self.splitter.push(frame.into_data().unwrap_or_default());
+        }
+    }
 }
