@@ -14,6 +14,8 @@ mod queue;
 pub mod row;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(all(test, feature = "sqlite"))]
+mod tests;
 pub mod usage;
 mod writer;
 
