@@ -1,5 +1,5 @@
 //! The ledger behind the real binary: one exact row for every exchange, whatever became of it and whatever becomes of the
-//! database, in SQLite and in PostgreSQL.
+//! database, in SQLite and in `PostgreSQL`.
 #![cfg(feature = "sqlite")]
 #![allow(
     clippy::disallowed_methods,

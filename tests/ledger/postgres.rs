@@ -1,4 +1,4 @@
-//! The same in a real PostgreSQL: one that the test starts, or the one that `MILLGATE_TEST_POSTGRES` names, in which every
+//! The same in a real `PostgreSQL`: one that the test starts, or the one that `MILLGATE_TEST_POSTGRES` names, in which every
 //! test has a schema of its own.
 
 use std::{
