@@ -5,8 +5,12 @@
     clippy::disallowed_methods,
     clippy::expect_used,
     clippy::format_push_string,
+    clippy::match_wild_err_arm,
+    clippy::needless_pass_by_value,
     clippy::panic,
+    clippy::too_many_lines,
     clippy::unwrap_used,
+    unreachable_pub,
     reason = "what drives the gateway is part of the tests"
 )]
 
