@@ -30,6 +30,10 @@ doc:
 border:
     .ci/run border
 
+# The ledger with a real PostgreSQL
+ledger:
+    .ci/run ledger
+
 # The official OpenAI SDKs for Python and Node against the binary
 sdk:
     .ci/run sdk

@@ -14,6 +14,8 @@ mod queue;
 pub mod row;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(all(test, feature = "sqlite"))]
+mod tests;
 pub mod usage;
 mod writer;
 
@@ -54,7 +56,7 @@ struct Current {
 pub struct Settings {
     /// Whether there is one.
     pub enabled: bool,
-    /// A PostgreSQL server; the embedded SQLite where there is none.
+    /// A `PostgreSQL` server; the embedded SQLite where there is none.
     pub url: Option<Secret>,
     /// Certificate authorities to trust beside those of the system.
     pub ca_file: Option<std::path::PathBuf>,
@@ -111,9 +113,9 @@ impl Ledger {
         if current.as_ref().is_some_and(is_known) {
             return;
         }
-        let had_thread = current.as_ref().is_some_and(|current| current.has_thread);
+        let is_running = current.as_ref().is_some_and(|current| current.has_thread);
         self.shared.admit(place.is_some(), settings);
-        let has_thread = if had_thread {
+        let has_thread = if is_running {
             self.shared
                 .order(queue::Order::Change(settings.clone(), place.clone()));
             true

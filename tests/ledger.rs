@@ -1,12 +1,16 @@
 //! The ledger behind the real binary: one exact row for every exchange, whatever became of it and whatever becomes of the
-//! database, in SQLite and in PostgreSQL.
+//! database, in SQLite and in `PostgreSQL`.
 #![cfg(feature = "sqlite")]
 #![allow(
     clippy::disallowed_methods,
     clippy::expect_used,
     clippy::format_push_string,
+    clippy::match_wild_err_arm,
+    clippy::needless_pass_by_value,
     clippy::panic,
+    clippy::too_many_lines,
     clippy::unwrap_used,
+    unreachable_pub,
     reason = "what drives the gateway is part of the tests"
 )]
 

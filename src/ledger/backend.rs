@@ -53,6 +53,10 @@ pub(super) trait Backend: Send {
         by: By,
     ) -> Result<Vec<UsageRow>, LedgerError>;
 
+    /// Makes the disk as full as a test wants it.
+    #[cfg(test)]
+    fn limit_pages(&self, _pages: u32) {}
+
     /// What was captured of an exchange.
     fn captured(&mut self, id: Uuid) -> Result<Option<Sealed>, LedgerError>;
 }

@@ -35,7 +35,7 @@ impl Key {
     /// By which it is told apart from others; it does not give the key away.
     fn id(&self) -> String {
         let hash = blake3::derive_key("millgate ledger: id of a capture key", &self.0);
-        hash[..6].iter().map(|byte| format!("{byte:02x}")).collect()
+        blake3::Hash::from(hash).to_hex()[..12].to_owned()
     }
 
     fn cipher(&self) -> Option<LessSafeKey> {

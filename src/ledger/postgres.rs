@@ -1,4 +1,4 @@
-//! The ledger in a PostgreSQL server, which several gateways may share.
+//! The ledger in a `PostgreSQL` server, which several gateways may share.
 //!
 //! The thread of the ledger has a runtime of its own for it, which runs while the thread waits for an answer. Whatever the
 //! server or the network do, no wait is longer than [`ANSWER`].
@@ -96,6 +96,10 @@ fn told(error: &Error) -> LedgerError {
 
 impl Postgres {
     /// Connects and brings the tables to this version's schema.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the runtime is the connection's own, and ends with it"
+    )]
     pub(super) fn connect(url: &Secret, ca_file: Option<&Path>) -> Result<Self, LedgerError> {
         let config = config_of(url.expose()).map_err(LedgerError::Server)?;
         let needs_tls = config.get_ssl_mode() != SslMode::Disable;
@@ -137,7 +141,7 @@ impl Postgres {
 
     fn bring_up(&mut self) -> Result<(), LedgerError> {
         let found = answer(&self.runtime, schema::bring_up(&mut self.client))?;
-        let known = schema::STEPS.len() as i32;
+        let known = i32::try_from(schema::STEPS.len()).unwrap_or(i32::MAX);
         if found > known {
             return Err(LedgerError::Newer { found, known });
         }

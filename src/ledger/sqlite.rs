@@ -265,6 +265,14 @@ impl Backend for Sqlite {
         read().map_err(|error| self.error(error))
     }
 
+    #[cfg(test)]
+    fn limit_pages(&self, pages: u32) {
+        let limited =
+            self.connection
+                .pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()));
+        limited.unwrap();
+    }
+
     fn captured(&mut self, id: Uuid) -> Result<Option<Sealed>, LedgerError> {
         let read = "SELECT key, content FROM captured WHERE id = ?";
         let sealed = self

@@ -108,6 +108,15 @@ impl Writer {
         }
     }
 
+    /// Makes the disk as full as a test wants it.
+    #[cfg(test)]
+    pub(super) fn limit_pages(&mut self, pages: u32) {
+        if self.open.is_none() {
+            self.beat();
+        }
+        self.open.as_ref().unwrap().backend.limit_pages(pages);
+    }
+
     fn work(&mut self) -> Result<(), LedgerError> {
         if self.open.is_none() {
             self.open = Some(self.open_place()?);

@@ -65,7 +65,7 @@ pub fn sqlite_rows(file: &Path) -> Vec<Value> {
     let Ok(mut read) = connection.prepare("SELECT * FROM exchanges ORDER BY id") else {
         return Vec::new();
     };
-    let names: Vec<_> = read.column_names().into_iter().map(str::to_owned).collect();
+    let names: Vec<_> = read.column_names().map(str::to_owned).collect();
     let rows = read.query_map([], |row| {
         let mut members = Map::new();
         for (at, name) in names.iter().enumerate() {

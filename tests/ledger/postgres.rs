@@ -1,4 +1,4 @@
-//! The same in a real PostgreSQL: one that the test starts, or the one that `MILLGATE_TEST_POSTGRES` names, in which every
+//! The same in a real `PostgreSQL`: one that the test starts, or the one that `MILLGATE_TEST_POSTGRES` names, in which every
 //! test has a schema of its own.
 
 use std::{
@@ -53,8 +53,8 @@ fn as_user(program: &Path) -> Command {
 impl Cluster {
     async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mode = std::fs::Permissions::from_mode(0o777);
-        std::fs::set_permissions(folder.path(), mode).unwrap();
+        let open = std::fs::Permissions::from_mode(0o777);
+        std::fs::set_permissions(folder.path(), open).unwrap();
         let made = as_user(&program("initdb"))
             .args([
                 "--auth=trust",

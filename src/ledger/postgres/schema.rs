@@ -1,4 +1,4 @@
-//! The tables in PostgreSQL.
+//! The tables in `PostgreSQL`.
 
 use tokio_postgres::{Client, Error};
 
