@@ -97,7 +97,7 @@ function options(chart, canvas, onCursor) {
   return {
     width: canvas.clientWidth || 300,
     height: HEIGHT,
-    padding: [6, 6, 0, 0],
+    padding: [6, 16, 0, 0],
     legend: { show: false },
     cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false }, sync: { key: 'time', setSeries: false } },
     scales: {
