@@ -14,7 +14,8 @@ import subprocess
 import tempfile
 import time
 
-PATIENCE = 30
+# Seconds for one answer; a machine that compiles at the same time is slow to start a browser.
+PATIENCE = 60
 
 
 class Failure(Exception):
@@ -135,7 +136,7 @@ class Page:
             raise Failure(f"{script}: {details.get('exception', {}).get('description', details['text'])}")
         return result["result"].get("value")
 
-    def until(self, script, patience=10, what=None):
+    def until(self, script, patience=20, what=None):
         """Waits until an expression holds, and returns its value."""
         deadline = time.monotonic() + patience
         while True:

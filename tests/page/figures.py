@@ -24,7 +24,7 @@ SHOWN = """(() => {
 })()"""
 
 
-def enter(browser, site, patience=10, **options):
+def enter(browser, site, patience=30, **options):
     """The page, signed in where that is needed, once all of its panels have been filled."""
     page = browser.page(**options)
     page.open(site.url + "/")

@@ -213,6 +213,14 @@ def check_signing_in_and_out(browser, site, shots):
         page.until(f"{LIVE} === 'live'")
         assert page.run("document.querySelector('#token').value") == "", "the token does not stay in the page"
         assert page.run("document.cookie") == "" and "token" not in page.run("JSON.stringify(localStorage)"), "nor where scripts can read it"
+        # A session that has ended in the meantime: the form is there again, and everything goes on behind it.
+        stub.has_forgotten = True
+        stub.drop_followers()
+        page.until("!document.querySelector('#sign-in').hidden && document.querySelector('#main').hidden")
+        stub.has_forgotten = stub.refuse_events = False
+        page.write("the-right-token")
+        page.key("Enter")
+        page.until(f"{LIVE} === 'live'")
         page.click("#sign-out")
         page.until("!document.querySelector('#sign-in').hidden && document.querySelector('#main').hidden")
         page.close()

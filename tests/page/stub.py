@@ -163,13 +163,13 @@ class Figures:
 
 class Stub(ThreadingHTTPServer):
     """`emit(event, document)` sends to all who follow; `drop_followers()` closes their streams and opens no new one until
-    `refuse_events` is unset; while `is_broken`, the API fails."""
+    `refuse_events` is unset; while `is_broken`, the API fails; while `has_forgotten`, no session holds."""
 
     daemon_threads = True
 
     def __init__(self, port=0, token=None, ledger=True):
         super().__init__(("127.0.0.1", port), Handler)
-        self.token, self.has_ledger, self.refuse_events, self.is_broken = token, ledger, False, False
+        self.token, self.has_ledger, self.refuse_events, self.is_broken, self.has_forgotten = token, ledger, False, False, False
         self.figures, self.purges, self.followers = Figures(), [], []
         self.files, self.policy = page_files()
         self.url = f"http://127.0.0.1:{self.server_port}"
@@ -207,7 +207,7 @@ class Handler(BaseHTTPRequestHandler):
 
     @property
     def is_in(self):
-        return not self.server.token or "millgate_session=stub" in self.headers.get("cookie", "")
+        return not self.server.token or not self.server.has_forgotten and "millgate_session=stub" in self.headers.get("cookie", "")
 
     def do_GET(self):
         figures, split = self.server.figures, urlsplit(self.path)

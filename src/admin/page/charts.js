@@ -64,7 +64,7 @@ function one(chart, place) {
   const when = h('span', { class: 'when' });
   const step = h('span', { class: 'hint' });
   const values = chart.series.map(({ title }) => h('b', { data: { testid: `chart.${chart.id}.${title}` } }, format.NONE));
-  const legend = h('ul', { class: 'legend' }, chart.series.map(({ title, color: name }, index) =>
+  const legend = h('ul', { class: 'legend', title: t('total_of') }, chart.series.map(({ title, color: name }, index) =>
     h('li', {}, h('i', { class: 'swatch', style: { background: `var(${name})` }, 'aria-hidden': 'true' }), t(title), values[index])));
   const canvas = h('div', { class: 'plot', tabindex: '0', role: 'img' });
   place.append(h('figure', { class: 'panel chart', data: { testid: `chart.${chart.id}` } },
@@ -97,7 +97,7 @@ function options(chart, canvas, onCursor) {
   return {
     width: canvas.clientWidth || 300,
     height: HEIGHT,
-    padding: [6, 6, 0, 0],
+    padding: [6, 16, 0, 0],
     legend: { show: false },
     cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false }, sync: { key: 'time', setSeries: false } },
     scales: {
@@ -166,14 +166,14 @@ function read(self) {
   const index = self.plot?.cursor.idx;
   const point = index === null || index === undefined ? null : self.points[index];
   const from = point ?? self.totals;
-  setText(self.when, point ? t('at', { time: format.second(point.time) }) : t('total_of'));
+  setText(self.when, point ? t('at', { time: format[self.stepSeconds >= 300 ? 'moment' : 'second'](point.time) }) : '');
   self.chart.series.forEach(({ of }, at) => {
     const value = from ? of(from) : null;
     setText(self.values[at], self.chart.format(value));
     setData(self.values[at], 'value', value);
   });
   const said = self.chart.series.map(({ title }, at) => `${t(title)} ${self.values[at].textContent}`);
-  self.canvas.setAttribute('aria-label', `${t(self.chart.title)}, ${self.when.textContent}: ${said.join(', ')}. ${t('chart_keys')}`);
+  self.canvas.setAttribute('aria-label', `${t(self.chart.title)}, ${self.when.textContent || t('total_of')}: ${said.join(', ')}. ${t('chart_keys')}`);
 }
 
 // The theme has changed: colours are looked up anew.

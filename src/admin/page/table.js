@@ -15,8 +15,8 @@ export function table(element, columns, { key, open }) {
 
   function title() {
     head.replaceChildren(
-      ...columns.map(({ title: name, hint, text }) => {
-        return h('th', { scope: 'col', class: text ? 'text' : 'number', title: hint && t(hint) }, t(name));
+      ...columns.map(({ id, title: name, hint, text }) => {
+        return h('th', { scope: 'col', class: text ? 'text' : 'number', title: hint && t(hint), data: { col: id } }, t(name));
       }),
     );
   }

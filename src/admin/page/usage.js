@@ -12,10 +12,13 @@ const amount = (id, title, member, show = format.short) => ({
   id, title, cell: (row) => ({ text: show(row[member]), value: row[member], hint: format.count(row[member]) }),
 });
 
+const alarm = (errors, exchanges) => (errors >= exchanges * 0.05 && errors > 0 ? 'bad' : errors >= exchanges * 0.01 && errors > 0 ? 'warn' : null);
+
 const COLUMNS = (panel) => [
   { id: 'key', title: `by_${panel.by}`, text: true, cell: (row) => ({ text: row.isTotal ? t('total') : row.key || t('nobody'), value: row.key, bar: row.isTotal ? 0 : row.share }) },
   amount('exchanges', 'exchanges_n', 'exchanges'),
-  { id: 'errors', title: 'failure_share', cell: ({ errors }) => ({ text: format.short(errors), value: errors, tone: errors > 0 ? 'bad' : null }) },
+  { id: 'errors', title: 'failure_share', cell: ({ errors, exchanges }) => ({
+    text: format.short(errors), value: errors, hint: format.percent(exchanges ? errors / exchanges : null), tone: alarm(errors, exchanges) }) },
   { id: 'input_tokens', title: 'tokens_in', cell: (row) => ({
     text: format.short(row.input_tokens), value: row.input_tokens, hint: `${format.count(row.input_tokens)} · ${t('cached')} ${format.count(row.cached_tokens)}` }) },
   { id: 'output_tokens', title: 'tokens_out', cell: (row) => ({
