@@ -3,16 +3,16 @@
 
 #[path = "traces/collector.rs"]
 mod collector;
+#[path = "traces/delivery.rs"]
+mod delivery;
 mod support;
 
-use std::time::{Duration, Instant};
-
-use collector::{Answer, Collector, attributes, normalised};
+use collector::{Collector, attributes, normalised};
 use http::Method;
 use millgate::mock::{Fault, Mock, Script};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use serde_json::{Value, json};
-use support::{Client, Gateway, chat_body, config, nobody, refused};
+use support::{Client, Gateway, chat_body, config, refused};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT: &str = "00f067aa0ba902b7";
@@ -409,100 +409,4 @@ async fn a_stream_that_breaks_off_after_its_commit_has_failed() {
         "nobody has counted them"
     );
     assert_eq!(client["millgate.usage.is_estimate"], true);
-}
-
-#[tokio::test]
-async fn a_collector_that_asks_for_time_gets_it_and_one_that_takes_a_part_is_believed() {
-    let collector = Collector::start().await;
-    collector.next([
-        Answer::Status(429, Some("0")),
-        Answer::Status(503, Some("0")),
-        Answer::Partial(1),
-        Answer::Status(400, Some("0")),
-    ]);
-    let mock = Mock::with(Script::default()).await.unwrap();
-    let base = config(&[("a", "openai", &mock.url())], "");
-    let mut gateway = Gateway::start(&traced(&base, &collector, "")).await;
-    let client = Client::new(&gateway);
-    client.chat("hi", false).await;
-    collector.batches(3).await;
-    let bodies = collector.bodies();
-    assert!(
-        bodies[0] == bodies[1] && bodies[1] == bodies[2],
-        "the same batch"
-    );
-    // What is refused is not sent again.
-    client.chat("hi", false).await;
-    collector.batches(4).await;
-    client.chat("hi", false).await;
-    collector.batches(5).await;
-    assert_ne!(collector.bodies()[3], collector.bodies()[4]);
-    gateway.signal("TERM");
-    let told = gateway
-        .log_line(|line| line["message"] == "some spans were not sent")
-        .await;
-    // One that the collector would not have, and two that it refused.
-    assert_eq!(
-        (&told["dropped"], &told["exported"]),
-        (&json!(3), &json!(3))
-    );
-    assert!(gateway.ended().await.success());
-}
-
-#[tokio::test]
-async fn a_collector_that_is_away_or_silent_costs_no_request_anything_and_the_stop_is_bounded() {
-    let collector = Collector::start().await;
-    collector.then(Answer::Silence);
-    let mock = Mock::with(Script::default()).await.unwrap();
-    for endpoint in [nobody(), collector.url.clone()] {
-        let base = config(&[("a", "openai", &mock.url())], "");
-        let table = format!(
-            "{base}\n[traces]\nendpoint = \"{endpoint}\"\ndelay = \"5ms\"\nmax_queue_size = 8\nmax_batch_size = 4\n"
-        );
-        let mut gateway = Gateway::start(&table).await;
-        let client = Client::new(&gateway);
-        for _ in 0..40 {
-            assert_eq!(client.chat("hi", false).await.status, 200);
-        }
-        gateway.signal("TERM");
-        let begun = Instant::now();
-        assert!(gateway.ended().await.success());
-        assert!(
-            begun.elapsed() < Duration::from_secs(8),
-            "{:?}",
-            begun.elapsed()
-        );
-        let told = gateway
-            .log_line(|line| line["message"] == "some spans were not sent")
-            .await;
-        assert_eq!(
-            (&told["dropped"], &told["exported"]),
-            (&json!(80), &json!(0))
-        );
-    }
-}
-
-#[tokio::test]
-async fn a_reload_puts_another_collector_in_force_and_nothing_is_lost() {
-    let (one, other) = (Collector::start().await, Collector::start().await);
-    let mock = Mock::with(Script::default()).await.unwrap();
-    let base = config(&[("a", "openai", &mock.url())], "");
-    let slow = "\ndelay = \"1h\"";
-    let to =
-        |collector: &Collector| traced(&base, collector, "").replace("\ndelay = \"20ms\"", slow);
-    let mut gateway = Gateway::start(&to(&one)).await;
-    let client = Client::new(&gateway);
-    let reply = client.chat("hi", false).await;
-    gateway.access_line(reply.header("x-request-id")).await;
-    gateway.write_config(&to(&other));
-    gateway.signal("HUP");
-    one.spans(2).await;
-    client.chat("hi", false).await;
-    gateway.signal("TERM");
-    assert!(gateway.ended().await.success());
-    assert_eq!(
-        (one.taken(), other.taken()),
-        (2, 2),
-        "what waits is sent before the end"
-    );
 }

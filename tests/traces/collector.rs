@@ -3,6 +3,7 @@
     missing_docs,
     unreachable_pub,
     clippy::disallowed_methods,
+    clippy::match_wild_err_arm,
     reason = "a test's own module"
 )]
 

@@ -135,3 +135,60 @@ impl Witnessed {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn watched(events: &[&str]) -> Witnessed {
+        let witness = Witness::default();
+        for data in events {
+            witness.event(format!("data: {data}\n\n").as_bytes());
+        }
+        witness.seen()
+    }
+
+    fn reasons(seen: &Witnessed) -> Vec<(u64, &str)> {
+        let reasons = seen.finish_reasons.iter();
+        reasons.map(|(at, reason)| (*at, reason.as_str())).collect()
+    }
+
+    #[test]
+    fn a_stream_says_who_it_is_and_why_each_choice_ended() {
+        let seen = watched(&[
+            r#"{"id":"c-1","model":"m-2026","choices":[{"index":0,"delta":{"role":"assistant"},"finish_reason":null}]}"#,
+            r#"{"id":"c-2","model":"other","choices":[{"index":0,"delta":{"content":"\"finish_reason\":\"canary\""}}]}"#,
+            r#"{"id":"c-1","choices":[{"index":1,"delta":{},"finish_reason":"length"}]}"#,
+            r#"{"id":"c-1","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#,
+            r#"{"id":"c-1","choices":[{"index":0,"delta":{},"finish_reason":"again"}]}"#,
+            "[DONE]",
+        ]);
+        assert_eq!(seen.id.as_deref(), Some("c-1"));
+        assert_eq!(seen.model.as_deref(), Some("m-2026"));
+        assert_eq!(reasons(&seen), [(1, "length"), (0, "stop")]);
+        assert!(seen.first.is_some());
+    }
+
+    #[test]
+    fn of_the_responses_api_the_response_counts() {
+        let seen = watched(&[
+            r#"{"type":"response.created","response":{"id":"r-1","model":"m","status":"in_progress"}}"#,
+            r#"{"type":"response.output_text.delta","item_id":"i-1","delta":"hi"}"#,
+            r#"{"type":"response.completed","response":{"id":"r-1","model":"m","status":"completed"}}"#,
+        ]);
+        assert_eq!(seen.id.as_deref(), Some("r-1"));
+        assert_eq!(reasons(&seen), [(0, "completed")]);
+    }
+
+    #[test]
+    fn a_document_says_it_at_once_and_nonsense_says_nothing() {
+        let witness = Witness::default();
+        witness.document(br#"{"id":"c-1","model":"m","choices":[{"finish_reason":"tool_calls"}]}"#);
+        let seen = witness.seen();
+        assert_eq!(reasons(&seen), [(0, "tool_calls")]);
+        assert!(seen.first.is_none(), "it is no stream");
+        let long = format!(r#"{{"id":"{}","model":""}}"#, "x".repeat(LONGEST + 1));
+        let seen = watched(&["not json", r#"{"choices":7}"#, &long]);
+        assert_eq!((seen.id, seen.model), (None, None));
+    }
+}
