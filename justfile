@@ -38,6 +38,10 @@ ledger:
 sdk:
     .ci/run sdk
 
+# What promtool and a real Prometheus make of the metrics
+observe:
+    .ci/run observe
+
 # Licences, bans and duplicates (needs cargo-deny)
 deny:
     .ci/run deny

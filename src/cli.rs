@@ -15,9 +15,9 @@ mod plugin;
 mod redact;
 mod schema;
 mod serve;
-mod usage;
 #[cfg(feature = "top")]
 mod top;
+mod usage;
 
 use std::{
     io::{self, IsTerminal, Write},

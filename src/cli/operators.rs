@@ -5,7 +5,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
-use hyper::body::Incoming;
 use serde_json::Value;
 
 use super::{ConfigFile, ask::reachable};
@@ -13,6 +12,7 @@ use crate::{
     config,
     http::sse::{self, Splitter},
     routing::{
+        pool::UpstreamReply,
         transport::{Base, Options, SendError, Transport},
         upload::UpstreamBody,
     },
@@ -181,7 +181,7 @@ impl Operators {
         method: Method,
         path: &str,
         body: Option<Value>,
-    ) -> Result<Response<Incoming>, Failure> {
+    ) -> Result<Response<UpstreamReply>, Failure> {
         let mut headers = HeaderMap::new();
         let json = HeaderValue::from_static("application/json");
         headers.insert(header::CONTENT_TYPE, json);
@@ -234,7 +234,7 @@ impl Operators {
 
 /// Events as they come.
 pub(super) struct Events {
-    body: Incoming,
+    body: UpstreamReply,
     splitter: Splitter,
 }
 

@@ -6,20 +6,20 @@ use millgate::telemetry::metrics::text::Form;
 
 /// All that a scrape holds.
 #[derive(Debug, Default)]
-pub struct Scrape {
+pub(super) struct Scrape {
     pub families: BTreeMap<String, Family>,
 }
 
 /// Metrics of one name.
 #[derive(Debug, Default)]
-pub struct Family {
+pub(super) struct Family {
     pub kind: String,
     pub samples: Vec<Sample>,
 }
 
 /// One line.
 #[derive(Clone, Debug)]
-pub struct Sample {
+pub(super) struct Sample {
     pub name: String,
     pub labels: BTreeMap<String, String>,
     pub value: f64,
@@ -29,7 +29,7 @@ pub struct Sample {
 
 impl Scrape {
     /// Reads a whole scrape.
-    pub fn read(text: &str, form: Form) -> Self {
+    pub(super) fn read(text: &str, form: Form) -> Self {
         let mut scrape = Self::default();
         let text = match form {
             Form::Classic => text,
@@ -85,7 +85,7 @@ impl Scrape {
     }
 
     /// What the samples of this name with these labels add up to.
-    pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+    pub(super) fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let all = self.families.values().flat_map(|family| &family.samples);
         let has = |sample: &&Sample| {
             sample.name == name
@@ -98,14 +98,14 @@ impl Scrape {
     }
 
     /// The same as a count.
-    pub fn count(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
+    pub(super) fn count(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
         let sum = self.sum(name, labels);
         assert!(sum >= 0.0 && sum.fract() == 0.0, "{name}: {sum}");
         sum as u64
     }
 
     /// How many lines there are.
-    pub fn lines(&self) -> usize {
+    pub(super) fn lines(&self) -> usize {
         self.families
             .values()
             .map(|family| family.samples.len())

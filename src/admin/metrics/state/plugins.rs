@@ -115,3 +115,39 @@ fn measured(taken: &HashSet<Cow<'static, str>>) -> Vec<Family> {
     }
     families
 }
+
+#[cfg(test)]
+mod tests {
+    use millgate_plugin::MetricKind;
+
+    use super::*;
+    use crate::{plugin::watch::Plugin, telemetry::metrics::text::Form};
+
+    #[test]
+    fn what_plugins_measure_is_written_and_never_under_a_name_that_is_taken() {
+        let plugin = Plugin::leak("turning", "1.2");
+        plugin.panics.fetch_add(2, Relaxed);
+        let (counter, histogram) = (MetricKind::Counter, MetricKind::Histogram);
+        let metric =
+            |kind, name| metrics::metric(Some(plugin), kind, name, &[("way", "left")]).unwrap();
+        metrics::record(metric(counter, "mill_turns"), 3.0);
+        metrics::record(metric(histogram, "mill_turn_seconds"), 0.3);
+        metrics::record(metric(counter, "mill_taken_total"), 1.0);
+        let own = Family::one("millgate_plugin_mill_taken", Kind::Gauge, "Own.", 7.0);
+        let text = Form::Classic.write(families(&[own]));
+        for line in [
+            "# TYPE millgate_plugin_mill_turns_total counter",
+            "millgate_plugin_mill_turns_total{plugin=\"turning\",way=\"left\"} 3",
+            "millgate_plugin_mill_turn_seconds_bucket{plugin=\"turning\",way=\"left\",le=\"0.5\"} 1",
+            "millgate_plugin_mill_turn_seconds_count{plugin=\"turning\",way=\"left\"} 1",
+            "millgate_plugins_panics_total{plugin=\"turning\",version=\"1.2\"} 2",
+            "millgate_plugins_off{plugin=\"turning\",version=\"1.2\"} 0",
+        ] {
+            assert!(
+                text.lines().any(|written| written == line),
+                "{line}: {text}"
+            );
+        }
+        assert!(!text.contains("millgate_plugin_mill_taken"), "{text}");
+    }
+}
