@@ -36,7 +36,10 @@ fn command(arguments: &[&str]) -> Command {
 
 async fn run(arguments: &[&str]) -> Output {
     let output = command(arguments).output();
-    tokio::time::timeout(PATIENCE, output).await.unwrap().unwrap()
+    tokio::time::timeout(PATIENCE, output)
+        .await
+        .unwrap()
+        .unwrap()
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -58,17 +61,40 @@ async fn logs_are_a_line_for_each_exchange_and_need_the_token() {
     for part in ["  200 ok", "127.0.0.1", "default → up/", "11+4 tokens"] {
         assert!(line.contains(part), "{line}");
     }
-    let output = run(&["logs", "--url", &url, "--token", TOKEN, "--json", "--outcome", "ok"]).await;
-    let exchange: Value = serde_json::from_str(text(&output.stdout).lines().next().unwrap()).unwrap();
+    let output = run(&[
+        "logs",
+        "--url",
+        &url,
+        "--token",
+        TOKEN,
+        "--json",
+        "--outcome",
+        "ok",
+    ])
+    .await;
+    let exchange: Value =
+        serde_json::from_str(text(&output.stdout).lines().next().unwrap()).unwrap();
     assert_eq!(exchange["route"], "default");
-    let output = run(&["logs", "--url", &url, "--token", TOKEN, "--caller", "nobody"]).await;
+    let output = run(&[
+        "logs", "--url", &url, "--token", TOKEN, "--caller", "nobody",
+    ])
+    .await;
     assert_eq!((output.status.code(), output.stdout.len()), (Some(0), 0));
 
     for (arguments, told) in [
         (vec!["logs", "--url", &url], "asks operators for a token"),
-        (vec!["top", "--url", &url, "--token", "wrong"], "asks operators for a token"),
-        (vec!["logs", "--url", &url, "--token", TOKEN, "--outcome", "fine"], "is one of ok"),
-        (vec!["cache", "stats", "--url", &nobody()], "no gateway can be reached"),
+        (
+            vec!["top", "--url", &url, "--token", "wrong"],
+            "asks operators for a token",
+        ),
+        (
+            vec!["logs", "--url", &url, "--token", TOKEN, "--outcome", "fine"],
+            "is one of ok",
+        ),
+        (
+            vec!["cache", "stats", "--url", &nobody()],
+            "no gateway can be reached",
+        ),
     ] {
         let output = run(&arguments).await;
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
@@ -92,7 +118,9 @@ async fn who_follows_sees_every_exchange_once_through_a_restart() {
     let (first, _mock) = gateway("127.0.0.1:0").await;
     Client::new(&first).chat("before", false).await;
     let (url, operators) = (format!("http://{}", first.admin), first.admin.to_string());
-    let arguments = ["logs", "--follow", "--json", "--url", &url, "--token", TOKEN];
+    let arguments = [
+        "logs", "--follow", "--json", "--url", &url, "--token", TOKEN,
+    ];
     let mut child: Child = command(&arguments).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut notes = BufReader::new(child.stderr.take().unwrap()).lines();
@@ -121,7 +149,15 @@ async fn without_a_terminal_top_draws_one_picture() {
     let output = run(&["top", "--url", &url, "--token", TOKEN]).await;
     assert!(output.status.success(), "{output:?}");
     let picture = text(&output.stdout);
-    for part in ["millgate ready", "route", "default", "target", "up ", "live", "200 ok"] {
+    for part in [
+        "millgate ready",
+        "route",
+        "default",
+        "target",
+        "up ",
+        "live",
+        "200 ok",
+    ] {
         assert!(picture.contains(part), "{part}: {picture}");
     }
     assert!(!picture.contains('\x1b'));
