@@ -12,7 +12,7 @@ use crate::{api::error::ApiError, calendar, config};
 const KEYS: &[&str] = &["caller", "team", "model", "provider", "ticket", "day"];
 
 /// Over which time, unless the query says so.
-const DAY: Duration = Duration::from_secs(24 * 3600);
+const DAY: Duration = Duration::from_hours(24);
 
 /// `GET /api/usage?since=24h&until=…&by=caller`
 pub(super) async fn usage(query: &mut Query<'_>) -> Result<Value, ApiError> {
