@@ -299,7 +299,7 @@ async fn who_reads_too_slowly_is_told_what_was_missed() {
     let gateway = Gateway::start(&config(&[("up", "openai", &mock.url())], "")).await;
     let client = operators(&gateway);
     let mut slow = Events::open(&client, "?status=off").await;
-    let total = 9000;
+    let total = 2000;
     let clients = Client::new(&gateway);
     let mut seen = 0;
     let mut missed = 0;
@@ -308,7 +308,7 @@ async fn who_reads_too_slowly_is_told_what_was_missed() {
             let clients = clients.clone();
             async move {
                 clients
-                    .get(&format!("/v1/models/{}", "x".repeat(3000)))
+                    .get(&format!("/v1/models/{}", "x".repeat(30_000)))
                     .await
                     .status
             }
@@ -443,8 +443,12 @@ async fn a_reload_tells_what_came_of_it() {
         (refused.status.as_u16(), &*refused.code()),
         (422, "config_refused")
     );
-    let finding = &refused.json()["findings"][0];
-    assert_eq!(finding["help"], "did you mean `targets`?");
+    let refused = refused.json();
+    let findings = refused["findings"].as_array().unwrap();
+    let mut meant = findings
+        .iter()
+        .filter(|finding| finding["help"] == "did you mean `targets`?");
+    let finding = meant.next().unwrap();
     assert_eq!(
         (&finding["file"], finding["line"].is_u64()),
         (&"config.toml".into(), true)

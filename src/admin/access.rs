@@ -12,7 +12,7 @@ use blake3::Hash;
 use http::{HeaderMap, header};
 
 /// How long a session lasts.
-pub(super) const SESSION: Duration = Duration::from_secs(12 * 3600);
+pub(super) const SESSION: Duration = Duration::from_hours(12);
 
 /// So many sessions there can be; the oldest makes room.
 const MOST_SESSIONS: usize = 64;
@@ -21,7 +21,7 @@ const MOST_SESSIONS: usize = 64;
 const MOST_FAILURES: u32 = 5;
 
 /// See [`MOST_FAILURES`].
-const PAUSE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_mins(1);
 
 /// So many addresses are remembered for their failures.
 const MOST_ADDRESSES: usize = 1024;

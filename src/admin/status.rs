@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     pipeline::Phases,
-    routing::{pool::PoolStats, provider::Provider, route::Route, target::Target},
+    routing::{pattern::Glob, pool::PoolStats, provider::Provider, route::Route, target::Target},
     runtime::{Runtime, gateway::Gateway},
     telemetry::{
         history::{History, Range, Wanted},
@@ -135,7 +135,7 @@ fn route(route: &Route, history: &History, now: Instant) -> Value {
     let targets = route.targets.iter().map(|one| target(one, history, now));
     json!({
         "name": &*route.name,
-        "patterns": globs.iter().map(|glob| glob.as_str()).collect::<Vec<_>>(),
+        "patterns": globs.iter().map(Glob::as_str).collect::<Vec<_>>(),
         "targets": targets.collect::<Vec<_>>(),
         "minute": figures(&minute.totals, minute.covered),
     })

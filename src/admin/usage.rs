@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Over which time, unless the query says so.
-const DAY: Duration = Duration::from_secs(24 * 3600);
+const DAY: Duration = Duration::from_hours(24);
 
 /// `GET /api/usage?since=24h&until=…&by=caller`
 pub(super) async fn usage(gateway: &Gateway, query: &mut Query<'_>) -> Result<Usage, ApiError> {

@@ -29,7 +29,7 @@ pub(super) struct Arguments {
     /// How many of the latest exchanges to begin with, at most 1000
     #[arg(short = 'n', long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(0..=1000))]
     lines: u16,
-    /// Only those that ended so: ok, client_closed, client_error, rejected, upstream_error, timeout or internal_error
+    /// Only those that ended so: `ok`, `client_closed`, `client_error`, `rejected`, `upstream_error`, `timeout` or `internal_error`
     #[arg(long, value_name = "OUTCOME")]
     outcome: Option<String>,
     /// Only those of this caller: its id, its address or its team
@@ -127,7 +127,8 @@ impl Logs<'_> {
         ];
         for (name, value) in filters {
             if let Some(value) = value {
-                path += &format!("&{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC));
+                let value = utf8_percent_encode(value, NON_ALPHANUMERIC);
+                path.extend(["&", name, "="].into_iter().chain(value));
             }
         }
         let answer = operators.call(Method::GET, &path, None).await?;

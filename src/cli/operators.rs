@@ -76,15 +76,14 @@ impl Gateway {
     /// The way to the gateway, to be asked more than once. Within a runtime.
     pub(super) fn reach(&self) -> Result<Operators, String> {
         let token = self.token.clone().filter(|token| !token.is_empty());
-        let (url, token) = match &self.url {
+        let (url, token) = if let Some(url) = &self.url {
             // The config's token is for the gateway of that config, and for no other.
-            Some(url) => (url.clone(), token),
-            None => {
-                let loaded = config::load(&self.file.config, &process_environment);
-                let admin = &loaded.config.admin;
-                let token = token.or_else(|| admin.token().map(str::to_owned));
-                (format!("http://{}", reachable(admin.listen.0)), token)
-            }
+            (url.clone(), token)
+        } else {
+            let loaded = config::load(&self.file.config, &process_environment);
+            let admin = &loaded.config.admin;
+            let token = token.or_else(|| admin.token().map(str::to_owned));
+            (format!("http://{}", reachable(admin.listen.0)), token)
         };
         let url = url.trim_end_matches('/').to_owned();
         let base = Base::parse(&url, "").map_err(|error| format!("{url}: {error}"))?;

@@ -54,10 +54,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         return print(&format!("{}\n", first.status));
     }
     if !io::stdout().is_terminal() {
-        return match plain(&first) {
-            Ok(text) => print(&text),
-            Err(error) => fail(error),
-        };
+        return print(&plain(&first));
     }
     // It gives the terminal back whatever happens, a panic included.
     let shown = ratatui::try_init().map(|terminal| {
@@ -149,7 +146,7 @@ fn is_end(key: KeyEvent) -> bool {
 }
 
 /// The picture as text.
-fn plain(model: &Model) -> io::Result<String> {
+fn plain(model: &Model) -> String {
     let Ok(mut terminal) = Terminal::new(TestBackend::new(PLAIN.0, PLAIN.1));
     let Ok(_) = terminal.draw(|frame| draw::draw(frame, model));
     let buffer = terminal.backend().buffer();
@@ -161,5 +158,5 @@ fn plain(model: &Model) -> io::Result<String> {
     }
     text.truncate(text.trim_end().len());
     text.push('\n');
-    Ok(text)
+    text
 }

@@ -26,7 +26,7 @@ use super::ended::Ended;
 const FINE: (Duration, u64) = (Duration::from_secs(5), 726);
 
 /// The coarser one: a week.
-const COARSE: (Duration, u64) = (Duration::from_secs(300), 2022);
+const COARSE: (Duration, u64) = (Duration::from_mins(5), 2022);
 
 /// So many stages are told apart; names come from the config, but it may be reloaded.
 const MOST_STAGES: usize = 256;

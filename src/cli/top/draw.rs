@@ -43,13 +43,13 @@ pub(super) fn draw(frame: &mut Frame<'_>, model: &Model) {
     // The latest at the right edge, as far as there is room.
     let shown = rates.len().saturating_sub(usize::from(bars.width));
     let sparkline = Sparkline::default()
-        .block(titled(title))
+        .block(titled(&title))
         .style(Style::new().fg(Color::Cyan))
         .data(&rates[shown..]);
     frame.render_widget(sparkline, bars);
     table(frame, of_routes, "route", "tokens", &routes);
     table(frame, of_targets, "target", "", &targets);
-    let cache_line = Paragraph::new(model.cache()).block(titled("cache, a minute".to_owned()));
+    let cache_line = Paragraph::new(model.cache()).block(titled("cache, a minute"));
     frame.render_widget(cache_line, cache);
     latest(frame, exchanges, &model.exchanges);
 }
@@ -133,7 +133,7 @@ fn table(frame: &mut Frame<'_>, area: Rect, name: &str, last: &str, rows: &[Row]
     );
     let table = Table::new(drawn, widths)
         .header(head.style(Style::new().add_modifier(Modifier::DIM)))
-        .block(titled(title));
+        .block(titled(&title));
     frame.render_widget(table, area);
 }
 
@@ -149,11 +149,11 @@ fn latest(frame: &mut Frame<'_>, area: Rect, exchanges: &Value) {
         Line::styled(line::of(exchange, false), style)
     });
     let lines: Vec<_> = lines.collect();
-    let block = titled("latest exchanges, q quits".to_owned());
+    let block = titled("latest exchanges, q quits");
     frame.render_widget(Paragraph::new(lines).block(block), area);
 }
 
-fn titled(title: String) -> Block<'static> {
+fn titled(title: &str) -> Block<'static> {
     let dim = Style::new().add_modifier(Modifier::DIM);
     let block = Block::new().borders(Borders::TOP).border_style(dim);
     if title.is_empty() {

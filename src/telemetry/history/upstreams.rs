@@ -179,9 +179,8 @@ fn sign(attempt: &Attempted, ended: &Ended) -> Sign {
         Some(FailureClass::UpstreamAuth | FailureClass::Rejected | FailureClass::Unsupported) => {
             Sign::Nothing
         }
-        Some(_) => Sign::Lives,
         // The client may have left before there was an answer.
         None if ended.provider.is_none() => Sign::Nothing,
-        None => Sign::Lives,
+        Some(_) | None => Sign::Lives,
     }
 }
