@@ -14,7 +14,8 @@ mod queue;
 pub mod row;
 #[cfg(feature = "sqlite")]
 mod sqlite;
-#[cfg(all(test, feature = "sqlite"))]
+#[cfg(test)]
+#[cfg(feature = "sqlite")]
 mod tests;
 pub mod usage;
 mod writer;
@@ -101,17 +102,15 @@ impl Ledger {
     /// Works by these settings from now on; what waits is written to the old place first, if that can be done, else to the new
     /// one. `folder`: where state is kept, if there is such a folder.
     pub fn configure(&self, settings: &Settings, folder: Option<&Path>) {
-        let place = match settings.place(folder) {
-            Ok(place) => place,
-            Err(error) => {
-                tracing::warn!(error, "exchanges are not written down");
-                None
-            }
-        };
+        let found = settings.place(folder);
+        let place = found.as_ref().ok().cloned().flatten();
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         let is_known = |current: &Current| current.settings == *settings && current.place == place;
         if current.as_ref().is_some_and(is_known) {
             return;
+        }
+        if let Err(error) = &found {
+            tracing::info!(error, "exchanges are not written down");
         }
         let is_running = current.as_ref().is_some_and(|current| current.has_thread);
         self.shared.admit(place.is_some(), settings);

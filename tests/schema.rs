@@ -288,6 +288,7 @@ fn the_reference_tells_of_every_key() {
             "server",
             "admin",
             "log",
+            "ledger",
             "traces",
         ]
         .contains(&key.as_str())

@@ -245,7 +245,7 @@ async fn a_gateway_that_needs_no_store_writes_no_file() {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state");
     let config = format!(
-        "[server]\nstate_dir = {:?}\n[providers.rehearsal]\nkind = \"rehearsal\"\n[routes.default]\nmodel = \"*\"\ntargets = [\"rehearsal\"]\n",
+        "[server]\nstate_dir = {:?}\n[ledger]\nenabled = false\n[providers.rehearsal]\nkind = \"rehearsal\"\n[routes.default]\nmodel = \"*\"\ntargets = [\"rehearsal\"]\n",
         state.to_str().unwrap()
     );
     let mut gateway = Gateway::start(&config).await;

@@ -15,7 +15,7 @@ pub struct Ledger {
     /// Whether there is one. Default: true.
     pub enabled: bool,
     /// A `PostgreSQL` server, which several gateways may share: `"postgres://user:password@host/database"`; it takes a
-    /// build with the feature `postgres`. Default, and where empty: the file `ledger.db` in `[server] state_dir`.
+    /// build with the feature `postgres`. An empty text is none. Default: the file `ledger.db` in `[server] state_dir`.
     pub url: Option<Secret>,
     /// PEM file with certificate authorities to trust beside those of the system, for a server that is connected to with
     /// TLS. Relative to the config file. Default: none.

@@ -11,6 +11,7 @@ use super::{
     usage::{By, UsageRow},
 };
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 /// So many rows are deleted at a time, so that writing does not wait long.
 pub(super) const CHUNK: i64 = 2000;
 

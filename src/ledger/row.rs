@@ -15,6 +15,7 @@ const LONGEST: usize = 256;
 /// No number of a row is larger: sums of many thousands of such rows still fit 64 bits.
 const LARGEST: u64 = 1 << 44;
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 /// The columns, in the order in which both databases are told them.
 pub(super) const COLUMNS: &str = "id, time, request_id, caller, team, ticket, method, endpoint, route, asked, model, provider, \
      attempts, status, outcome, error, cache, shared, stream, input_tokens, output_tokens, cached_tokens, \

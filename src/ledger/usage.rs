@@ -165,6 +165,7 @@ fn moment(time: SystemTime) -> String {
     format!("{seconds}.{:03}Z", millis % 1000)
 }
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 /// Sums by a key, in the SQL that both databases understand: `day` is how this one writes a day, `from` and `to` how it
 /// writes the two parameters, `table` where rows are.
 pub(super) fn query(by: By, day: &str, table: &str, from: &str, to: &str) -> String {
@@ -199,6 +200,7 @@ pub(super) fn query(by: By, day: &str, table: &str, from: &str, to: &str) -> Str
     )
 }
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 /// A row of that query: its key, and its numbers in their order.
 pub(super) fn usage_row(key: Option<String>, numbers: &[Option<i64>; 12]) -> UsageRow {
     let number = |at: usize| numbers[at].unwrap_or_default();

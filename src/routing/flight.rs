@@ -48,6 +48,22 @@ pub struct Tried {
     pub witness: Option<Arc<Witness>>,
 }
 
+impl Tried {
+    /// An attempt that begins.
+    fn begin(attempt: &Attempt, begun: Instant) -> Self {
+        Self {
+            target: attempt.target.clone(),
+            begun,
+            is_settled: false,
+            failure: None,
+            took: Duration::ZERO,
+            stages: StageTimes::new(),
+            pace: attempt.pace.clone(),
+            witness: attempt.witness.clone(),
+        }
+    }
+}
+
 /// How long stages took over an attempt.
 pub type StageTimes = SmallVec<[(Arc<str>, Duration); 2]>;
 
@@ -133,16 +149,7 @@ pub async fn answer(
             vars.clone(),
         );
         attempt.pace = context.request.stream.then(|| Arc::new(Pace::begin(begun)));
-        tried.begin(Tried {
-            target: target.clone(),
-            begun,
-            is_settled: false,
-            failure: None,
-            took: Duration::ZERO,
-            stages: StageTimes::new(),
-            pace: attempt.pace.clone(),
-            witness: attempt.witness.clone(),
-        });
+        tried.begin(Tried::begin(&attempt, begun));
         let until = deadline.min(begun + route.attempt_timeout);
         let run = bounded(attempt.run(), until, context.request.upload.as_ref()).await;
         let failed = match run {

@@ -28,6 +28,10 @@ impl Database {
     }
 
     /// All rows.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(clippy::unused_async, reason = "a server is waited for")
+    )]
     pub async fn rows(&self) -> Vec<Value> {
         match self {
             Self::Sqlite(folder) => sqlite_rows(&folder.join("ledger.db")),

@@ -105,8 +105,12 @@ mod tests {
             let (one, other) = micros.split_at(cut.index(micros.len()));
             let mut buckets = Buckets::default();
             let mut rest = Buckets::default();
-            one.iter().for_each(|time| buckets.add(Duration::from_micros(*time)));
-            other.iter().for_each(|time| rest.add(Duration::from_micros(*time)));
+            for time in one {
+                buckets.add(Duration::from_micros(*time));
+            }
+            for time in other {
+                rest.add(Duration::from_micros(*time));
+            }
             buckets.merge(&rest);
             micros.sort_unstable();
             let rank = ((micros.len() as f64 * share).ceil() as usize).clamp(1, micros.len());

@@ -45,6 +45,9 @@ fn ended(beginning: Instant, second: u64, route: &str) -> Ended {
         saved: None,
         request_bytes: 1,
         bytes: 1,
+        captured: None,
+        trace: None,
+        parameters: None,
     }
 }
 
