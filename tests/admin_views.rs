@@ -71,6 +71,32 @@ impl Events {
     }
 }
 
+/// Over any range, the history tells of all five exchanges.
+async fn the_history_adds_up(client: &Client) {
+    for range in ["1m", "5m", "1h", "24h", "7d"] {
+        let history = client
+            .get(&format!("/api/history?range={range}"))
+            .await
+            .json();
+        assert_eq!(history["range"], range);
+        let totals = &history["totals"];
+        assert_eq!(
+            (&totals["exchanges"], &totals["errors"]),
+            (&5.into(), &1.into())
+        );
+        // The mock reports 11 tokens of each prompt and 4 of each answer.
+        assert_eq!(totals["input_tokens"], 33);
+        assert_eq!(totals["output_tokens"], 12);
+        let points = history["points"].as_array().unwrap();
+        let sum: u64 = points
+            .iter()
+            .map(|p| p["exchanges"].as_u64().unwrap())
+            .sum();
+        assert_eq!(sum, 5);
+        assert!(totals["latency"]["p99_ms"].as_f64() >= totals["latency"]["p50_ms"].as_f64());
+    }
+}
+
 #[tokio::test]
 async fn the_numbers_are_those_of_what_was_sent() {
     let good = Mock::with(Script::default()).await.unwrap();
@@ -116,28 +142,7 @@ retries = 0
     assert_eq!(client.post(CHAT, &json!({"model": 7})).await.status, 400);
 
     let client = operators(&gateway);
-    for range in ["1m", "5m", "1h", "24h", "7d"] {
-        let history = client
-            .get(&format!("/api/history?range={range}"))
-            .await
-            .json();
-        assert_eq!(history["range"], range);
-        let totals = &history["totals"];
-        assert_eq!(
-            (&totals["exchanges"], &totals["errors"]),
-            (&5.into(), &1.into())
-        );
-        // The mock reports 11 tokens of each prompt and 4 of each answer.
-        assert_eq!(totals["input_tokens"], 33);
-        assert_eq!(totals["output_tokens"], 12);
-        let points = history["points"].as_array().unwrap();
-        let sum: u64 = points
-            .iter()
-            .map(|p| p["exchanges"].as_u64().unwrap())
-            .sum();
-        assert_eq!(sum, 5);
-        assert!(totals["latency"]["p99_ms"].as_f64() >= totals["latency"]["p50_ms"].as_f64());
-    }
+    the_history_adds_up(&client).await;
     let of = async |query: &str| {
         client.get(&format!("/api/history?{query}")).await.json()["totals"]["exchanges"].clone()
     };
@@ -177,7 +182,12 @@ retries = 0
     assert_eq!(status["routes"][0]["minute"]["exchanges"], 3);
     assert_eq!(status["ready"], true);
     assert!(status["memory"]["resident_bytes"].as_u64() > Some(1 << 20));
+}
 
+#[tokio::test]
+async fn a_query_that_makes_no_sense_is_refused() {
+    let gateway = Gateway::start(&config(&[("up", "openai", &nobody())], "")).await;
+    let client = operators(&gateway);
     for path in [
         "/api/history?range=2h",
         "/api/history?rnage=5m",

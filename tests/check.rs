@@ -45,6 +45,7 @@ fn the_shipped_config_on_a_fresh_machine() {
 environment  development (ENVIRONMENT is not set)
 
 variables
+  MILLGATE_ADMIN_TOKEN      by default
   INTERNAL_LLM_BASE_URL     not set
   INTERNAL_LLM_API_KEY      not set
   INTERNAL_LLM_MODEL        by default

@@ -411,7 +411,9 @@ async fn operators_have_a_listener_of_their_own() {
         (200, json!({"status": "ready"}))
     );
     assert_eq!(admin.get("/v1/models").await.status, 404);
-    assert_eq!(admin.get("/").await.code(), "unknown_path");
+    assert_eq!(admin.get("/v2").await.code(), "unknown_path");
+    let page = admin.get("/").await;
+    assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
     let posted = admin.post("/healthz", &json!({})).await;
     assert_eq!(
         (posted.status.as_u16(), posted.header("allow")),

@@ -204,7 +204,7 @@ fn what_makes_no_sense_of_a_server() {
             "error 2:10 clients are listened for at this address already",
         ),
         (
-            "[server]\nlisten = \"127.0.0.1:9\"\n[admin]\nlisten = \"0.0.0.0:9\"",
+            "[server]\nlisten = \"127.0.0.1:9\"\n[admin]\nlisten = \"0.0.0.0:9\"\ntoken = \"0123456789abcdef0123456789abcdef\"",
             "error 4:10 clients are listened for at this address already",
         ),
     ];

@@ -29,6 +29,8 @@ pub(super) fn families(gateway: &Gateway) -> Vec<Family> {
     families.extend(gauges);
     families.extend(reloads(gateway));
     families.extend(losses(gateway));
+    families.extend(ledger(gateway));
+    families.extend(traces(gateway));
     families.extend(pools::families(&runtime));
     families.extend(verdicts(&runtime));
     if let Some(cache) = &runtime.pipeline.cache {
@@ -149,6 +151,59 @@ fn losses(gateway: &Gateway) -> [Family; 3] {
             Kind::Gauge,
             "Sums that are in memory alone, and not in the store yet.",
             store.unwritten as f64,
+        ),
+    ]
+}
+
+/// What has become of the rows of the ledger.
+fn ledger(gateway: &Gateway) -> [Family; 4] {
+    let ledger = gateway.process().observer.ledger.stats();
+    let gauge = |name, help, value: f64| Family::one(name, Kind::Gauge, help, value);
+    let count = |name, help, value: u64| Family::one(name, Kind::Counter, help, value as f64);
+    [
+        gauge(
+            "millgate_ledger_ok",
+            "Whether the ledger can be written: 1, also where there is none, or 0.",
+            f64::from(u8::from(ledger.ok)),
+        ),
+        gauge(
+            "millgate_ledger_waiting_rows",
+            "Rows that wait to be written to the ledger.",
+            ledger.waiting as f64,
+        ),
+        count(
+            "millgate_ledger_rows_written",
+            "Rows that were written to the ledger.",
+            ledger.written,
+        ),
+        count(
+            "millgate_ledger_rows_lost",
+            "Rows that were lost, because too many waited or the database would not take them.",
+            ledger.dropped,
+        ),
+    ]
+}
+
+/// What has become of spans.
+fn traces(gateway: &Gateway) -> [Family; 3] {
+    let traces = gateway.process().observer.traces.stats();
+    let count = |name, help, value: u64| Family::one(name, Kind::Counter, help, value as f64);
+    [
+        Family::one(
+            "millgate_traces_waiting_spans",
+            Kind::Gauge,
+            "Spans that wait to be sent to the collector.",
+            traces.waiting as f64,
+        ),
+        count(
+            "millgate_traces_spans_sent",
+            "Spans that the collector has taken.",
+            traces.exported,
+        ),
+        count(
+            "millgate_traces_spans_lost",
+            "Spans that were lost: the queue was full, or the collector did not take them.",
+            traces.dropped,
         ),
     ]
 }

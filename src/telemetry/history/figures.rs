@@ -26,8 +26,12 @@ pub struct Figures {
     pub input: u64,
     /// Tokens of answers that were charged for.
     pub output: u64,
-    /// In billionths of a US dollar.
+    /// What those cost whose price is known, in billionths of a US dollar.
     pub cost: u64,
+    /// Exchanges whose price is known.
+    pub priced: u64,
+    /// Exchanges that used tokens whose price is not known.
+    pub unpriced: u64,
     /// What the cache has saved, in the same unit.
     pub saved: u64,
     /// Answers that the cache gave or shared: [`Ended::is_shared`].
@@ -51,7 +55,9 @@ impl Figures {
         if let Some(tokens) = ended.charged() {
             self.input = self.input.saturating_add(tokens.usage.input);
             self.output = self.output.saturating_add(tokens.usage.output);
+            self.unpriced += u64::from(ended.cost.is_none());
         }
+        self.priced += u64::from(ended.cost.is_some());
         self.cost = self.cost.saturating_add(ended.cost.unwrap_or_default());
         self.saved = self.saved.saturating_add(ended.saved.unwrap_or_default());
         self.hits += u64::from(ended.is_shared());
@@ -70,9 +76,20 @@ impl Figures {
         self.input = self.input.saturating_add(other.input);
         self.output = self.output.saturating_add(other.output);
         self.cost = self.cost.saturating_add(other.cost);
+        self.priced += other.priced;
+        self.unpriced += other.unpriced;
         self.saved = self.saved.saturating_add(other.saved);
         self.hits += other.hits;
         self.misses += other.misses;
+    }
+
+    /// What they cost, in billionths of a US dollar; `None` where something was used and the price of none of it is known.
+    #[must_use]
+    pub const fn known_cost(&self) -> Option<u64> {
+        if self.priced == 0 && self.unpriced > 0 {
+            return None;
+        }
+        Some(self.cost)
     }
 }
 

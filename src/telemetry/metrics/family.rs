@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use http::HeaderValue;
 
 use super::histogram::Histogram;
+use crate::telemetry::traces::context::TraceContext;
 
 /// All series of one name.
 #[derive(Clone, Debug)]
@@ -71,6 +72,8 @@ pub struct Buckets {
 pub struct Exemplar {
     /// `x-request-id`
     pub request_id: HeaderValue,
+    /// The trace that it is in, where spans were made of it.
+    pub trace: Option<TraceContext>,
     /// The value.
     pub value: f64,
     /// When, in seconds since 1970.

@@ -83,6 +83,7 @@ impl Histogram {
         let since = ended.time.duration_since(SystemTime::UNIX_EPOCH);
         self.exemplars[bucket] = Some(Exemplar {
             request_id: ended.request_id.clone(),
+            trace: ended.trace.filter(|trace| trace.is_sampled()),
             value,
             time: (since.unwrap_or_default() + ended.total).as_secs_f64(),
         });

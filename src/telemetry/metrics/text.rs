@@ -159,14 +159,23 @@ impl Writer {
         Ok(())
     }
 
-    /// ` # {request_id="…"} 0.25 1760000000.123`; one that is too long for its place is left out.
+    /// ` # {request_id="…"} 0.25 1760000000.123`, or `{trace_id="…"}` where there is a trace, which is where one would look
+    /// first. A request id that is too long for its place is left out with its exemplar.
     fn exemplar(&mut self, exemplar: &Exemplar) -> fmt::Result {
+        let (value, time) = (exemplar.value, exemplar.time);
+        if let Some(trace) = exemplar.trace {
+            let id = trace.trace;
+            return write!(self.text, " # {{trace_id=\"{id:032x}\"}} {value} {time:.3}");
+        }
         let id = exemplar.request_id.to_str().unwrap_or_default();
         if id.is_empty() || "request_id".len() + id.chars().count() > LONGEST_EXEMPLAR {
             return Ok(());
         }
-        let (id, value, time) = (escaped(id), exemplar.value, exemplar.time);
-        write!(self.text, " # {{request_id=\"{id}\"}} {value} {time:.3}")
+        write!(
+            self.text,
+            " # {{request_id=\"{}\"}} {value} {time:.3}",
+            escaped(id)
+        )
     }
 }
 

@@ -116,7 +116,12 @@ fn every_key_that_is_commented_out_is_one() {
         other => other,
     });
     let text: Vec<_> = lines.collect();
-    let loaded = load_text(&text.join("\n"));
+    let variables = [
+        ("LEDGER_URL", "postgres://ledger@localhost/millgate"),
+        ("LEDGER_CAPTURE_KEY", "k"),
+        ("LEDGER_OLD_CAPTURE_KEY", "k"),
+    ];
+    let loaded = load_with(&text.join("\n"), "", &variables);
     assert_eq!(render(&loaded), "");
 }
 

@@ -17,12 +17,14 @@ fn families() -> Vec<Family> {
             exemplars: vec![
                 Some(Exemplar {
                     request_id: HeaderValue::from_static("r-1"),
+                    trace: None,
                     value: 0.25,
                     time: 1_760_000_000.5,
                 }),
                 None,
                 Some(Exemplar {
                     request_id: HeaderValue::from_str(&"x".repeat(119)).unwrap(),
+                    trace: None,
                     value: 7.0,
                     time: 1.0,
                 }),
