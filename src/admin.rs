@@ -1,7 +1,7 @@
 //! The listener for operators: whether the process lives and should be sent requests, what it does and has done, its
 //! config, its cache and its plugins; and what operators change.
 //!
-//! [`routes`] is the table of paths. Who may ask is decided here, before anything is done: the name and the page that a
+//! `routes` is the table of paths. Who may ask is decided here, before anything is done: the name and the page that a
 //! request comes from ([`guard`](crate::http::guard)), then the token or a session ([`access`]), then, for what changes
 //! something, that no form of another page can have sent it.
 

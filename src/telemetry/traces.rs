@@ -86,6 +86,7 @@ impl Traces {
     }
 
     #[cfg(not(feature = "otlp"))]
+    #[expect(clippy::unused_self, reason = "nothing is started")]
     fn start(&self, _settings: &Arc<Settings>) -> Option<Current> {
         None
     }
