@@ -39,8 +39,16 @@ sdk:
     .ci/run sdk
 
 # What promtool and a real Prometheus make of the metrics
-observe:
-    .ci/run observe
+metrics:
+    .ci/run metrics
+
+# The operators' API against its own OpenAPI document
+api:
+    .ci/run api
+
+# The dashboard in a browser
+page:
+    .ci/run page
 
 # Licences, bans and duplicates (needs cargo-deny)
 deny:

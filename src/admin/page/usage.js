@@ -42,7 +42,7 @@ export function make() {
       BY.map((by) => h('option', { value: by, selected: by === panel.by }, t(`by_${by}`))));
     panel.element = h('table', { 'aria-label': `${t('usage')}: ${t(`by_${panel.by}`)}`, data: { testid: `usage.${index}` } });
     panel.empty = h('p', { class: 'empty', hidden: true }, t('no_usage'));
-    panel.show = table(panel.element, COLUMNS(panel), { key: ({ key }) => key });
+    panel.show = table(panel.element, COLUMNS(panel), { key: ({ key }) => key ?? '' });
     select.addEventListener('change', () => {
       panel.by = select.value;
       make();
