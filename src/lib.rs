@@ -11,10 +11,12 @@
 //!    [`routing::transport`], a verdict on its head, and reading up to the commit point ([`routing::answer`]).
 //! 4. [`pipeline::reply`] is the body on its way out: pieces as they come, through the stages again, and at its
 //!    end or when the client leaves the access line ([`telemetry::access`]).
+//! 5. What is known of it by then ([`telemetry::ended`]) is left to the [`telemetry::observer`]: off the way of any request it
+//!    becomes metrics, history, spans, and a row of the [`ledger`]; [`admin`] shows all of it to operators.
 //!
 //! Between the stages and `route` may stand a [`cache`]: it answers from memory, or joins a flight that is under way.
 //! Stages and providers may come from shared libraries: [`plugin`].
-//! [`callers`] knows whose key is whose, [`store`] what outlives a restart, [`ledger`] what every exchange has used, [`prices`] what tokens cost, and [`redact`] what
+//! [`callers`] knows whose key is whose, [`store`] what outlives a restart, [`prices`] what tokens cost, and [`redact`] what
 //! logs may not see.
 //!
 //! What all of it runs on is a [`runtime::Runtime`], compiled from the TOML file ([`config`]) and swapped as a whole.
