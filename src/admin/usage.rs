@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use clap::ValueEnum as _;
 use http::StatusCode;
+use tokio::sync::Semaphore;
 
 use super::query::{Query, invalid};
 use crate::{
@@ -12,6 +13,9 @@ use crate::{
     ledger::usage::{self, By, Usage},
     runtime::gateway::Gateway,
 };
+
+/// So many questions are answered at a time: each reads much, and goes on after its client has left.
+static ASKING: Semaphore = Semaphore::const_new(4);
 
 /// Over which time, unless the query says so.
 const DAY: Duration = Duration::from_hours(24);
@@ -32,9 +36,14 @@ pub(super) async fn usage(gateway: &Gateway, query: &mut Query<'_>) -> Result<Us
     if until < since {
         return Err(invalid("until", "lies before `since`"));
     }
+    let permit = ASKING.try_acquire().map_err(|_| busy())?;
     let place = gateway.process().observer.ledger.place().ok_or_else(off)?;
     // It blocks.
-    let asked = tokio::task::spawn_blocking(move || usage::usage(&place, since, until, by));
+    let asked = tokio::task::spawn_blocking(move || {
+        // Held for as long as the database works, whether or not the client waits for it.
+        let _permit = permit;
+        usage::usage(&place, since, until, by)
+    });
     let told = asked
         .await
         .map_err(|_| ApiError::internal("The ledger could not be asked. See the log."))?;
@@ -45,6 +54,16 @@ pub(super) async fn usage(gateway: &Gateway, query: &mut Query<'_>) -> Result<Us
             format!("The ledger cannot be read: {error}"),
         )
     })
+}
+
+fn busy() -> ApiError {
+    let mut error = ApiError::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "ledger_busy",
+        "The ledger is answering others. Ask again in a moment.",
+    );
+    error.retry_after = Some(Duration::from_secs(1));
+    error
 }
 
 fn names() -> String {

@@ -51,6 +51,8 @@ impl Masking {
                 let entry = |(key, child): (&super::tree::Key, &Node)| {
                     let is_named = is_secret_name(&key.name) || key.name == HEADERS;
                     let is_secret = is_secret || is_named && depth >= OWN_NAMES;
+                    // Of `[traces]`, for one.
+                    let is_secret = is_secret || key.name == HEADERS && depth > 0;
                     let is_secret = is_secret || is_named && child.as_table().is_none();
                     (key.name.clone(), self.node(child, depth + 1, is_secret))
                 };
@@ -89,12 +91,13 @@ fn without_login(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else {
         return text.to_owned();
     };
-    let (rest, query) = rest
-        .split_once('?')
-        .map_or((rest, ""), |(rest, _)| (rest, "?***"));
     // A password may hold any character, if it should not.
-    let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
-    let login = if host.len() == rest.len() { "" } else { "***@" };
+    let (login, rest) = rest
+        .rsplit_once('@')
+        .map_or(("", rest), |(_, rest)| ("***@", rest));
+    let (host, query) = rest
+        .split_once('?')
+        .map_or((rest, ""), |(host, _)| (host, "?***"));
     format!("{scheme}://{login}{host}{query}")
 }
 

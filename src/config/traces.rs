@@ -16,7 +16,7 @@ pub struct Traces {
     /// Whether spans are made at all; `OTEL_SDK_DISABLED=true` comes before it. Default: `true`.
     pub enabled: bool,
     /// The collector, such as `"http://localhost:4318"`. Without a path, that of the protocol (`/v1/traces`) is added.
-    /// Variables: `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`, taken as it is, and `OTEL_EXPORTER_OTLP_ENDPOINT`, to which `/v1/traces` is
+    /// Variables: `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`, the same, and `OTEL_EXPORTER_OTLP_ENDPOINT`, to which `/v1/traces` is
     /// added. Default: none, and no spans are made.
     pub endpoint: Option<BaseUrl>,
     /// What it speaks: `"http/protobuf"`, or `"grpc"` where the gateway was built with that. Variables:

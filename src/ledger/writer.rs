@@ -201,9 +201,10 @@ impl Writer {
                 waiting = self.shared.waiting(),
                 "the ledger cannot be written: serving goes on, rows wait in memory"
             );
-            self.shared.set_error(Some(complaint.clone()));
-            self.complaint = Some(complaint);
+            self.complaint = Some(complaint.clone());
         }
+        // Said once, but true for as long as it lasts.
+        self.shared.set_error(Some(complaint));
         if !error.passes() {
             self.open = None;
         }

@@ -469,7 +469,10 @@ pub(crate) fn request_id(headers: &HeaderMap) -> HeaderValue {
             && !id.to_str().is_ok_and(filter::holds_secret)
     };
     if let Some(id) = headers.get("x-request-id").filter(is_sane) {
-        return id.clone();
+        // A copy: it outlives its exchange, and would keep the whole head in memory for as long.
+        if let Ok(id) = HeaderValue::from_bytes(id.as_bytes()) {
+            return id;
+        }
     }
     let mut buffer = uuid::Uuid::encode_buffer();
     let id = id_of(SystemTime::now()).simple();

@@ -12,7 +12,7 @@ use percent_encoding::{CONTROLS, utf8_percent_encode};
 use smallvec::SmallVec;
 
 use super::{
-    ended::{Attempted, Ended, Tokens, id_of},
+    ended::{Attempted, Ended, Tokens, clean, cleaned, id_of},
     traces::parameters::Parameters,
 };
 
@@ -173,13 +173,13 @@ impl Record {
             peer: request.peer,
             caller: request.caller.clone(),
             method: request.method.clone(),
-            path: request.path.clone(),
+            path: clean(&request.path),
             endpoint: request.endpoint,
             stream: request.stream,
             route: route.map(|route| route.name.clone()),
-            asked: request.model.clone(),
+            asked: clean(&request.model),
             provider: self.provider.clone(),
-            model: self.model.clone(),
+            model: self.model.as_ref().map(cleaned),
             attempts,
             stages,
             looked_up: self.looked_up.clone(),

@@ -156,7 +156,7 @@ impl Attempted {
         }
         Some(Self {
             target: tried.target.clone(),
-            model: model.into(),
+            model: clean(model).into(),
             begun: tried.begun.saturating_duration_since(started),
             took: if tried.is_settled {
                 tried.took
@@ -175,11 +175,11 @@ impl Ended {
     /// The same for those who keep many of them: without content.
     #[must_use]
     pub fn without_content(self: Arc<Self>) -> Arc<Self> {
-        if self.captured.is_none() {
+        if self.captured.is_none() && self.parameters.is_none() {
             return self;
         }
         let mut ended = Self::clone(&self);
-        ended.captured = None;
+        (ended.captured, ended.parameters) = (None, None);
         Arc::new(ended)
     }
 
@@ -228,4 +228,47 @@ pub fn id_of(time: SystemTime) -> Uuid {
     let since = time.duration_since(SystemTime::UNIX_EPOCH);
     let millis = since.map_or(0, |since| since.as_millis() as u64);
     uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
+}
+
+/// Characters that any text has at most that a client or an upstream chose: of these there are many in memory, and none of
+/// them is to make a report or a ledger large.
+const LONGEST: usize = 256;
+
+/// Such a text, cut, and without control characters: any database takes it, and a line of a report can hold it.
+#[must_use]
+pub fn clean(text: &str) -> Box<str> {
+    if text.len() <= LONGEST && !text.chars().any(char::is_control) {
+        return text.into();
+    }
+    let character = |character: char| {
+        if character.is_control() {
+            char::REPLACEMENT_CHARACTER
+        } else {
+            character
+        }
+    };
+    let cleaned: String = text.chars().take(LONGEST).map(character).collect();
+    cleaned.into()
+}
+
+/// The same of a text that is shared, and mostly stays so.
+pub(crate) fn cleaned(text: &Arc<str>) -> Arc<str> {
+    if text.len() <= LONGEST {
+        return text.clone();
+    }
+    clean(text).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_of_clients_are_cut_and_hold_nothing_that_a_database_refuses() {
+        assert_eq!(&*clean("gpt-4o 모델"), "gpt-4o 모델");
+        assert_eq!(&*clean("a\0b\nc"), "a\u{fffd}b\u{fffd}c");
+        assert_eq!(clean(&"가".repeat(10_000)).chars().count(), LONGEST);
+        let long: Arc<str> = "m".repeat(1 << 20).into();
+        assert_eq!(cleaned(&long).len(), LONGEST);
+    }
 }

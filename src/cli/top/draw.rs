@@ -98,13 +98,13 @@ fn totals(model: &Model) -> Vec<Line<'static>> {
     };
     vec![
         Line::raw(format!(
-            "rate {}  errors {}  refused {}  cancelled {}  tokens {}  cost {}/min",
+            "rate {}  errors {}  refused {}  cancelled {}  tokens {}  cost {}",
             rate(&totals["rate"]),
             share("errors"),
             share("refused"),
             share("cancelled"),
             rate(&totals["tokens_per_s"]),
-            line::money(number(&totals["cost"])),
+            cost(&totals["cost"]),
         )),
         Line::raw(format!("latency   {}", times("latency"))),
         Line::raw(format!("overhead  {}", times("overhead"))),
@@ -175,4 +175,12 @@ fn age(seconds: f64) -> String {
         7200..172_800 => format!("{} h", seconds / 3600),
         _ => format!("{} d", seconds / 86_400),
     }
+}
+
+/// What a minute has cost; `-` where the price is not known.
+fn cost(of: &Value) -> String {
+    of.as_f64().map_or_else(
+        || "-".to_owned(),
+        |dollars| format!("{}/min", line::money(dollars)),
+    )
 }

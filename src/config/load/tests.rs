@@ -4,6 +4,7 @@ use super::*;
 use crate::config::finding::Renderer;
 
 mod fuzz;
+mod otel;
 mod overlay;
 mod shipped;
 mod told;

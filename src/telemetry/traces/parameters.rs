@@ -27,8 +27,12 @@ const NAMES: [&str; 15] = [
     "dimensions",
 ];
 
-/// A longer member (a schema of a response format perhaps) is cut down to what it begins with, or left out.
+/// Bytes of JSON of which a tree is made: of a longer member, a schema perhaps, the type alone is looked for.
 const LONGEST: usize = 64 << 10;
+
+/// Bytes of JSON that are kept of a member: what a span tells of are numbers, words and a few stop sequences. Many requests
+/// are held at a time, and none is to take more room than such members need.
+const KEPT: usize = 1 << 10;
 
 /// Members of a request, read once it is over.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -45,8 +49,7 @@ impl Parameters {
     pub fn of(request: &ClientRequest, route: Option<&Route>) -> Self {
         let member = |name: &'static str| {
             let raw = request.members.get(&request.body, name)?;
-            let value = value(raw)?;
-            Some((name, brief(name, value)))
+            Some((name, brief(name, raw)?))
         };
         Self {
             client: NAMES.into_iter().filter_map(member).collect(),
@@ -71,7 +74,7 @@ impl Parameters {
 fn known(params: &Params) -> Vec<(&'static str, Value)> {
     let member = |(name, raw): &(Box<str>, Box<str>)| {
         let name = NAMES.into_iter().find(|known| *known == &**name)?;
-        Some((name, brief(name, value(raw.as_bytes())?)))
+        Some((name, brief(name, raw.as_bytes())?))
     };
     params.iter().filter_map(member).collect()
 }
@@ -86,12 +89,15 @@ fn value(raw: &[u8]) -> Option<Value> {
     serde_json::from_slice(raw).ok()
 }
 
-/// Of what says how an answer is formatted the type alone: a schema is content.
-fn brief(name: &str, value: Value) -> Value {
+/// What is kept of a member. Of what says how an answer is formatted the type alone: a schema is content.
+fn brief(name: &str, raw: &[u8]) -> Option<Value> {
+    let is_word = |kind: &Value| kind.as_str().is_none_or(|kind| kind.len() <= KEPT);
     match name {
-        "response_format" => value["type"].clone(),
-        "text" => value["format"]["type"].clone(),
-        _ => value,
+        "response_format" => Some(value(raw)?["type"].clone()).filter(is_word),
+        "text" => Some(value(raw)?["format"]["type"].clone()).filter(is_word),
+        _ if raw.len() > KEPT => None,
+        "stop" => value(raw).filter(|value| !value.is_object()),
+        _ => value(raw).filter(|value| !value.is_object() && !value.is_array()),
     }
 }
 
@@ -123,6 +129,21 @@ mod tests {
         assert_eq!(parameters.get("top_p", &target), Some(json!(0.5)));
         assert_eq!(parameters.get("seed", &target), Some(json!(1)));
         assert_eq!(parameters.get("messages", &target), None, "content");
+    }
+
+    #[test]
+    fn what_is_kept_of_a_request_is_small_whatever_it_holds() {
+        let many = format!("[{}0]", "0,".repeat(30_000));
+        let long = format!("\"{}\"", "x".repeat(30_000));
+        for name in NAMES {
+            for raw in [&many, &long, "{\"a\":1}", "[1]"] {
+                let kept = known(&list(&[(name, raw)]));
+                let text = serde_json::to_string(&kept.first().map(|(_, value)| value)).unwrap();
+                assert!(text.len() < 16, "{name}: {text}");
+            }
+        }
+        let stop = known(&list(&[("stop", r#"["끝", "end"]"#)]));
+        assert_eq!(stop, [("stop", json!(["끝", "end"]))]);
     }
 
     #[test]
