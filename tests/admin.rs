@@ -400,3 +400,23 @@ targets = ["up", "other"]
     assert_eq!(refused.status, 422);
     assert!(!refused.text().contains("canary"), "{}", refused.text());
 }
+
+/// A prompt that no upstream survives takes no gateway out of service.
+#[tokio::test]
+async fn a_request_that_fails_however_often_it_is_tried_says_one_thing_of_an_upstream() {
+    let mock = Mock::with(Script::status(500)).await.unwrap();
+    let providers = config(&[("up", "openai", &mock.url())], "retries = 3");
+    let gateway = Gateway::start(&providers).await;
+    let body = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]});
+    let failed = Client::new(&gateway)
+        .post("/v1/chat/completions", &body)
+        .await;
+    assert_eq!(failed.status, 500);
+    let client = operators(&gateway);
+    let provider = client.get("/api/status").await.json()["providers"][0].clone();
+    assert_eq!(
+        (&provider["failures"], &provider["live"]),
+        (&4.into(), &true.into())
+    );
+    assert_eq!(client.get("/readyz").await.status, 200);
+}

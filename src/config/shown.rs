@@ -51,8 +51,8 @@ impl Masking {
                 let entry = |(key, child): (&super::tree::Key, &Node)| {
                     let is_named = is_secret_name(&key.name) || key.name == HEADERS;
                     let is_secret = is_secret || is_named && depth >= OWN_NAMES;
-                    // Of `[traces]`, for one.
-                    let is_secret = is_secret || key.name == HEADERS && depth > 0;
+                    // Of `[traces]`, for one; a stage may be called so as well.
+                    let is_secret = is_secret || key.name == HEADERS && depth > 0 && is_flat(child);
                     let is_secret = is_secret || is_named && child.as_table().is_none();
                     (key.name.clone(), self.node(child, depth + 1, is_secret))
                 };
@@ -72,6 +72,13 @@ impl Masking {
         }
         without_login(&text.text).into()
     }
+}
+
+/// Whether a table holds texts and nothing else.
+fn is_flat(node: &Node) -> bool {
+    let is_text = |child: &Node| matches!(child.value, Value::String(_));
+    node.as_table()
+        .is_some_and(|table| table.iter().all(|(_, child)| is_text(child)))
 }
 
 fn is_secret_name(name: &str) -> bool {

@@ -1,6 +1,6 @@
 use serde_json::json;
 
-use super::masked;
+use super::{masked, without_login};
 use crate::config;
 
 /// Every place in which a secret may stand, each with a canary, and what is to be seen beside them.
@@ -19,7 +19,7 @@ token = "canary-of-the-operators"
 kind = "openai"
 base_url = "${BASE}"
 api_key = "${PLAIN}"
-proxy = "http://user:can?ary@p@proxy:3128"
+proxy = "http://user:canary@p@proxy:3128"
 model = "gpt"
 [traces]
 endpoint = "http://collector:4318"
@@ -66,4 +66,19 @@ anything = "canary-3"
     assert_eq!(shown["stages"]["limit"]["tokens"], "600/min");
     assert_eq!(shown["stages"]["headers"]["headers"]["x-id"], "{uuid}");
     assert_eq!(shown["stages"]["headers"]["url"], "postgres://***@db/x?***");
+}
+
+#[test]
+fn a_password_of_any_characters_is_left_out_of_a_url() {
+    for (url, shown) in [
+        ("http://user:ca?na/ry@p@proxy:3128", "http://***@proxy:3128"),
+        (
+            "postgres://u:p@db/x?sslmode=require",
+            "postgres://***@db/x?***",
+        ),
+        ("https://api.example/v1", "https://api.example/v1"),
+        ("https://api.example/v1?mail=a@b", "https://***@b"),
+    ] {
+        assert_eq!(without_login(url), shown);
+    }
 }

@@ -15,7 +15,7 @@ use crate::{
     telemetry::ended::{Attempted, Ended},
 };
 
-/// So many failures in a row are needed before an upstream counts as dead.
+/// So many exchanges in a row for which it failed are needed before an upstream counts as dead.
 const FAILURES: u32 = 3;
 
 /// So long after the last of them it is worth another try.
@@ -85,31 +85,29 @@ impl Upstreams {
     }
 
     pub(super) fn add(&mut self, ended: &Ended) {
-        // The attempts of an answer that was shared are another exchange's.
-        let own = ended.attempts.iter().filter(|_| !ended.is_shared());
-        for attempt in own {
-            self.attempt(attempt, ended);
+        // Known of from now on, however long ago an attempt of it was made.
+        let at = ended.started + ended.total;
+        for (index, attempt) in ended.attempts.iter().enumerate() {
+            let is_of =
+                |later: &Attempted| Arc::ptr_eq(&later.target.provider, &attempt.target.provider);
+            let is_its_last = !ended.attempts[index + 1..].iter().any(is_of);
+            self.attempt(attempt, ended, at, is_its_last);
         }
     }
 
-    fn attempt(&mut self, attempt: &Attempted, ended: &Ended) {
+    fn attempt(&mut self, attempt: &Attempted, ended: &Ended, at: Instant, is_its_last: bool) {
         let provider = &attempt.target.provider.name;
         let is_known = self.providers.contains_key(provider);
         if !is_known && self.providers.len() >= MOST_PROVIDERS {
             return;
         }
-        let at = ended.started + attempt.begun + attempt.took;
         let has_failed = attempt.failure.is_some_and(|f| f != FailureClass::Client);
         let known = self.providers.entry(provider.clone()).or_default();
         known.attempts += 1;
         known.failures += u64::from(has_failed);
-        match sign(attempt, ended) {
-            Sign::Lives => known.failed_in_a_row = 0,
-            Sign::Fails => {
-                known.failed_in_a_row = known.failed_in_a_row.saturating_add(1);
-                known.failed_last = Some(at);
-            }
-            Sign::Nothing => {}
+        // However often it was tried for one request, which may be at fault itself, that says one thing of it.
+        if is_its_last {
+            known.judge(&sign(attempt, ended), at);
         }
         let asked = Asked {
             provider: Some(provider.clone()),
@@ -123,8 +121,8 @@ impl Upstreams {
         });
     }
 
-    /// Whether a provider may be expected to answer: unless its latest three attempts or more have all failed, because it
-    /// could not be reached, took too long, broke off or answered 5xx, the last of them within half a minute.
+    /// Whether a provider may be expected to answer: unless it has failed the latest three exchanges or more that asked it,
+    /// because it could not be reached, took too long, broke off or answered 5xx, the last of them within half a minute.
     #[must_use]
     pub fn is_live(&self, provider: &str, now: Instant) -> bool {
         self.providers.get(provider).is_none_or(|known| {
@@ -164,6 +162,25 @@ impl Upstreams {
             }
         }
         (all, now.saturating_sub(STEP * first as u32))
+    }
+}
+
+impl Known {
+    fn judge(&mut self, sign: &Sign, at: Instant) {
+        match sign {
+            Sign::Lives => self.failed_in_a_row = 0,
+            Sign::Fails => {
+                let has_rested = self
+                    .failed_last
+                    .is_some_and(|last| at.saturating_duration_since(last) >= REST);
+                if has_rested {
+                    self.failed_in_a_row = 0;
+                }
+                self.failed_in_a_row = self.failed_in_a_row.saturating_add(1);
+                self.failed_last = Some(at);
+            }
+            Sign::Nothing => {}
+        }
     }
 }
 

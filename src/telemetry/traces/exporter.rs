@@ -141,6 +141,8 @@ impl Sending {
     }
 
     async fn send(&self, spans: Vec<SpanData>) -> Verdict {
+        // Until the client is called, which it is not for what the exporter itself refuses.
+        *self.verdict.lock().unwrap_or_else(PoisonError::into_inner) = Verdict::Refused;
         let exported = self.exporter.export(spans).await;
         match (exported, self.settings.protocol) {
             (Ok(()), Protocol::Grpc) => Verdict::Taken { rejected: 0 },
