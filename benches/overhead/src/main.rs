@@ -3,8 +3,9 @@
 //!
 //! ```text
 //! millgate-overhead run [--millgate PATH] [--config PATH]… [--mock PATH] [--only TEXT] [--markdown FILE]
-//!                       [--quick] [--korean] [--same] [--stages] [--border PATH]
+//!                       [--quick] [--korean] [--same] [--stages] [--border PATH] [--observe]
 //! millgate-overhead bare LISTEN UPSTREAM
+//! millgate-overhead collector
 //! ```
 //! `run` starts the mock upstream, the proxies and millgate, and loads them in turn, round after round, so
 //! that whatever else the machine does falls on all of them alike. Compare ratios, not microseconds, between
@@ -20,6 +21,8 @@
 //! - `--stages` measures millgate also without any stage and with each one alone.
 //! - `--border` is a millgate that was built with `--features through-border`, so that its stages and providers are called
 //!   as those of plugins are: measured with three stages, beside `--millgate` with the same three.
+//! - `--observe` measures millgate also without any stage: without its ledger, with it, and with traces of one exchange in a
+//!   hundred and of every one, sent to `millgate-overhead collector`, which takes whatever comes.
 //! - `--korean` makes half of each prompt Korean. `--same` makes all requests the same, so that a cache answers.
 
 #![allow(
@@ -30,6 +33,7 @@
 
 mod bare;
 mod client;
+mod collector;
 mod load;
 mod process;
 mod proxies;
@@ -51,8 +55,11 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let result = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["bare", listen, upstream] => bare(listen, upstream),
+        ["collector"] => collector(),
         ["run", ref rest @ ..] => run(rest),
-        _ => Err("usage: millgate-overhead run [OPTION]… | bare LISTEN UPSTREAM".into()),
+        _ => {
+            Err("usage: millgate-overhead run [OPTION]… | bare LISTEN UPSTREAM | collector".into())
+        }
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -70,6 +77,13 @@ fn bare(listen: &str, upstream: &str) -> Result<(), Failure> {
     match runtime.block_on(bare::run(listen.parse()?, upstream.parse()?))? {}
 }
 
+fn collector() -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    match runtime.block_on(collector::run())? {}
+}
+
 /// The options of `run`.
 #[expect(clippy::struct_excessive_bools, reason = "independent options")]
 #[derive(Default)]
@@ -84,6 +98,7 @@ struct Settings {
     korean: bool,
     same: bool,
     stages: bool,
+    observe: bool,
 }
 
 impl Settings {
@@ -103,6 +118,7 @@ impl Settings {
                 "--korean" => settings.korean = true,
                 "--same" => settings.same = true,
                 "--stages" => settings.stages = true,
+                "--observe" => settings.observe = true,
                 other => return Err(format!("there is no option {other}").into()),
             }
         }
@@ -153,6 +169,7 @@ async fn measure(settings: &Settings, folder: &Path) -> Result<String, Failure> 
     let site = Site { folder, upstream };
     let mut recipes = vec![site.bare()?];
     recipes.extend(site.nginx()?);
+    let _collector;
     if let Some(millgate) = &settings.millgate {
         recipes.push(site.millgate(millgate, None)?);
         if settings.stages {
@@ -161,6 +178,11 @@ async fn measure(settings: &Settings, folder: &Path) -> Result<String, Failure> 
         if let Some(border) = &settings.border {
             recipes.push(site.three_stages("three built in", millgate)?);
             recipes.push(site.three_stages("three through the border", border)?);
+        }
+        if settings.observe {
+            let (process, address) = proxies::start_collector(folder).await?;
+            _collector = process;
+            recipes.extend(site.each_way_of_observing(millgate, address)?);
         }
         for config in &settings.configs {
             recipes.push(site.millgate(millgate, Some(config))?);

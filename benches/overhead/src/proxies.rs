@@ -118,7 +118,11 @@ impl Site<'_> {
             ("OVERHEAD_UPSTREAM".to_owned(), self.upstream.to_string()),
             (
                 "STATE_DIRECTORY".to_owned(),
-                self.folder.join("state").display().to_string(),
+                self.folder
+                    .join(&name)
+                    .with_extension("state")
+                    .display()
+                    .to_string(),
             ),
         ];
         Ok(recipe)
@@ -133,6 +137,29 @@ impl Site<'_> {
     /// millgate with three stages, all of whose hooks do something.
     pub(crate) fn three_stages(&self, name: &str, program: &Path) -> io::Result<Recipe> {
         self.with_stages(program, name, THREE_STAGES)
+    }
+
+    /// millgate without any stage, by how much of its exchanges it keeps and tells.
+    pub(crate) fn each_way_of_observing(
+        &self,
+        program: &Path,
+        collector: SocketAddr,
+    ) -> io::Result<Vec<Recipe>> {
+        let traces =
+            |sample| format!("[traces]\nendpoint = \"http://{collector}\"\nsample = {sample}\n");
+        let ways = [
+            ("no ledger", "[ledger]\nenabled = false\n".to_owned()),
+            ("ledger", String::new()),
+            ("ledger, traces of 1 %", traces("0.01")),
+            ("ledger, traces of all", traces("1.0")),
+        ];
+        let recipe = |(name, tables): &(&str, String)| {
+            let config = self.folder.join(format!("{name}.toml"));
+            let pipeline = "pipeline = [\"route\"]\n";
+            fs::write(&config, format!("{pipeline}{MILLGATE_CONFIG}{tables}"))?;
+            self.millgate(program, Some(&config))
+        };
+        ways.iter().map(recipe).collect()
     }
 
     fn with_stages(&self, program: &Path, name: &str, pipeline: &str) -> io::Result<Recipe> {
@@ -293,10 +320,21 @@ pub(crate) async fn start_mock(
     arguments: Vec<OsString>,
     folder: &Path,
 ) -> io::Result<(Process, SocketAddr)> {
-    let mut process = Process::start(program, &arguments, &[], &folder.join("mock.log"))?;
+    let process = Process::start(program, &arguments, &[], &folder.join("mock.log"))?;
+    where_it_listens(process).await
+}
+
+/// Starts this very program as a collector of traces, and returns where it listens.
+pub(crate) async fn start_collector(folder: &Path) -> io::Result<(Process, SocketAddr)> {
+    let program = std::env::current_exe()?;
+    let log = folder.join("collector.log");
+    where_it_listens(Process::start(&program, &["collector".into()], &[], &log)?).await
+}
+
+async fn where_it_listens(mut process: Process) -> io::Result<(Process, SocketAddr)> {
     let address = process.printed("listening on http://").await?;
     let address = address
         .parse()
-        .map_err(|_| io::Error::other(format!("the mock listens on no address: {address}")))?;
+        .map_err(|_| io::Error::other(format!("it listens on no address: {address}")))?;
     Ok((process, address))
 }
