@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 
 /// What is logged, and how.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -40,8 +40,40 @@ pub enum Format {
 
 fn level<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let level = String::deserialize(deserializer)?;
-    let valid = !level.trim().is_empty() && EnvFilter::try_new(&level).is_ok();
+    // A word alone would pass for a module of which everything is logged, and of all else nothing.
+    let is_level = |part: &str| !part.is_empty() && part.parse::<LevelFilter>().is_ok();
+    let is_typo = |part: &str| !part.contains('=') && !is_level(part);
+    let valid = level.parse::<Targets>().is_ok() && !level.split(',').any(is_typo);
     valid.then_some(level).ok_or_else(|| {
         de::Error::custom("expected a log level like \"info\" or \"info,millgate::routing=debug\"")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_is_one_for_all_or_one_for_a_module() {
+        for level in [
+            "info",
+            "WARN",
+            "off",
+            "info,millgate::routing=debug",
+            "hyper=error",
+        ] {
+            let log: Log = toml::from_str(&format!("level = {level:?}")).unwrap();
+            assert_eq!(log.level, level);
+        }
+        for typo in [
+            "",
+            "inffo",
+            "info,",
+            "info,millgate::routing",
+            "info,millgate=loud",
+        ] {
+            let log = toml::from_str::<Log>(&format!("level = {typo:?}"));
+            assert!(log.is_err(), "{typo}");
+        }
+    }
 }

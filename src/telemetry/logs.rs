@@ -4,8 +4,9 @@ use std::{borrow::Cow, fmt, io::IsTerminal, panic::PanicHookInfo};
 
 use tracing::field::Field;
 use tracing_subscriber::{
-    EnvFilter, Layer, Registry,
+    Layer, Registry,
     field::MakeExt,
+    filter::Targets,
     fmt::format::{Writer, debug_fn},
     layer::SubscriberExt,
     util::SubscriberInitExt,
@@ -23,7 +24,7 @@ const OWN: &str = env!("CARGO_PKG_NAME");
 
 /// Starts logging, which goes on until what is returned is dropped; the error names the filter that cannot be read.
 pub fn init(log: &Log) -> Result<Option<Writing>, String> {
-    let filter = EnvFilter::try_new(&log.level).map_err(|error| format!("log.level: {error}"))?;
+    let filter: Targets = (log.level.parse()).map_err(|error| format!("log.level: {error}"))?;
     let is_terminal = std::io::stderr().is_terminal();
     let pretty = match log.format {
         Format::Pretty => true,

@@ -1,7 +1,8 @@
 //! The filter of the logs: the secrets of the config, and the redactor of the stage `redact`.
 
 use millgate_plugin::Stage;
-use tracing_subscriber::{EnvFilter, filter::LevelFilter};
+use tracing::Level;
+use tracing_subscriber::filter::Targets;
 
 use super::Runtime;
 use crate::{
@@ -64,12 +65,8 @@ pub(super) fn compile(loaded: &Loaded, previous: Option<&Runtime>) -> Filter {
 fn unheard(loaded: &Loaded, name: &str) {
     let place = ["stages", name, "capture"];
     let is_on = matches!(loaded.tree.at(&place).map(|node| &node.value), Some(Value::String(text)) if text.text == "redacted");
-    let level = EnvFilter::try_new(&loaded.config.log.level);
-    let is_heard = level.is_ok_and(|level| {
-        level
-            .max_level_hint()
-            .is_none_or(|most| most >= LevelFilter::DEBUG)
-    });
+    let level = loaded.config.log.level.parse();
+    let is_heard = level.is_ok_and(|level: Targets| level.would_enable(CAPTURE, &Level::DEBUG));
     let traces = &loaded.config.traces;
     let is_traced = traces.enabled && traces.endpoint.is_some();
     if is_on && !is_heard && !is_traced {
