@@ -190,7 +190,7 @@ fn cookie(id: &str, lasts: Duration) -> String {
 }
 
 /// Whose address it is: of IPv6 a household has 2^64.
-fn network(address: IpAddr) -> IpAddr {
+pub(super) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(
             address.to_bits() & !u128::from(u64::MAX),

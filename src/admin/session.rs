@@ -1,16 +1,17 @@
 //! `/api/session`: signing in once, for a cookie.
 
-use std::{net::IpAddr, time::Instant};
+use std::time::Instant;
 
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::Full;
 use hyper::body::Incoming;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    Admin,
+    Admin, Caller,
     access::Token,
+    body,
     reply::{Reply, document},
 };
 use crate::api::error::ApiError;
@@ -36,19 +37,18 @@ pub(super) fn state(admin: &Admin, headers: &HeaderMap) -> Reply {
 /// `POST /api/session` with `{"token":"…"}`
 pub(super) async fn sign_in(
     admin: &Admin,
-    peer: IpAddr,
     request: Request<Incoming>,
+    caller: &Caller,
 ) -> Result<Reply, ApiError> {
-    let body = Limited::new(request.into_body(), MAX_BODY).collect().await;
+    let body = body::collect(request.into_body(), MAX_BODY, caller.patience).await?;
     let shown = body
-        .ok()
-        .and_then(|body| serde_json::from_slice::<Shown>(&body.to_bytes()).ok())
+        .and_then(|body| serde_json::from_slice::<Shown>(&body).ok())
         .ok_or_else(|| ApiError::invalid("invalid_sign_in", "Send {\"token\":\"…\"}."))?;
     let Some(token) = admin.token() else {
         // There is nothing to sign in to.
         return Ok(empty(None));
     };
-    let now = Instant::now();
+    let (now, peer) = (Instant::now(), caller.peer.ip());
     let is_right = Token::of(&shown.token) == token;
     // Many operators may share an address, of a proxy perhaps: who has the token is never kept waiting for those who have not.
     if let Some(wait) = admin.access.wait(peer, now).filter(|_| !is_right) {
