@@ -42,7 +42,7 @@ use tokio::{
 };
 
 use self::{
-    access::{Access, Token},
+    access::{Access, Cookie, Token},
     query::Query,
     reload::Reload,
     reply::{Reply, document, error, json},
@@ -197,7 +197,8 @@ async fn answer(
     let (path, headers) = (request.uri().path().to_owned(), request.headers());
     let found = routes::find(&path);
     let is_public = found.is_some_and(|(route, _)| route.access == routes::Access::Public);
-    let pass = admin.access.pass(admin.token(), headers);
+    let cookie = Cookie::of(headers, caller.local.port());
+    let pass = admin.access.pass(admin.token(), headers, &cookie);
     let Some(pass) = pass.or(is_public.then_some(access::Pass::Open)) else {
         let message =
             "Send `Authorization: Bearer …` with the token of [admin] token, or sign in at /.";
@@ -223,12 +224,12 @@ async fn answer(
     let reply = match action {
         Action::Health => json(StatusCode::OK, r#"{"status":"ok"}"#),
         Action::Readiness => status::readiness(gateway),
-        Action::SessionState => session::state(admin, headers),
+        Action::SessionState => session::state(admin, headers, &cookie),
         Action::SignIn => {
             query.end()?;
-            return session::sign_in(admin, request, caller).await;
+            return session::sign_in(admin, request, caller, &cookie).await;
         }
-        Action::SignOut => session::sign_out(admin, headers),
+        Action::SignOut => session::sign_out(admin, headers, &cookie),
         Action::Status => document(&status::status(admin)),
         Action::History => document(&history::history(gateway, &mut query)?),
         Action::Exchanges => document(&exchanges::list(gateway, &mut query)?),

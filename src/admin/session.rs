@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::{
     Admin, Caller,
-    access::Token,
+    access::{Cookie, Token},
     body,
     reply::{Reply, document},
 };
@@ -26,10 +26,10 @@ struct Shown {
 }
 
 /// `GET /api/session`
-pub(super) fn state(admin: &Admin, headers: &HeaderMap) -> Reply {
+pub(super) fn state(admin: &Admin, headers: &HeaderMap, cookie: &Cookie) -> Reply {
     let token = admin.token();
     document(&json!({
-        "signed_in": admin.access.pass(token, headers).is_some(),
+        "signed_in": admin.access.pass(token, headers, cookie).is_some(),
         "required": token.is_some(),
     }))
 }
@@ -39,6 +39,7 @@ pub(super) async fn sign_in(
     admin: &Admin,
     request: Request<Incoming>,
     caller: &Caller,
+    cookie: &Cookie,
 ) -> Result<Reply, ApiError> {
     let body = body::collect(request.into_body(), MAX_BODY, caller.patience).await?;
     let shown = body
@@ -67,15 +68,15 @@ pub(super) async fn sign_in(
     }
     let cookie = admin
         .access
-        .sign_in(token)
+        .sign_in(token, cookie)
         .ok_or_else(|| ApiError::internal("No session can be made."))?;
     tracing::info!(%peer, "an operator signed in");
     Ok(empty(Some(&cookie)))
 }
 
 /// `DELETE /api/session`
-pub(super) fn sign_out(admin: &Admin, headers: &HeaderMap) -> Reply {
-    empty(Some(&admin.access.sign_out(headers)))
+pub(super) fn sign_out(admin: &Admin, headers: &HeaderMap, cookie: &Cookie) -> Reply {
+    empty(Some(&admin.access.sign_out(headers, cookie)))
 }
 
 /// 401
