@@ -159,3 +159,30 @@ async fn who_takes_nothing_is_let_go_and_who_follows_is_not() {
     // For far longer than anybody else may take.
     hear(&mut followed, 3).await;
 }
+
+#[tokio::test]
+async fn those_who_follow_do_not_keep_others_out() {
+    let (gateway, _mock) = gateway("[log]\nlevel = \"debug\"\n").await;
+    let bearer = [("authorization", BEARER)];
+    let ask = async |path| {
+        let client = operators(&gateway);
+        client.send(Method::GET, path, &bearer, "").await
+    };
+    let mut followers = Vec::new();
+    for _ in 0..32 {
+        followers.push(follow(&gateway).await);
+    }
+    for _ in 0..20 {
+        let refused = ask("/api/events").await.rest().await;
+        assert_eq!(
+            (refused.status.as_u16(), &*refused.code()),
+            (503, "too_many_followers")
+        );
+        assert_eq!(ask("/api/status").await.status, 200);
+    }
+    drop(followers.pop());
+    gateway
+        .log_line(|line| line["message"] == "a follower of the events has left")
+        .await;
+    assert_eq!(ask("/api/events").await.status, 200);
+}
