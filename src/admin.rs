@@ -6,6 +6,7 @@
 //! something, that no form of another page can have sent it.
 
 pub mod access;
+mod body;
 mod cache;
 mod events;
 mod exchanges;
@@ -16,12 +17,14 @@ mod plugins;
 mod query;
 pub mod reload;
 mod reply;
+mod room;
 mod routes;
 mod session;
 mod status;
 #[cfg(test)]
 mod tests;
 mod usage;
+mod wire;
 
 use std::{
     convert::Infallible,
@@ -32,15 +35,20 @@ use std::{
 
 use http::{HeaderMap, Method, Request, StatusCode, Version, header};
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{net::TcpListener, sync::Semaphore};
+use hyper_util::rt::TokioTimer;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+};
 
 use self::{
-    access::{Access, Token},
+    access::{Access, Cookie, Token},
     query::Query,
     reload::Reload,
     reply::{Reply, document, error, json},
+    room::{Room, Seat},
     routes::Action,
+    wire::Wire,
 };
 use crate::{
     api::error::ApiError,
@@ -49,9 +57,9 @@ use crate::{
     server,
 };
 
-/// The most connections at a time: some operators, probes and scrapers. Those who follow events are fewer, so that there
-/// is always room for others.
-const MAX_CONNECTIONS: usize = 64;
+/// For so many times the `header_timeout` whoever is connected may take nothing of what is sent: by its default for 30
+/// seconds, since a person who stops the output of a terminal is to find it again.
+const PATIENCE_TO_SEND: u32 = 3;
 
 /// What the API is, for programs.
 const OPENAPI: &str = include_str!("admin/openapi.json");
@@ -86,9 +94,19 @@ impl Admin {
     }
 }
 
-/// Serves until the future is dropped. A connection may take `header_timeout` to send a head, and be idle for as long.
+/// One connection.
+struct Caller {
+    peer: SocketAddr,
+    local: SocketAddr,
+    /// How long a body may take to arrive.
+    patience: Duration,
+    seat: Seat,
+}
+
+/// Serves until the future is dropped. A connection may take `header_timeout` to send a head, as long again to send a
+/// body, and be idle for as long.
 pub async fn serve(listener: TcpListener, admin: Arc<Admin>, header_timeout: Duration) {
-    let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let room = Room::new();
     loop {
         let Ok((stream, peer)) = listener.accept().await else {
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -97,30 +115,41 @@ pub async fn serve(listener: TcpListener, admin: Arc<Admin>, header_timeout: Dur
         let Ok(local) = stream.local_addr() else {
             continue;
         };
-        let Ok(permit) = connections.clone().try_acquire_owned() else {
-            server::spawn_connection(server::turn_away(stream));
-            continue;
+        let caller = Caller {
+            peer,
+            local,
+            patience: header_timeout,
+            seat: room.enter(peer.ip()),
         };
-        let admin = admin.clone();
-        server::spawn_connection(async move {
-            let service = hyper::service::service_fn(|request| {
-                let admin = admin.clone();
-                async move {
-                    let answered = answer(&admin, request, peer, local).await;
-                    let mut reply = answered.unwrap_or_else(|refused| error(&refused));
-                    reply::protect(reply.headers_mut());
-                    Ok::<_, Infallible>(reply)
-                }
-            });
-            let connection = hyper::server::conn::http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(header_timeout)
-                .serve_connection(TokioIo::new(stream), service);
-            if let Err(error) = connection.await {
+        server::spawn_connection(converse(stream, admin.clone(), caller));
+    }
+}
+
+/// Answers the requests of one connection, one after another, until it ends or its place is needed.
+async fn converse(stream: TcpStream, admin: Arc<Admin>, caller: Caller) {
+    let service = hyper::service::service_fn(|request| {
+        let (admin, caller) = (&admin, &caller);
+        async move {
+            let answered = answer(admin, request, caller).await;
+            let mut reply = answered.unwrap_or_else(|refused| error(&refused));
+            reply::protect(reply.headers_mut());
+            Ok::<_, Infallible>(reply)
+        }
+    });
+    let wire = Wire::new(stream, caller.patience * PATIENCE_TO_SEND);
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(caller.patience)
+        .serve_connection(wire, service);
+    tokio::select! {
+        ended = connection => {
+            if let Err(error) = ended {
                 tracing::debug!(%error, "admin connection ended");
             }
-            drop(permit);
-        });
+        }
+        () = caller.seat.is_needed() => {
+            tracing::debug!(peer = %caller.peer, "admin connection made room for another");
+        }
     }
 }
 
@@ -156,10 +185,9 @@ fn is_deliberate(method: &Method, headers: &HeaderMap) -> bool {
 async fn answer(
     admin: &Arc<Admin>,
     request: Request<Incoming>,
-    peer: SocketAddr,
-    local: SocketAddr,
+    caller: &Caller,
 ) -> Result<Reply, ApiError> {
-    admit(&admin.guard, &request, peer, local).map_err(|_| {
+    admit(&admin.guard, &request, caller.peer, caller.local).map_err(|_| {
         ApiError::new(
             StatusCode::FORBIDDEN,
             "forbidden",
@@ -169,13 +197,17 @@ async fn answer(
     let (path, headers) = (request.uri().path().to_owned(), request.headers());
     let found = routes::find(&path);
     let is_public = found.is_some_and(|(route, _)| route.access == routes::Access::Public);
-    let pass = admin.access.pass(admin.token(), headers);
+    let cookie = Cookie::of(headers, caller.local.port());
+    let pass = admin.access.pass(admin.token(), headers, &cookie);
     let Some(pass) = pass.or(is_public.then_some(access::Pass::Open)) else {
         let message =
             "Send `Authorization: Bearer …` with the token of [admin] token, or sign in at /.";
         return Err(session::unauthorized(message));
     };
     let (route, id) = found.ok_or_else(unknown_path)?;
+    if !is_public && !caller.seat.is_of_an_operator() {
+        return Err(too_many_operators());
+    }
     let Some(action) = route.action(request.method()) else {
         return Err(wrong_method(route.allow));
     };
@@ -192,12 +224,12 @@ async fn answer(
     let reply = match action {
         Action::Health => json(StatusCode::OK, r#"{"status":"ok"}"#),
         Action::Readiness => status::readiness(gateway),
-        Action::SessionState => session::state(admin, headers),
+        Action::SessionState => session::state(admin, headers, &cookie),
         Action::SignIn => {
             query.end()?;
-            return session::sign_in(admin, peer.ip(), request).await;
+            return session::sign_in(admin, request, caller, &cookie).await;
         }
-        Action::SignOut => session::sign_out(admin, headers),
+        Action::SignOut => session::sign_out(admin, headers, &cookie),
         Action::Status => document(&status::status(admin)),
         Action::History => document(&history::history(gateway, &mut query)?),
         Action::Exchanges => document(&exchanges::list(gateway, &mut query)?),
@@ -208,12 +240,12 @@ async fn answer(
         Action::Cache => cache::stats(gateway),
         Action::Purge => {
             query.end()?;
-            return Ok(cache::purge(gateway, request).await);
+            return cache::purge(gateway, request, caller).await;
         }
         Action::Plugins => plugins::list(gateway),
         Action::Reload => {
             query.end()?;
-            return reload::reload(admin, request).await;
+            return reload::reload(admin, request, caller).await;
         }
         Action::Metrics => metrics::scrape(gateway, headers),
         Action::Document => json(StatusCode::OK, OPENAPI),
@@ -227,6 +259,17 @@ async fn answer(
         query.end()?;
     }
     Ok(reply)
+}
+
+fn too_many_operators() -> ApiError {
+    let mut error = ApiError::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "too_many_connections",
+        "Operators have as many connections as they may. Close one, or try again shortly.",
+    )
+    .close();
+    error.retry_after = Some(Duration::from_secs(1));
+    error
 }
 
 fn unknown_path() -> ApiError {

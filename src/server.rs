@@ -10,7 +10,7 @@ mod tap;
 pub(crate) mod tasks;
 mod wire;
 
-pub(crate) use busy::turn_away;
+pub(crate) use stall::Stall;
 pub(crate) use tasks::spawn as spawn_connection;
 
 use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};

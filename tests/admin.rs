@@ -78,7 +78,7 @@ async fn without_the_token_nothing_is_told_but_whether_it_lives() {
             None,
             Some(("authorization", "Bearer wrong")),
             Some(("authorization", TOKEN)),
-            Some(("cookie", "millgate_session=0")),
+            Some(("cookie", "millgate_session_9090=0")),
         ] {
             let reply = ask(&client, method, path, proof.as_slice()).await;
             assert_eq!(reply.status, 401, "{method} {path}");
@@ -124,6 +124,38 @@ async fn with_the_token_or_a_session_everything_is() {
     assert!(signed_out.header("set-cookie").contains("Max-Age=0"));
     let reply = ask(&client, "GET", "/api/status", &[("cookie", cookie)]).await;
     assert_eq!(reply.status, 401);
+}
+
+/// Browsers send the cookies of a host to all of its ports.
+#[tokio::test]
+async fn gateways_on_one_host_do_not_sign_each_other_out() {
+    let ((one, _mock), (other, _other)) = (with_token().await, with_token().await);
+    let mut cookies = Vec::new();
+    for gateway in [&one, &other] {
+        let signed_in = sign_in(&operators(gateway), TOKEN).await;
+        let cookie = signed_in.header("set-cookie").split(';').next().unwrap();
+        let port = gateway.admin.port().to_string();
+        let (name, id) = cookie.split_once('=').unwrap();
+        assert_eq!(name, format!("millgate_session_{port}"));
+        cookies.push((name.to_owned(), id.to_owned()));
+    }
+    // What a browser holds then: of cookies of one name, the last.
+    assert_ne!(cookies[0].0, cookies[1].0);
+    let held: Vec<_> = cookies
+        .iter()
+        .map(|(name, id)| format!("{name}={id}"))
+        .collect();
+    let held = held.join("; ");
+    for gateway in [&one, &other] {
+        let reply = ask(
+            &operators(gateway),
+            "GET",
+            "/api/status",
+            &[("cookie", &held)],
+        )
+        .await;
+        assert_eq!(reply.status, 200);
+    }
 }
 
 #[tokio::test]

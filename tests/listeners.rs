@@ -94,20 +94,8 @@ async fn the_operators_listener_has_limits_too() {
     let mut slow = Raw::with(gateway.admin, "GET /hea").await;
     assert_eq!(slow.closed().await, "");
 
-    let mut held = Vec::new();
-    for _ in 0..64 {
-        held.push(Raw::connect(gateway.admin).await);
-    }
-    let mut refused = Raw::with(gateway.admin, wire::get("/healthz")).await;
-    let reply = refused.reply().await;
-    assert_eq!(
-        (reply.status.as_u16(), &*reply.refusal()),
-        (503, "too_many_connections")
-    );
-    // Those who say nothing are let go, and make room by that.
-    for mut held in held {
-        assert_eq!(held.closed().await, "");
-    }
+    let mut silent = Raw::connect(gateway.admin).await;
+    assert_eq!(silent.closed().await, "");
     let operators = Client::at(&format!("http://{}", gateway.admin));
     assert_eq!(operators.get("/healthz").await.status, 200);
 }

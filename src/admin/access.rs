@@ -26,8 +26,8 @@ const PAUSE: Duration = Duration::from_mins(1);
 /// So many addresses are remembered for their failures.
 const MOST_ADDRESSES: usize = 1024;
 
-/// The cookie of a session.
-const COOKIE: &str = "millgate_session";
+/// The id of a session, in hexadecimal digits.
+const ID: usize = 64;
 
 /// A token, of which only the hash is kept. It is compared in a time that tells nothing.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -38,6 +38,38 @@ impl Token {
     #[must_use]
     pub fn of(text: &str) -> Self {
         Self(blake3::hash(text.as_bytes()))
+    }
+}
+
+/// The name of the cookie of a session. A browser sends the cookies of a host to all of its ports (RFC 6265, 8.5): without a
+/// port in the name, two gateways on one host would sign each other's operators out.
+pub(super) struct Cookie(String);
+
+impl Cookie {
+    /// The one of the port that a browser has asked; where it names none, of the port that it has reached.
+    pub(super) fn of(headers: &HeaderMap, reached: u16) -> Self {
+        let host = headers
+            .get(header::HOST)
+            .and_then(|host| host.to_str().ok());
+        let port = host
+            .and_then(|host| host.rsplit_once(':')?.1.parse().ok())
+            .unwrap_or(reached);
+        Self(format!("millgate_session_{port}"))
+    }
+
+    fn set(&self, id: &str, lasts: Duration) -> String {
+        let (name, seconds) = (&self.0, lasts.as_secs());
+        format!("{name}={id}; HttpOnly; SameSite=Strict; Path=/; Max-Age={seconds}")
+    }
+
+    /// The ids of sessions among the cookies (RFC 6265, 4.2).
+    fn ids<'a>(&self, headers: &'a HeaderMap) -> impl Iterator<Item = &'a str> {
+        let values = headers.get_all(header::COOKIE).iter();
+        let pairs = values
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(';'));
+        let named = pairs.filter_map(|pair| pair.trim().split_once('='));
+        named.filter_map(move |(name, id)| (name == self.0 && id.len() == ID).then_some(id))
     }
 }
 
@@ -72,7 +104,12 @@ struct Failures {
 
 impl Access {
     /// What these headers let in with; `None` where a token is asked for and they prove nothing.
-    pub(super) fn pass(&self, token: Option<Token>, headers: &HeaderMap) -> Option<Pass> {
+    pub(super) fn pass(
+        &self,
+        token: Option<Token>,
+        headers: &HeaderMap,
+        cookie: &Cookie,
+    ) -> Option<Pass> {
         let Some(token) = token else {
             return Some(Pass::Open);
         };
@@ -80,7 +117,9 @@ impl Access {
             .map(Token::of)
             .filter(|shown| *shown == token);
         let passes = by_token.map(Pass::Token).into_iter();
-        let by_session = cookies(headers).map(|id| Pass::Session(blake3::hash(id.as_bytes())));
+        let by_session = cookie
+            .ids(headers)
+            .map(|id| Pass::Session(blake3::hash(id.as_bytes())));
         passes
             .chain(by_session)
             .find(|pass| self.holds(Some(token), *pass))
@@ -99,7 +138,7 @@ impl Access {
     }
 
     /// Begins a session for whoever has shown this token: its `Set-Cookie`. `None` where there is no randomness.
-    pub(super) fn sign_in(&self, token: Token) -> Option<String> {
+    pub(super) fn sign_in(&self, token: Token, cookie: &Cookie) -> Option<String> {
         let mut id = [0; 32];
         rand::fill(&mut id).ok()?;
         let id = Hash::from_bytes(id).to_hex();
@@ -113,16 +152,16 @@ impl Access {
             }
         }
         sessions.insert(blake3::hash(id.as_bytes()), Session { token, began: now });
-        Some(cookie(&id, SESSION))
+        Some(cookie.set(&id, SESSION))
     }
 
     /// Ends the sessions that these headers name: the `Set-Cookie` that makes a browser forget.
-    pub(super) fn sign_out(&self, headers: &HeaderMap) -> String {
+    pub(super) fn sign_out(&self, headers: &HeaderMap, cookie: &Cookie) -> String {
         let mut sessions = lock(&self.sessions);
-        for id in cookies(headers) {
+        for id in cookie.ids(headers) {
             sessions.remove(&blake3::hash(id.as_bytes()));
         }
-        cookie("", Duration::ZERO)
+        cookie.set("", Duration::ZERO)
     }
 
     /// How long this address has to wait before it may try to sign in.
@@ -171,26 +210,8 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     is_only.then(|| token.trim())
 }
 
-/// The ids of sessions among the cookies (RFC 6265, 4.2).
-fn cookies(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    let values = headers.get_all(header::COOKIE).iter();
-    let pairs = values
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(';'));
-    let named = pairs.filter_map(|pair| pair.trim().split_once('='));
-    // Whoever sends many means harm.
-    named
-        .filter_map(|(name, id)| (name == COOKIE).then_some(id))
-        .take(4)
-}
-
-fn cookie(id: &str, lasts: Duration) -> String {
-    let seconds = lasts.as_secs();
-    format!("{COOKIE}={id}; HttpOnly; SameSite=Strict; Path=/; Max-Age={seconds}")
-}
-
 /// Whose address it is: of IPv6 a household has 2^64.
-fn network(address: IpAddr) -> IpAddr {
+pub(super) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(
             address.to_bits() & !u128::from(u64::MAX),
@@ -211,6 +232,10 @@ mod tests {
         HeaderMap::from_iter([(name, value.parse().unwrap())])
     }
 
+    fn at(port: u16) -> Cookie {
+        Cookie::of(&HeaderMap::new(), port)
+    }
+
     fn of_cookie(set: &str) -> HeaderMap {
         with(header::COOKIE, set.split(';').next().unwrap())
     }
@@ -219,7 +244,7 @@ mod tests {
     fn only_the_token_and_a_session_of_the_token_let_in() {
         let access = Access::default();
         let (token, next) = (Token::of("one"), Token::of("two"));
-        let lets_in = |token, headers: &HeaderMap| access.pass(token, headers).is_some();
+        let lets_in = |token, headers: &HeaderMap| access.pass(token, headers, &at(9090)).is_some();
         assert!(lets_in(None, &HeaderMap::new()));
         assert!(!lets_in(Some(token), &HeaderMap::new()));
         for (value, is_right) in [
@@ -237,14 +262,44 @@ mod tests {
         twice.append(header::AUTHORIZATION, "Bearer two".parse().unwrap());
         assert!(!lets_in(Some(token), &twice));
 
-        let set = access.sign_in(token).unwrap();
+        let set = access.sign_in(token, &at(9090)).unwrap();
         assert!(set.contains("; HttpOnly; SameSite=Strict; Path=/"), "{set}");
         let session = of_cookie(&set);
         assert!(lets_in(Some(token), &session));
         assert!(!lets_in(Some(next), &session), "the token was changed");
-        assert!(!lets_in(Some(token), &of_cookie("millgate_session=")));
-        access.sign_out(&session);
+        assert!(!lets_in(Some(token), &of_cookie("millgate_session_9090=")));
+        access.sign_out(&session, &at(9090));
         assert!(!lets_in(Some(token), &session));
+    }
+
+    #[test]
+    fn a_cookie_is_of_the_port_that_a_browser_knows() {
+        for (host, port) in [
+            ("gate.corp:9091", 9091),
+            ("[::1]:9091", 9091),
+            ("[::1]", 9090),
+            ("gate.corp", 9090),
+            ("gate.corp:", 9090),
+        ] {
+            let name = Cookie::of(&with(header::HOST, host), 9090).0;
+            assert_eq!(name, format!("millgate_session_{port}"), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_session_is_found_among_any_number_of_cookies() {
+        let access = Access::default();
+        let (one, other) = (Token::of("one"), Token::of("two"));
+        let mut all = with(header::COOKIE, "theme=dark; millgate_session_9090=old");
+        for port in 9000..9100 {
+            let set = access.sign_in(other, &at(port)).unwrap();
+            all.append(header::COOKIE, of_cookie(&set)[header::COOKIE].clone());
+        }
+        assert!(access.pass(Some(one), &all, &at(9090)).is_none());
+        let set = access.sign_in(one, &at(9090)).unwrap();
+        all.append(header::COOKIE, of_cookie(&set)[header::COOKIE].clone());
+        assert!(access.pass(Some(one), &all, &at(9090)).is_some());
+        assert!(access.pass(Some(one), &all, &at(9091)).is_none());
     }
 
     #[test]
@@ -252,9 +307,9 @@ mod tests {
         let access = Access::default();
         let token = Token::of("one");
         let sessions: Vec<_> = (0..=MOST_SESSIONS)
-            .map(|_| of_cookie(&access.sign_in(token).unwrap()))
+            .map(|_| of_cookie(&access.sign_in(token, &at(9090)).unwrap()))
             .collect();
-        let alive = |session: &HeaderMap| access.pass(Some(token), session).is_some();
+        let alive = |session: &HeaderMap| access.pass(Some(token), session, &at(9090)).is_some();
         assert_eq!(
             sessions.iter().filter(|one| alive(one)).count(),
             MOST_SESSIONS

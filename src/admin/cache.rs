@@ -1,12 +1,14 @@
 //! `/api/cache`: how the cache does, and what it is to forget.
 
 use http::{Request, StatusCode};
-use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::reply::{Reply, error, json};
+use super::{
+    Caller, body,
+    reply::{Reply, error, json},
+};
 use crate::{api::error::ApiError, cache::entry::Purge, runtime::gateway::Gateway};
 
 /// The largest body that is read.
@@ -57,25 +59,30 @@ pub(super) fn stats(gateway: &Gateway) -> Reply {
 }
 
 /// `POST /api/cache/purge` with `{"all":true}`, `{"key":"…"}`, `{"model":"…"}`, `{"caller":"…"}` or `{"tag":"…"}`.
-pub(super) async fn purge(gateway: &Gateway, request: Request<Incoming>) -> Reply {
-    let body = Limited::new(request.into_body(), MAX_BODY).collect().await;
-    let asked = body.ok().and_then(|body| {
-        let asked: Asked = serde_json::from_slice(&body.to_bytes()).ok()?;
+pub(super) async fn purge(
+    gateway: &Gateway,
+    request: Request<Incoming>,
+    caller: &Caller,
+) -> Result<Reply, ApiError> {
+    let body = body::collect(request.into_body(), MAX_BODY, caller.patience).await?;
+    let asked = body.and_then(|body| {
+        let asked: Asked = serde_json::from_slice(&body).ok()?;
         asked.purge()
     });
     let Some(purge) = asked else {
-        return error(&ApiError::invalid(
+        return Err(ApiError::invalid(
             "invalid_purge",
             "Say what to forget by one of {\"all\":true}, {\"key\":…}, {\"model\":…}, {\"caller\":…} or {\"tag\":…}.",
         ));
     };
     let runtime = gateway.runtime();
     let Some(cache) = &runtime.pipeline.cache else {
-        return no_cache();
+        return Ok(no_cache());
     };
     let purged = cache.purge(&purge).await;
     tracing::info!(?purge, purged, "cache purged");
-    json(StatusCode::OK, json!({ "purged": purged }).to_string())
+    let told = json!({ "purged": purged }).to_string();
+    Ok(json(StatusCode::OK, told))
 }
 
 fn no_cache() -> Reply {

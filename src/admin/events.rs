@@ -62,6 +62,7 @@ pub(super) fn follow(
     tasks::spawn(async move {
         // It ends with the one who follows.
         let _ = follower.run(exchanges, wants_status).await;
+        tracing::debug!("a follower of the events has left");
     });
     let mut response = Response::new(Body::Events(body));
     response.headers_mut().insert(

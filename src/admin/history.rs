@@ -60,6 +60,7 @@ pub(super) fn figures(figures: &Figures, covered: Duration) -> Map<String, Value
         "first": { "p50_ms": quantile(&figures.first, 0.5), "p95_ms": quantile(&figures.first, 0.95) },
         "input_tokens": figures.input,
         "output_tokens": figures.output,
+        "estimated_tokens": figures.estimated,
         "tokens_per_s": rate(figures.output, covered),
         "cost": figures.known_cost().map(dollars),
         "unpriced_exchanges": figures.unpriced,

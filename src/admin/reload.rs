@@ -1,14 +1,13 @@
 //! `POST /api/reload`: what SIGHUP does, and what came of it.
 
 use http::{Request, StatusCode};
-use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use super::{
-    Admin,
+    Admin, Caller, body,
     reply::{Reply, document, json as reply},
 };
 use crate::{api::error::ApiError, config::finding::Finding};
@@ -33,10 +32,13 @@ pub struct Reloaded {
 struct Nothing {}
 
 /// `POST /api/reload`
-pub(super) async fn reload(admin: &Admin, request: Request<Incoming>) -> Result<Reply, ApiError> {
-    let body = Limited::new(request.into_body(), MAX_BODY).collect().await;
-    let is_empty = body.is_ok_and(|body| {
-        let body = body.to_bytes();
+pub(super) async fn reload(
+    admin: &Admin,
+    request: Request<Incoming>,
+    caller: &Caller,
+) -> Result<Reply, ApiError> {
+    let body = body::collect(request.into_body(), MAX_BODY, caller.patience).await?;
+    let is_empty = body.is_some_and(|body| {
         body.trim_ascii().is_empty() || serde_json::from_slice::<Nothing>(&body).is_ok()
     });
     if !is_empty {

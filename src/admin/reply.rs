@@ -119,6 +119,9 @@ pub(super) fn error(error: &ApiError) -> Reply {
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         headers.insert(header::RETRY_AFTER, seconds.into());
     }
+    if error.close {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     if error.status == StatusCode::UNAUTHORIZED {
         let scheme = HeaderValue::from_static("Bearer realm=\"millgate\"");
         headers.insert(header::WWW_AUTHENTICATE, scheme);

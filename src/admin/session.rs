@@ -1,16 +1,17 @@
 //! `/api/session`: signing in once, for a cookie.
 
-use std::{net::IpAddr, time::Instant};
+use std::time::Instant;
 
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::Full;
 use hyper::body::Incoming;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    Admin,
-    access::Token,
+    Admin, Caller,
+    access::{Cookie, Token},
+    body,
     reply::{Reply, document},
 };
 use crate::api::error::ApiError;
@@ -25,10 +26,10 @@ struct Shown {
 }
 
 /// `GET /api/session`
-pub(super) fn state(admin: &Admin, headers: &HeaderMap) -> Reply {
+pub(super) fn state(admin: &Admin, headers: &HeaderMap, cookie: &Cookie) -> Reply {
     let token = admin.token();
     document(&json!({
-        "signed_in": admin.access.pass(token, headers).is_some(),
+        "signed_in": admin.access.pass(token, headers, cookie).is_some(),
         "required": token.is_some(),
     }))
 }
@@ -36,19 +37,19 @@ pub(super) fn state(admin: &Admin, headers: &HeaderMap) -> Reply {
 /// `POST /api/session` with `{"token":"…"}`
 pub(super) async fn sign_in(
     admin: &Admin,
-    peer: IpAddr,
     request: Request<Incoming>,
+    caller: &Caller,
+    cookie: &Cookie,
 ) -> Result<Reply, ApiError> {
-    let body = Limited::new(request.into_body(), MAX_BODY).collect().await;
+    let body = body::collect(request.into_body(), MAX_BODY, caller.patience).await?;
     let shown = body
-        .ok()
-        .and_then(|body| serde_json::from_slice::<Shown>(&body.to_bytes()).ok())
+        .and_then(|body| serde_json::from_slice::<Shown>(&body).ok())
         .ok_or_else(|| ApiError::invalid("invalid_sign_in", "Send {\"token\":\"…\"}."))?;
     let Some(token) = admin.token() else {
         // There is nothing to sign in to.
         return Ok(empty(None));
     };
-    let now = Instant::now();
+    let (now, peer) = (Instant::now(), caller.peer.ip());
     let is_right = Token::of(&shown.token) == token;
     // Many operators may share an address, of a proxy perhaps: who has the token is never kept waiting for those who have not.
     if let Some(wait) = admin.access.wait(peer, now).filter(|_| !is_right) {
@@ -67,15 +68,15 @@ pub(super) async fn sign_in(
     }
     let cookie = admin
         .access
-        .sign_in(token)
+        .sign_in(token, cookie)
         .ok_or_else(|| ApiError::internal("No session can be made."))?;
     tracing::info!(%peer, "an operator signed in");
     Ok(empty(Some(&cookie)))
 }
 
 /// `DELETE /api/session`
-pub(super) fn sign_out(admin: &Admin, headers: &HeaderMap) -> Reply {
-    empty(Some(&admin.access.sign_out(headers)))
+pub(super) fn sign_out(admin: &Admin, headers: &HeaderMap, cookie: &Cookie) -> Reply {
+    empty(Some(&admin.access.sign_out(headers, cookie)))
 }
 
 /// 401

@@ -58,7 +58,13 @@ impl JsonSchema for Secret {
 const SHORTEST: usize = 8;
 
 /// Names that sound secret and tell where a secret is, or something about it.
-const HARMLESS: &[&str] = &["_file", "_path", "_url", "_sha256", "tokens"];
+const HARMLESS: &[&str] = &["_file", "_path", "_url", "_sha256"];
+
+/// What is counted by that name, and no secret, where a number of them is said.
+const COUNTED: &str = "tokens";
+
+/// No number of tokens takes more digits than this.
+const MOST_DIGITS: usize = 12;
 
 /// The secrets of a resolved config: texts under keys that sound secret, and texts that come from variables which do.
 /// Of a text with placeholders of its own (`Bearer {caller.meta.ticket}`) these are the parts between them.
@@ -74,6 +80,7 @@ fn collect(node: &Node, is_secret: bool, found: &mut Vec<Secret>) {
         Value::Table(table) => {
             for (key, child) in table.iter() {
                 let is_harmless = HARMLESS.iter().any(|end| key.name.ends_with(end));
+                let is_harmless = is_harmless || is_count(&key.name, child);
                 let is_named = sounds_secret(&key.name) && !is_harmless;
                 // A table's name says nothing of what is in it: `[providers.token-service]`.
                 collect(child, is_named && child.as_table().is_none(), found);
@@ -92,6 +99,30 @@ fn collect(node: &Node, is_secret: bool, found: &mut Vec<Secret>) {
         }
         _ => {}
     }
+}
+
+/// Whether a key says how many tokens something may take: `tokens = "600k/min"`, `max_tokens = 100`. The name alone does not
+/// tell: `api_tokens = ["…"]` are secrets.
+pub(super) fn is_count(name: &str, node: &Node) -> bool {
+    let is_number = match &node.value {
+        Value::Integer(_) | Value::Float(_) => true,
+        Value::String(text) => is_number(&text.text),
+        _ => false,
+    };
+    is_number && name.contains(COUNTED) && !sounds_secret(&name.replace(COUNTED, ""))
+}
+
+/// Whether a text is a number, with a unit perhaps, and with a time that it is for: `600`, `1_000`, `1.5M/day`.
+fn is_number(text: &str) -> bool {
+    let (number, time) = text.split_once('/').unwrap_or((text, "s"));
+    let number = number.trim().trim_end_matches(['k', 'K', 'm', 'M']);
+    let digits = number.bytes().filter(u8::is_ascii_digit).count();
+    (1..=MOST_DIGITS).contains(&digits)
+        && number
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || b"._".contains(&byte))
+        && time.len() <= MOST_DIGITS
+        && time.trim().bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::{api::error::ApiError, pipeline::exchange::request_id};
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Answers whatever is asked with 503, and closes.
-pub(crate) async fn turn_away(mut stream: TcpStream) {
+pub(super) async fn turn_away(mut stream: TcpStream) {
     let mut error = ApiError::new(
         StatusCode::SERVICE_UNAVAILABLE,
         "too_many_connections",

@@ -12,7 +12,7 @@ use std::{
 use tokio::time::Sleep;
 
 /// Watches the writes of one connection.
-pub(super) struct Stall {
+pub(crate) struct Stall {
     limit: Duration,
     /// Runs while a write waits.
     alarm: Option<Pin<Box<Sleep>>>,
@@ -20,12 +20,12 @@ pub(super) struct Stall {
 
 impl Stall {
     /// A client may take nothing for as long as `limit`.
-    pub(super) fn new(limit: Duration) -> Self {
+    pub(crate) fn new(limit: Duration) -> Self {
         Self { limit, alarm: None }
     }
 
     /// Takes note of what became of a write, and turns one that has waited for too long into an error.
-    pub(super) fn watch<T>(
+    pub(crate) fn watch<T>(
         &mut self,
         written: Poll<io::Result<T>>,
         context: &mut Context<'_>,

@@ -135,7 +135,7 @@ def check_signing_in_and_out(browser, site, _):
     page.close()
     page = enter(browser, site)
     cookies = page.send("Network.getCookies", urls=[site.url])["cookies"]
-    (cookie,) = [cookie for cookie in cookies if cookie["name"] == "millgate_session"]
+    (cookie,) = [cookie for cookie in cookies if cookie["name"].startswith("millgate_session_")]
     assert cookie["httpOnly"] and cookie["sameSite"] == "Strict", cookie
     assert page.run("fetch('/api/status').then((answer) => answer.status)") == 200
     page.click("#sign-out")

@@ -22,10 +22,12 @@ pub struct Figures {
     pub overhead: Buckets,
     /// From start to the first byte of the body.
     pub first: Buckets,
-    /// Tokens of prompts that were charged for: [`Ended::charged`].
+    /// Tokens of prompts that were charged for, as upstreams have counted them: [`Ended::charged`].
     pub input: u64,
-    /// Tokens of answers that were charged for.
+    /// Tokens of answers that were charged for, as upstreams have counted them.
     pub output: u64,
+    /// Tokens of prompts and answers that nobody has counted, estimated from lengths; not among the others.
+    pub estimated: u64,
     /// What those cost whose price is known, in billionths of a US dollar.
     pub cost: u64,
     /// Exchanges whose price is known.
@@ -53,8 +55,14 @@ impl Figures {
             self.first.add(first);
         }
         if let Some(tokens) = ended.charged() {
-            self.input = self.input.saturating_add(tokens.usage.input);
-            self.output = self.output.saturating_add(tokens.usage.output);
+            let (input, output) = (tokens.usage.input, tokens.usage.output);
+            if tokens.is_estimate {
+                let both = input.saturating_add(output);
+                self.estimated = self.estimated.saturating_add(both);
+            } else {
+                self.input = self.input.saturating_add(input);
+                self.output = self.output.saturating_add(output);
+            }
             self.unpriced += u64::from(ended.cost.is_none());
         }
         self.priced += u64::from(ended.cost.is_some());
@@ -75,6 +83,7 @@ impl Figures {
         self.first.merge(&other.first);
         self.input = self.input.saturating_add(other.input);
         self.output = self.output.saturating_add(other.output);
+        self.estimated = self.estimated.saturating_add(other.estimated);
         self.cost = self.cost.saturating_add(other.cost);
         self.priced += other.priced;
         self.unpriced += other.unpriced;

@@ -39,7 +39,7 @@ fn ended(beginning: Instant, second: u64, route: &str) -> Ended {
         cache: Some(CacheStatus::Miss),
         tokens: Some(Tokens {
             usage: Usage::estimated(10, 3),
-            is_estimate: true,
+            is_estimate: false,
         }),
         cost: Some(7),
         saved: None,
@@ -70,6 +70,7 @@ fn figures_are_those_of_the_exchanges() {
     (hit.cost, hit.saved) = (None, Some(7));
     history.add(&hit);
     let mut left = ended(beginning, 7, "b");
+    left.tokens.as_mut().unwrap().is_estimate = true;
     left.outcome = Outcome::ClientClosed;
     history.add(&left);
     let mut failed = ended(beginning, 8, "b");
@@ -88,7 +89,8 @@ fn figures_are_those_of_the_exchanges() {
     let totals = &series.totals;
     assert_eq!((totals.errors, totals.refused, totals.cancelled), (1, 1, 1));
     // What the cache gave is charged to the exchange that fetched it.
-    assert_eq!((totals.input, totals.output), (50, 15));
+    assert_eq!((totals.input, totals.output), (40, 12));
+    assert_eq!(totals.estimated, 13);
     assert_eq!((totals.cost, totals.saved), (35, 7));
     assert_eq!((totals.hits, totals.misses), (1, 5));
     let overhead = totals.overhead.mean().unwrap();
