@@ -221,6 +221,11 @@ def check_signing_in_and_out(browser, site, shots):
         page.write("the-right-token")
         page.key("Enter")
         page.until(f"{LIVE} === 'live'")
+        stub.is_broken = True
+        page.click("#sign-out")
+        page.until("/still signed in/.test(document.querySelector('#notice').textContent)")
+        assert not page.run("document.querySelector('#main').hidden"), "who could not sign out is not told otherwise"
+        stub.is_broken = False
         page.click("#sign-out")
         page.until("!document.querySelector('#sign-in').hidden && document.querySelector('#main').hidden")
         page.close()
