@@ -15,7 +15,9 @@ use http::Method;
 use ratatui::{
     DefaultTerminal, Terminal,
     backend::TestBackend,
+    buffer::Cell,
     crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers},
+    text::Span,
 };
 
 use self::model::Model;
@@ -151,12 +153,43 @@ fn plain(model: &Model) -> String {
     let Ok(_) = terminal.draw(|frame| draw::draw(frame, model));
     let buffer = terminal.backend().buffer();
     let mut text = String::new();
-    for line in buffer.content().chunks(usize::from(PLAIN.0)) {
-        let line: String = line.iter().map(ratatui::buffer::Cell::symbol).collect();
+    for cells in buffer.content().chunks(usize::from(PLAIN.0)) {
+        let mut line = String::new();
+        let mut at = 0;
+        // A wide character stands in the first of its two cells.
+        while let Some(symbol) = cells.get(at).map(Cell::symbol) {
+            line.push_str(symbol);
+            at += Span::raw(symbol).width().max(1);
+        }
         text.push_str(line.trim_end());
         text.push('\n');
     }
     text.truncate(text.trim_end().len());
     text.push('\n');
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn wide_characters_are_not_torn_where_there_is_no_terminal() {
+        let model = Model {
+            status: json!({ "routes": [{ "name": "고객 상담", "minute": {}, "targets": [] }] }),
+            ..Model::default()
+        };
+        let text = plain(&model);
+        let line = text
+            .lines()
+            .find(|line| line.contains("고객 상담"))
+            .unwrap();
+        // What follows them stands below its title: five characters take nine columns.
+        let title = text.lines().find(|line| line.starts_with("route"));
+        let column = title.and_then(|title| title.find("rate"));
+        let before = line.split("0.0/s").next().unwrap();
+        assert_eq!(column, Some(before.chars().count() + 4), "{text}");
+    }
 }

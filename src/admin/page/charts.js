@@ -106,7 +106,7 @@ function options(chart, canvas, onCursor) {
     },
     axes: [
       { ...axis, grid: { show: false }, space: 70, size: 24, values: times },
-      { ...axis, grid, space: 32, size: 62, values: (_, marks) => marks.map((mark) => chart.format(mark, true)) },
+      { ...axis, grid, space: 24, size: 62, values: (_, marks) => marks.map((mark) => chart.format(mark, true)) },
     ],
     series: [
       {},

@@ -13,7 +13,7 @@ use ratatui::{
 use serde_json::Value;
 
 use super::model::{Model, Row, millis, number, percent, rate, text};
-use crate::cli::logs::line;
+use crate::{cli::logs::line, config::finding::printable};
 
 /// Columns narrower than this show the most important numbers alone.
 const NARROW: u16 = 64;
@@ -61,7 +61,7 @@ fn head_line(model: &Model) -> Line<'static> {
         status["draining"] == true,
         status["ready"] == true,
     ) {
-        (Some(trouble), ..) => Span::styled(line::printable(trouble), bad()),
+        (Some(trouble), ..) => Span::styled(printable(trouble), bad()),
         (None, true, _) => Span::styled("draining", bad()),
         (None, false, true) => Span::styled("ready", Style::new().fg(Color::Green)),
         (None, false, false) => Span::styled("no live target", bad()),
