@@ -227,8 +227,11 @@ impl Operators {
                         "{url} {what}\n  give the one of its [admin] with --token, or as MILLGATE_ADMIN_TOKEN"
                     )
                 }
-                Some(message) => message.to_owned(),
-                None => format!("{url} does not answer as a gateway's listener for operators does"),
+                Some(message) if document["error"]["code"] != "unknown_path" => message.to_owned(),
+                // Nor does the listener for clients know these paths.
+                _ => format!(
+                    "{url} does not answer as a gateway's listener for operators does\n  `millgate serve` prints where operators reach it"
+                ),
             },
         ))
     }

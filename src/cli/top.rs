@@ -6,7 +6,11 @@ mod model;
 use std::{
     io::{self, IsTerminal},
     process::ExitCode,
-    sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{self, Receiver, RecvTimeoutError, SyncSender},
+    },
     thread,
     time::Duration,
 };
@@ -19,6 +23,7 @@ use ratatui::{
     crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers},
     text::Span,
 };
+use tokio::signal::unix::{SignalKind, signal};
 
 use self::model::Model;
 use super::{
@@ -64,7 +69,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
             let (tell, told) = mpsc::sync_channel(1);
             let (stop, stopped) = mpsc::sync_channel::<()>(0);
             scope.spawn(move || keep_asking(&arguments.gateway, &tell, &stopped));
-            let shown = show(terminal, first, &told);
+            let shown = show(terminal, first, &told, &ended_from_outside());
             drop((stop, told));
             shown
         });
@@ -114,15 +119,44 @@ fn keep_asking(
     }
 }
 
+/// Whether a signal has asked for the end, so that the terminal is given back then as well.
+fn ended_from_outside() -> Arc<AtomicBool> {
+    let is_ended = Arc::new(AtomicBool::new(false));
+    let tell = is_ended.clone();
+    // Nobody waits for it: it lives as long as the process.
+    thread::spawn(move || {
+        let waited = runtime().and_then(|runtime| {
+            runtime.block_on(async {
+                let asked = |kind| signal(kind).map_err(|error| error.to_string());
+                let mut terminate = asked(SignalKind::terminate())?;
+                let mut interrupt = asked(SignalKind::interrupt())?;
+                let mut hangup = asked(SignalKind::hangup())?;
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                    _ = hangup.recv() => {}
+                }
+                Ok(())
+            })
+        });
+        tell.store(waited.is_ok(), Ordering::Relaxed);
+    });
+    is_ended
+}
+
 /// Draws what comes until somebody has seen enough.
 fn show(
     mut terminal: DefaultTerminal,
     mut model: Model,
     told: &Receiver<Result<Model, String>>,
+    is_ended: &AtomicBool,
 ) -> io::Result<()> {
     loop {
         terminal.draw(|frame| draw::draw(frame, &model))?;
         loop {
+            if is_ended.load(Ordering::Relaxed) {
+                return Ok(());
+            }
             if event::poll(KEYS)? {
                 match event::read()? {
                     Event::Key(key) if is_end(key) => return Ok(()),
@@ -186,10 +220,10 @@ mod tests {
             .lines()
             .find(|line| line.contains("고객 상담"))
             .unwrap();
-        // What follows them stands below its title: five characters take nine columns.
+        // Five characters take nine columns; the number ends where its title does.
         let title = text.lines().find(|line| line.starts_with("route"));
         let column = title.and_then(|title| title.find("rate"));
         let before = line.split("0.0/s").next().unwrap();
-        assert_eq!(column, Some(before.chars().count() + 4), "{text}");
+        assert_eq!(column, Some(before.chars().count() + 4 + 1), "{text}");
     }
 }

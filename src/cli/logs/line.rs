@@ -6,8 +6,20 @@ use crate::config::finding::printable;
 
 /// `2026-11-22 14:14:39  200 ok  812 ms  alice  default → up/gpt-4  11+4 tokens  $0.0012  hit  req-1`
 pub(in crate::cli) fn of(exchange: &Value, color: bool) -> String {
+    let time = exchange["time"].as_str().and_then(|time| time.get(..19));
+    tell(exchange, &time.unwrap_or_default().replace('T', " "), color)
+}
+
+/// The same for a narrower place: without the day, and without colors.
+#[cfg(feature = "top")]
+pub(in crate::cli) fn short(exchange: &Value) -> String {
+    let time = exchange["time"].as_str().and_then(|time| time.get(11..19));
+    tell(exchange, time.unwrap_or_default(), false)
+}
+
+fn tell(exchange: &Value, time: &str, color: bool) -> String {
     let text = |name: &str| printable(exchange[name].as_str().unwrap_or_default());
-    let time = text("time").get(..19).unwrap_or_default().replace('T', " ");
+    let time = printable(time);
     let outcome = text("outcome");
     let state = format!(
         "{:>3} {outcome:<14}",
