@@ -2,14 +2,19 @@
 
 mod support;
 
-use std::process::{Output, Stdio};
+use std::{
+    net::SocketAddr,
+    process::{Output, Stdio},
+};
 
 use millgate::mock::{Mock, Script};
 use serde_json::Value;
 use support::{Client, Gateway, PATIENCE, config, nobody};
 use tokio::{
-    io::{AsyncBufReadExt, BufReader, Lines},
+    io::{AsyncBufReadExt, BufReader, Lines, copy_bidirectional},
+    net::{TcpListener, TcpStream},
     process::{Child, ChildStdout, Command},
+    sync::watch,
 };
 
 const TOKEN: &str = "a-token-of-the-operators";
@@ -85,11 +90,7 @@ async fn logs_are_a_line_for_each_exchange_and_need_the_token() {
         (vec!["logs", "--url", &url], "asks operators for a token"),
         (
             vec!["top", "--url", &url, "--token", "wrong"],
-            "asks operators for a token",
-        ),
-        (
-            vec!["logs", "--url", &url, "--token", TOKEN, "--outcome", "fine"],
-            "is one of ok",
+            "does not know this token",
         ),
         (
             vec!["cache", "stats", "--url", &nobody()],
@@ -100,6 +101,13 @@ async fn logs_are_a_line_for_each_exchange_and_need_the_token() {
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
         assert!(text(&output.stderr).contains(told), "{output:?}");
     }
+    let output = run(&["logs", "-f", "-n", "0", "--outcome", "nope"]).await;
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    let told = text(&output.stderr);
+    assert!(
+        told.contains("'nope'") && told.contains("ok, client_closed"),
+        "{told}"
+    );
     // From the config that the gateway runs with, where no URL is given, the token is taken too.
     let path = gateway.config_path();
     let config = std::fs::read_to_string(&path).unwrap();
@@ -139,6 +147,71 @@ async fn who_follows_sees_every_exchange_once_through_a_restart() {
     seen.sort_by_key(ToString::to_string);
     seen.dedup();
     assert_eq!(seen.len(), count);
+}
+
+/// A way to a gateway that can be cut, while the gateway goes on.
+struct Way {
+    address: SocketAddr,
+    open: watch::Sender<bool>,
+}
+
+impl Way {
+    async fn to(gateway: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (open, is_open) = watch::channel(true);
+        tokio::spawn(async move {
+            while let Ok((mut client, _)) = listener.accept().await {
+                let mut is_open = is_open.clone();
+                tokio::spawn(async move {
+                    let passed = async {
+                        let mut server = TcpStream::connect(gateway).await?;
+                        copy_bidirectional(&mut client, &mut server).await
+                    };
+                    tokio::select! {
+                        _ = is_open.wait_for(|open| !open) => {}
+                        _ = passed => {}
+                    }
+                });
+            }
+        });
+        Self { address, open }
+    }
+}
+
+#[tokio::test]
+async fn after_a_broken_connection_only_what_is_new_is_told() {
+    let (gateway, _mock) = gateway("127.0.0.1:0").await;
+    for _ in 0..4 {
+        Client::new(&gateway).chat("before", false).await;
+    }
+    let way = Way::to(gateway.admin).await;
+    let url = format!("http://{}", way.address);
+    let arguments = [
+        "logs", "-f", "-n", "1", "--json", "--url", &url, "--token", TOKEN,
+    ];
+    let mut child: Child = command(&arguments).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut notes = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut told = async |word: &str| {
+        let note = tokio::time::timeout(PATIENCE, notes.next_line()).await;
+        let note = note.unwrap().unwrap().unwrap();
+        assert!(note.contains(word), "{note}");
+    };
+    next(&mut lines).await;
+    // Twice, as it is told each time.
+    for _ in 0..2 {
+        way.open.send_replace(false);
+        told("gone").await;
+        Client::new(&gateway).chat("meanwhile", false).await;
+        way.open.send_replace(true);
+        told("back").await;
+        let line = next(&mut lines).await;
+        let url = format!("http://{}", gateway.admin);
+        let latest = run(&["logs", "-n", "1", "--json", "--url", &url, "--token", TOKEN]).await;
+        let latest: Value = serde_json::from_slice(&latest.stdout).unwrap();
+        assert_eq!(line["id"], latest["id"]);
+    }
 }
 
 #[tokio::test]

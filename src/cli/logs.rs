@@ -5,17 +5,20 @@ pub(in crate::cli) mod line;
 use std::{
     collections::{HashSet, VecDeque},
     io::{self, Write},
+    mem,
     process::ExitCode,
     time::Duration,
 };
 
+use clap::builder::PossibleValuesParser;
 use http::Method;
+use millgate_plugin::Outcome;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use super::{
     fail,
-    operators::{Failure, Gateway, Operators, runtime},
+    operators::{Failure, Gateway, Lost, Operators, runtime},
     wants_color,
 };
 
@@ -29,8 +32,8 @@ pub(super) struct Arguments {
     /// How many of the latest exchanges to begin with, at most 1000
     #[arg(short = 'n', long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(0..=1000))]
     lines: u16,
-    /// Only those that ended so: `ok`, `client_closed`, `client_error`, `rejected`, `upstream_error`, `timeout` or `internal_error`
-    #[arg(long, value_name = "OUTCOME")]
+    /// Only those that ended so
+    #[arg(long, value_name = "OUTCOME", value_parser = PossibleValuesParser::new(outcomes()))]
     outcome: Option<String>,
     /// Only those of this caller: its id, its address or its team
     #[arg(long, value_name = "CALLER")]
@@ -42,9 +45,19 @@ pub(super) struct Arguments {
 /// How long to wait before a gateway that was there is looked for again.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// So many exchanges are remembered, that none is printed twice: as many as a gateway remembers, and those that come
-/// while they are asked for.
+/// How long a gateway may be silent: three of its signs of life.
+const SILENCE: Duration = Duration::from_secs(45);
+
+/// So many exchanges a gateway remembers.
+const KEPT: u16 = 1000;
+
+/// So many are remembered here, that none is printed twice: as many as a gateway remembers, and those that come while they
+/// are asked for.
 const REMEMBERED: usize = 2048;
+
+fn outcomes() -> impl Iterator<Item = &'static str> {
+    (1..).map_while(Outcome::from_number).map(Outcome::name)
+}
 
 /// Why it has come to an end.
 enum End {
@@ -52,6 +65,8 @@ enum End {
     Unread,
     /// The gateway is not there.
     Away(Failure),
+    /// It was, and tells nothing any more.
+    Lost(Lost),
     /// It does not answer this.
     Failed(String),
 }
@@ -70,7 +85,9 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let logs = Logs {
         arguments,
         color: wants_color(&io::stdout()),
-        printed: Printed::default(),
+        seen: Seen::default(),
+        standing: Standing::Unknown,
+        has_begun: false,
     };
     let ended = runtime().and_then(|runtime| {
         runtime.block_on(async {
@@ -87,40 +104,53 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
 struct Logs<'a> {
     arguments: &'a Arguments,
     color: bool,
-    printed: Printed,
+    seen: Seen,
+    standing: Standing,
+    /// Whether those have been printed that it begins with.
+    has_begun: bool,
+}
+
+/// How the gateway that is followed was found last.
+#[derive(Clone, Copy, PartialEq)]
+enum Standing {
+    Unknown,
+    There,
+    Away,
 }
 
 impl Logs<'_> {
     async fn run(mut self, operators: &Operators) -> Result<(), String> {
-        let mut lines = self.arguments.lines;
-        let mut was_there = false;
         loop {
             let ended = if self.arguments.follow {
-                self.follow(operators, lines, &mut was_there).await
+                self.follow(operators).await
             } else {
-                self.list(operators, lines).await
+                self.list(operators).await
             };
-            match ended {
+            let why = match ended {
                 Ok(()) | Err(End::Unread) => return Ok(()),
                 Err(End::Failed(message)) => return Err(message),
-                Err(End::Away(failure)) if !was_there => return Err(failure.to_string()),
-                Err(End::Away(_)) => {}
+                Err(End::Away(failure)) if self.standing == Standing::Unknown => {
+                    return Err(failure.to_string());
+                }
+                Err(End::Away(_) | End::Lost(Lost::Ended)) => "the gateway is gone",
+                Err(End::Lost(Lost::Silent)) => "the gateway has been silent for too long",
+            };
+            if mem::replace(&mut self.standing, Standing::Away) == Standing::There {
+                note(&format!("{why}; looking for it until it is back"));
             }
-            if lines != u16::MAX {
-                note("the gateway is gone; waiting for it to come back");
-            }
-            // All that it has to tell, when it is back.
-            lines = u16::MAX;
             tokio::time::sleep(PAUSE).await;
         }
     }
 
-    /// Prints the latest exchanges, the last one last.
-    async fn list(&mut self, operators: &Operators, lines: u16) -> Result<(), End> {
-        if lines == 0 {
+    /// Prints the latest exchanges, the last one last; whoever follows a gateway that was away gets all that are new.
+    async fn list(&mut self, operators: &Operators) -> Result<(), End> {
+        let Arguments { follow, lines, .. } = *self.arguments;
+        if lines == 0 && !follow {
             return Ok(());
         }
-        let mut path = format!("/api/exchanges?limit={}", lines.min(1000));
+        // Who follows has to know what was there before, to tell what is new after an interruption.
+        let limit = if follow { KEPT } else { lines };
+        let mut path = format!("/api/exchanges?limit={limit}");
         let filters = [
             ("outcome", &self.arguments.outcome),
             ("caller", &self.arguments.caller),
@@ -133,36 +163,38 @@ impl Logs<'_> {
         }
         let answer = operators.call(Method::GET, &path, None).await?;
         let exchanges = answer["exchanges"].as_array();
-        for exchange in exchanges.into_iter().flatten().rev() {
+        let exchanges = exchanges.map(Vec::as_slice).unwrap_or_default();
+        let wanted = if mem::replace(&mut self.has_begun, true) {
+            exchanges.len()
+        } else {
+            usize::from(lines).min(exchanges.len())
+        };
+        let (new, old) = exchanges.split_at(wanted);
+        for exchange in old {
+            self.seen.is_new(exchange);
+        }
+        for exchange in new.iter().rev() {
             self.print(exchange)?;
         }
         Ok(())
     }
 
     /// The same, and then exchanges as they end, for as long as the gateway is there.
-    async fn follow(
-        &mut self,
-        operators: &Operators,
-        lines: u16,
-        was_there: &mut bool,
-    ) -> Result<(), End> {
+    async fn follow(&mut self, operators: &Operators) -> Result<(), End> {
         // First of all, so that nothing goes by between the list and what follows.
         let mut events = operators.follow("/api/events?status=off").await?;
-        if std::mem::replace(was_there, true) && lines == u16::MAX {
+        if mem::replace(&mut self.standing, Standing::There) == Standing::Away {
             note("the gateway is back");
         }
-        self.list(operators, lines).await?;
-        while let Some((name, data)) = events.next().await {
+        self.list(operators).await?;
+        loop {
+            let (name, data) = events.next(SILENCE).await.map_err(End::Lost)?;
             match &*name {
                 "exchange" if self.is_wanted(&data) => self.print(&data)?,
                 "missed" => note(&format!("{} exchanges went by too fast", data["count"])),
                 _ => {}
             }
         }
-        Err(End::Away(Failure::Away {
-            url: String::new(),
-            detail: String::new(),
-        }))
     }
 
     fn is_wanted(&self, exchange: &Value) -> bool {
@@ -174,10 +206,7 @@ impl Logs<'_> {
     }
 
     fn print(&mut self, exchange: &Value) -> Result<(), End> {
-        if !self
-            .printed
-            .is_new(exchange["id"].as_str().unwrap_or_default())
-        {
+        if !self.seen.is_new(exchange) {
             return Ok(());
         }
         let text = if self.arguments.gateway.json {
@@ -194,15 +223,16 @@ impl Logs<'_> {
     }
 }
 
-/// What was printed last.
+/// The ids of what was seen last.
 #[derive(Default)]
-struct Printed {
+struct Seen {
     ids: HashSet<String>,
     order: VecDeque<String>,
 }
 
-impl Printed {
-    fn is_new(&mut self, id: &str) -> bool {
+impl Seen {
+    fn is_new(&mut self, exchange: &Value) -> bool {
+        let id = exchange["id"].as_str().unwrap_or_default();
         if !self.ids.insert(id.to_owned()) {
             return false;
         }

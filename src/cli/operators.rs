@@ -161,7 +161,8 @@ impl Operators {
 
     /// Follows events. The path may have a query.
     pub(super) async fn follow(&self, path: &str) -> Result<Events, Failure> {
-        let response = self.send(Method::GET, path, None).await?;
+        let sent = tokio::time::timeout(PATIENCE, self.send(Method::GET, path, None)).await;
+        let response = sent.map_err(|_| self.away("it took too long".to_owned()))??;
         let status = response.status();
         if status == StatusCode::OK {
             return Ok(Events {
@@ -216,11 +217,21 @@ impl Operators {
         let url = &self.url;
         Err(Failure::Refused(
             match document["error"]["message"].as_str() {
-                _ if status == StatusCode::UNAUTHORIZED => format!(
-                    "{url} asks operators for a token\n  give it with --token, or as MILLGATE_ADMIN_TOKEN"
+                _ if status == StatusCode::UNAUTHORIZED => {
+                    let what = if self.token.is_some() {
+                        "does not know this token"
+                    } else {
+                        "asks operators for a token"
+                    };
+                    format!(
+                        "{url} {what}\n  give the one of its [admin] with --token, or as MILLGATE_ADMIN_TOKEN"
+                    )
+                }
+                Some(message) if document["error"]["code"] != "unknown_path" => message.to_owned(),
+                // Nor does the listener for clients know these paths.
+                _ => format!(
+                    "{url} does not answer as a gateway's listener for operators does\n  `millgate serve` prints where operators reach it"
                 ),
-                Some(message) => message.to_owned(),
-                None => format!("{url} does not answer as a gateway's listener for operators does"),
             },
         ))
     }
@@ -237,22 +248,76 @@ pub(super) struct Events {
     splitter: Splitter,
 }
 
+/// Why no more events come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lost {
+    /// The connection has ended, or tells what nobody understands.
+    Ended,
+    /// Nothing has come for too long, comments included: whatever the socket says, nobody is there.
+    Silent,
+}
+
 impl Events {
-    /// The next event's name and data; `None` where there will be no more.
-    pub(super) async fn next(&mut self) -> Option<(String, Value)> {
+    /// The next event's name and data. `patience` is how long nothing at all may come: a gateway sends a comment where it has
+    /// had nothing to tell for 15 s.
+    pub(super) async fn next(&mut self, patience: Duration) -> Result<(String, Value), Lost> {
         loop {
-            while let Some(event) = self.splitter.next_event().ok()? {
+            while let Some(event) = self.splitter.next_event().map_err(|_| Lost::Ended)? {
                 let name = event
                     .split(|byte| *byte == b'\n')
                     .find_map(|line| line.strip_prefix(b"event: "));
                 if let Some(name) = name {
                     let name = String::from_utf8_lossy(name).trim_end().to_owned();
-                    let data = serde_json::from_slice(&sse::data(&event)).ok()?;
-                    return Some((name, data));
+                    let data = serde_json::from_slice(&sse::data(&event));
+                    return Ok((name, data.map_err(|_| Lost::Ended)?));
                 }
             }
-            let frame = self.body.frame().await?.ok()?;
+            let frame = tokio::time::timeout(patience, self.body.frame()).await;
+            let frame = frame.map_err(|_| Lost::Silent)?;
+            let frame = frame.and_then(Result::ok).ok_or(Lost::Ended)?;
             self.splitter.push(frame.into_data().unwrap_or_default());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stream_that_is_silent_is_not_waited_for() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let gateway = Gateway {
+            url: Some(format!("http://{}", listener.local_addr().unwrap())),
+            token: None,
+            json: false,
+            file: ConfigFile {
+                config: String::new().into(),
+            },
+        };
+        let operators = gateway.reach().unwrap();
+        let told = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.read(&mut [0; 4096]).await.unwrap();
+            let head =
+                b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n: millgate\n\nevent: exchange\ndata: {}\n\n";
+            stream.write_all(head).await.unwrap();
+            stream
+        });
+        let mut events = operators.follow("/api/events").await.unwrap();
+        let open = told.await.unwrap();
+        let (name, _) = events.next(PATIENCE).await.unwrap();
+        assert_eq!(name, "exchange");
+        assert_eq!(
+            events.next(Duration::from_millis(50)).await,
+            Err(Lost::Silent)
+        );
+        drop(open);
+        assert_eq!(events.next(PATIENCE).await, Err(Lost::Ended));
     }
 }

@@ -6,7 +6,11 @@ mod model;
 use std::{
     io::{self, IsTerminal},
     process::ExitCode,
-    sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{self, Receiver, RecvTimeoutError, SyncSender},
+    },
     thread,
     time::Duration,
 };
@@ -15,8 +19,11 @@ use http::Method;
 use ratatui::{
     DefaultTerminal, Terminal,
     backend::TestBackend,
+    buffer::Cell,
     crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers},
+    text::Span,
 };
+use tokio::signal::unix::{SignalKind, signal};
 
 use self::model::Model;
 use super::{
@@ -62,7 +69,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
             let (tell, told) = mpsc::sync_channel(1);
             let (stop, stopped) = mpsc::sync_channel::<()>(0);
             scope.spawn(move || keep_asking(&arguments.gateway, &tell, &stopped));
-            let shown = show(terminal, first, &told);
+            let shown = show(terminal, first, &told, &ended_from_outside());
             drop((stop, told));
             shown
         });
@@ -112,15 +119,44 @@ fn keep_asking(
     }
 }
 
+/// Whether a signal has asked for the end, so that the terminal is given back then as well.
+fn ended_from_outside() -> Arc<AtomicBool> {
+    let is_ended = Arc::new(AtomicBool::new(false));
+    let tell = is_ended.clone();
+    // Nobody waits for it: it lives as long as the process.
+    thread::spawn(move || {
+        let waited = runtime().and_then(|runtime| {
+            runtime.block_on(async {
+                let asked = |kind| signal(kind).map_err(|error| error.to_string());
+                let mut terminate = asked(SignalKind::terminate())?;
+                let mut interrupt = asked(SignalKind::interrupt())?;
+                let mut hangup = asked(SignalKind::hangup())?;
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                    _ = hangup.recv() => {}
+                }
+                Ok(())
+            })
+        });
+        tell.store(waited.is_ok(), Ordering::Relaxed);
+    });
+    is_ended
+}
+
 /// Draws what comes until somebody has seen enough.
 fn show(
     mut terminal: DefaultTerminal,
     mut model: Model,
     told: &Receiver<Result<Model, String>>,
+    is_ended: &AtomicBool,
 ) -> io::Result<()> {
     loop {
         terminal.draw(|frame| draw::draw(frame, &model))?;
         loop {
+            if is_ended.load(Ordering::Relaxed) {
+                return Ok(());
+            }
             if event::poll(KEYS)? {
                 match event::read()? {
                     Event::Key(key) if is_end(key) => return Ok(()),
@@ -151,12 +187,43 @@ fn plain(model: &Model) -> String {
     let Ok(_) = terminal.draw(|frame| draw::draw(frame, model));
     let buffer = terminal.backend().buffer();
     let mut text = String::new();
-    for line in buffer.content().chunks(usize::from(PLAIN.0)) {
-        let line: String = line.iter().map(ratatui::buffer::Cell::symbol).collect();
+    for cells in buffer.content().chunks(usize::from(PLAIN.0)) {
+        let mut line = String::new();
+        let mut at = 0;
+        // A wide character stands in the first of its two cells.
+        while let Some(symbol) = cells.get(at).map(Cell::symbol) {
+            line.push_str(symbol);
+            at += Span::raw(symbol).width().max(1);
+        }
         text.push_str(line.trim_end());
         text.push('\n');
     }
     text.truncate(text.trim_end().len());
     text.push('\n');
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn wide_characters_are_not_torn_where_there_is_no_terminal() {
+        let model = Model {
+            status: json!({ "routes": [{ "name": "고객 상담", "minute": {}, "targets": [] }] }),
+            ..Model::default()
+        };
+        let text = plain(&model);
+        let line = text
+            .lines()
+            .find(|line| line.contains("고객 상담"))
+            .unwrap();
+        // Five characters take nine columns; the number ends where its title does.
+        let title = text.lines().find(|line| line.starts_with("route"));
+        let column = title.and_then(|title| title.find("rate"));
+        let before = line.split("0.0/s").next().unwrap();
+        assert_eq!(column, Some(before.chars().count() + 4 + 1), "{text}");
+    }
 }

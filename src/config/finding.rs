@@ -13,6 +13,7 @@ use std::{
 
 pub(crate) use mask::sounds_secret;
 pub use render::Renderer;
+pub(crate) use render::printable;
 pub(crate) use width::width;
 
 /// How bad it is.

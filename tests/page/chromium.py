@@ -92,13 +92,13 @@ class Chromium:
 
 
 class Page:
-    """A tab with a cookie jar of its own."""
+    """A tab with a cookie jar and connections of its own, or with those of another tab, `beside` which it opens."""
 
-    def __init__(self, browser, width=1440, height=900, scheme="light", language="en-US", motion="no-preference"):
+    def __init__(self, browser, width=1440, height=900, scheme="light", language="en-US", motion="no-preference", beside=None):
         self.browser = browser
-        self.context = browser.send("Target.createBrowserContext")["browserContextId"]
-        target = browser.send("Target.createTarget", url="about:blank", browserContextId=self.context)["targetId"]
-        self.session = browser.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        self.context = beside.context if beside else browser.send("Target.createBrowserContext")["browserContextId"]
+        self.target = browser.send("Target.createTarget", url="about:blank", browserContextId=self.context)["targetId"]
+        self.session = browser.send("Target.attachToTarget", targetId=self.target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.send(f"{domain}.enable")
         self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
@@ -123,6 +123,10 @@ class Page:
 
     def close(self):
         self.browser.send("Target.disposeBrowserContext", browserContextId=self.context)
+
+    def show(self):
+        """Brings the tab to the front; the others of its window are hidden then."""
+        self.browser.send("Target.activateTarget", targetId=self.target)
 
     def open(self, url):
         self.send("Page.navigate", url=url)

@@ -2,58 +2,19 @@
 
 import http.client
 import json
-import os
 import pathlib
-import socket
-import subprocess
 import sys
-import tempfile
-import threading
 import urllib.parse
-from contextlib import contextmanager
 
 from figures import ask, enter
 from stub import HOSTILE
 
 FOLDER = pathlib.Path(__file__).resolve().parent
-START_SECONDS = 30
+sys.path.append(str(FOLDER.parent))
+import real_gateway  # noqa: E402
 
 # How the mock answers, by model.
 SCRIPT = {"models": {"broken": {"status": 500}, "slow": {"delay": 400}}}
-
-
-@contextmanager
-def running(command, **options):
-    """A process that is ended on the way out; yields it, its standard output to be read."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **options)
-    try:
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        process.stdout.close()
-
-
-def addresses(process, log):
-    """The http:// addresses that a process tells about, of its first lines: the one for clients and the one for operators."""
-    impatience = threading.Timer(START_SECONDS, process.kill)
-    impatience.start()
-    found = []
-    try:
-        for line in process.stdout:
-            found += [word.rstrip(".,)").removesuffix("/v1") for word in line.split() if word.startswith("http://")]
-            if len(found) >= (1 if log is None else 2):
-                return found
-    finally:
-        impatience.cancel()
-    if log is not None:
-        log.seek(0)
-        sys.stderr.write(log.read())
-    raise SystemExit(f"{process.args[0]} did not say where it listens (exit code {process.wait()})")
 
 
 class Gateway:
@@ -75,20 +36,8 @@ class Gateway:
 
 def start(stack, binary, token):
     """The gateway, once it has seen traffic."""
-    folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
-    taken = stack.enter_context(socket.socket())
-    taken.bind(("127.0.0.1", 0))
-    script = folder / "script.json"
-    script.write_text(json.dumps(SCRIPT))
-    bare = {key: os.environ[key] for key in ("PATH", "HOME", "TMPDIR") if key in os.environ}
-    mock = stack.enter_context(running([binary, "mock", "--listen", "127.0.0.1:0", "--script", script], env=bare))
-    mock_url = addresses(mock, None)[0]
-    log = stack.enter_context(open(folder / "gateway.log", "w+"))
-    process = stack.enter_context(running(
-        [binary, "serve", "--config", FOLDER / "config.toml", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"], stderr=log,
-        env=bare | {"MOCK_URL": mock_url, "DEAD_URL": f"http://127.0.0.1:{taken.getsockname()[1]}", "STATE_DIRECTORY": str(folder / "state"), "MILLGATE_ADMIN_TOKEN": token}))
-    clients, operators = addresses(process, log)[:2]
-    gateway = Gateway(clients, operators, token)
+    real = real_gateway.start(stack, binary, FOLDER / "config.toml", json.dumps(SCRIPT), MILLGATE_ADMIN_TOKEN=token)
+    gateway = Gateway(real.clients, real.operators, token)
     for index in range(6):
         assert gateway.call("gpt-4o", temperature=0, seed=index % 3) == 200
     for model in ("gpt-4o", "llama3.1", "slow", "falls-back", HOSTILE):

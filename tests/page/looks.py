@@ -221,6 +221,11 @@ def check_signing_in_and_out(browser, site, shots):
         page.write("the-right-token")
         page.key("Enter")
         page.until(f"{LIVE} === 'live'")
+        stub.is_broken = True
+        page.click("#sign-out")
+        page.until("/still signed in/.test(document.querySelector('#notice').textContent)")
+        assert not page.run("document.querySelector('#main').hidden"), "who could not sign out is not told otherwise"
+        stub.is_broken = False
         page.click("#sign-out")
         page.until("!document.querySelector('#sign-in').hidden && document.querySelector('#main').hidden")
         page.close()
@@ -283,6 +288,62 @@ def check_text_can_be_read(browser, site, _):
         poor = [f"{scheme}: {name} on {ground} {value:.2f}" for name, ground, value, least in page.run(script) if value < least]
         assert not poor, poor
         yield page
+
+
+def check_every_text_can_be_read_where_it_stands(browser, site, _):
+    """The contrast of each text with what is painted behind it, as they are drawn."""
+    script = """(() => {
+        const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
+        const paint = (colors) => {
+            canvas.clearRect(0, 0, 1, 1);
+            for (const color of colors) {
+                canvas.fillStyle = color;
+                canvas.fillRect(0, 0, 1, 1);
+            }
+            return [...canvas.getImageData(0, 0, 1, 1).data];
+        };
+        const light = (color) => {
+            const linear = color.slice(0, 3).map((part) => part / 255).map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4));
+            return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
+        };
+        const poor = new Set();
+        const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+        let seen = 0;
+        while (texts.nextNode()) {
+            const element = texts.currentNode.parentElement;
+            if (!texts.currentNode.textContent.trim() || !element.checkVisibility({ visibilityProperty: true }) || element.closest(':disabled, script, .unseen, .skip')) continue;
+            seen += 1;
+            const behind = [];
+            for (let at = element; at; at = at.parentElement) behind.unshift(getComputedStyle(at).backgroundColor);
+            const [low, high] = [light(paint(behind)), light(paint([...behind, getComputedStyle(element).color]))].sort((a, b) => a - b);
+            const contrast = (high + 0.05) / (low + 0.05);
+            if (contrast < 4.5) poor.add(`${element.tagName}.${element.className} in ${element.closest('[id]')?.id}: ${contrast.toFixed(2)} ${element.textContent.slice(0, 20)}`);
+        }
+        return { seen, poor: [...poor] };
+    })()"""
+    for scheme in ("light", "dark"):
+        page = enter(browser, site, scheme=scheme)
+        page.click("#exchanges tr[data-key*='-0005-'] button")
+        page.until("document.querySelector('#detail').open")
+        page.run("document.querySelector('#purge-dialog').show()")
+        read = page.run(script)
+        assert read["seen"] > 300, read
+        assert not read["poor"], f"{scheme}: {read['poor']}"
+        yield page
+
+
+def check_what_scrolls_can_be_reached(browser, site, _):
+    """Each part that scrolls on its own takes the focus, and everything that does has a name."""
+    page = enter(browser, site, width=900)
+    stuck = page.run("""[...document.querySelectorAll('main *')].filter((one) => one.scrollWidth > one.clientWidth + 1
+        && ['auto', 'scroll'].includes(getComputedStyle(one).overflowX) && one.tabIndex < 0).map((one) => one.id || one.className)""")
+    assert not stuck, stuck
+    page.click("#purge")
+    nameless = page.run("""[...document.querySelectorAll('button, input, select, [tabindex="0"], dialog')].filter((one) =>
+        !(one.textContent.trim() && one.matches('button')) && !one.ariaLabel && !one.labels?.length && one.checkVisibility()
+        && !document.getElementById(one.getAttribute('aria-labelledby'))).map((one) => one.outerHTML.slice(0, 80))""")
+    assert not nameless, nameless
+    yield page
 
 
 def check_a_phone_needs_no_sideways_scrolling(browser, site, shots):

@@ -19,6 +19,7 @@ from contextlib import ExitStack
 
 import figures
 import looks
+import turns
 from chromium import Chromium, Failure
 from stub import ROOT, Stub
 
@@ -65,7 +66,7 @@ def main():
     began, failed, passed = time.monotonic(), [], 0
     with ExitStack() as stack:
         browser = stack.enter_context(Chromium(arguments.chromium))
-        sites = [("stub", lambda: Site((stub := Stub()).url, stub=stub), checks_of(figures) + checks_of(looks))]
+        sites = [("stub", lambda: Site((stub := Stub()).url, stub=stub), checks_of(figures) + checks_of(looks) + checks_of(turns))]
         if arguments.gateway:
             import gateway
             real = gateway.start(stack, arguments.gateway.resolve(), TOKEN)

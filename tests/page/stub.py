@@ -123,16 +123,18 @@ class Figures:
             "saved": 0.0014 if cache == "hit" else None, "request_bytes": 2048 + index * 37, "bytes": 5120 + index * 91, "trace_id": f"{roll.getrandbits(128):032x}",
         } | given
 
-    def usage(self, by):
-        names = {"model": ["gpt-4o", "claude-sonnet", "gpt-4o-mini", "llama3.1", HOSTILE], "caller": ["billing", "search", "support-bot", "김지수", ""]}
+    def usage(self, by, since):
+        names = {"model": ["gpt-4o", "claude-sonnet", "gpt-4o-mini", "llama3.1", HOSTILE], "caller": ["billing", "search", "support-bot", "김지수", None],
+                 "ticket": [f"OPS-{number}" for number in range(64)]}
+        most = 3 * math.prod(STEPS[since])
         rows = []
-        for index, key in enumerate(names.get(by, [f"{by}-a", f"{by}-b", ""])):
-            size = 9000 // (index * index + 1)
+        for index, key in enumerate(names.get(by, [f"{by}-a", f"{by}-b", None])):
+            size = most // (index * index + 1)
             rows.append({
                 "key": key, "exchanges": size, "errors": size // 240, "cancelled": size // 90, "input_tokens": size * 812, "output_tokens": size * 268,
                 "cached_tokens": size * 40, "reasoning_tokens": size * 12, "estimated_tokens": 1200 if index == 1 else 0, "cost": None if index == 3 else round(size * 0.0021, 6),
                 "unpriced_exchanges": size if index == 3 else 0, "cache_hits": size // 3, "saved": round(size * 0.0006, 6)})
-        totals = {member: sum(row[member] or 0 for row in rows) for member in rows[0] if member != "key"}
+        totals = {"key": None} | {member: sum(row[member] or 0 for row in rows) for member in rows[0] if member != "key"}
         return {"since": stamp(self.now - timedelta(hours=1)), "until": stamp(self.now), "by": by, "rows": rows, "totals": totals}
 
     def status(self, token):
@@ -163,14 +165,15 @@ class Figures:
 
 class Stub(ThreadingHTTPServer):
     """`emit(event, document)` sends to all who follow; `drop_followers()` closes their streams and opens no new one until
-    `refuse_events` is unset; while `is_broken`, the API fails; while `has_forgotten`, no session holds."""
+    `refuse_events` is unset; while `is_broken`, the API fails; while `has_forgotten`, no session holds; what is asked for at a
+    path with one of the `gates` is answered once that is set."""
 
     daemon_threads = True
 
     def __init__(self, port=0, token=None, ledger=True):
         super().__init__(("127.0.0.1", port), Handler)
         self.token, self.has_ledger, self.refuse_events, self.is_broken, self.has_forgotten = token, ledger, False, False, False
-        self.figures, self.purges, self.followers = Figures(), [], []
+        self.figures, self.purges, self.followers, self.gates = Figures(), [], [], {}
         self.files, self.policy = page_files()
         self.url = f"http://127.0.0.1:{self.server_port}"
         threading.Thread(target=self.serve_forever, daemon=True).start()
@@ -215,6 +218,8 @@ class Handler(BaseHTTPRequestHandler):
         if split.path in self.server.files:
             content_type, file = self.server.files[split.path]
             return self.reply(200, file.read_bytes(), [("cache-control", "no-cache"), ("content-security-policy", self.server.policy)], content_type)
+        if gate := self.server.gates.get(self.path):
+            gate.wait(30)
         if self.server.is_broken:
             return self.error(500, "internal_error", "Out of order.")
         if split.path == "/api/session":
@@ -228,7 +233,7 @@ class Handler(BaseHTTPRequestHandler):
         if split.path == "/api/usage":
             if not self.server.has_ledger:
                 return self.error(503, "ledger_off", "There is no ledger.")
-            return self.reply(200, figures.usage(asked.get("by", "model")))
+            return self.reply(200, figures.usage(asked.get("by", "model"), asked.get("since", "1h")))
         if split.path == "/api/exchanges":
             def passes(one):
                 tried = [attempt["provider"] for attempt in one["attempts"]]
@@ -286,6 +291,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_DELETE(self):
         self.rfile.read(int(self.headers.get("content-length", 0)))
+        if self.server.is_broken:
+            return self.error(500, "internal_error", "Out of order.")
         self.reply(204, headers=[("set-cookie", "millgate_session=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0")])
 
 

@@ -11,93 +11,32 @@ free ports, so that both run at once. All that is started here is ended here. Ex
 import argparse
 import os
 import pathlib
-import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 
 FOLDER = pathlib.Path(__file__).resolve().parent
+sys.path.append(str(FOLDER.parent))
+import real_gateway  # noqa: E402
 
-START_SECONDS = 20
 SUITE_SECONDS = 120
-
-
-@contextmanager
-def running(command, **options):
-    """A process that is ended on the way out; yields its standard output."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **options)
-    try:
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        process.stdout.close()
-
-
-def address(process, name):
-    """The first http:// address that a process tells about."""
-    impatience = threading.Timer(START_SECONDS, process.kill)
-    impatience.start()
-    try:
-        for line in process.stdout:
-            for word in line.split():
-                if word.startswith("http://"):
-                    return word.removesuffix("/v1")
-    finally:
-        impatience.cancel()
-    raise SystemExit(f"{name} did not say where it listens (exit code {process.wait()})")
-
-
-@contextmanager
-def refusing_port():
-    """A port that is taken and refuses connections."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
 
 
 def start_suite(stack, suite, binary, python):
     """Starts a mock, a gateway in front of it and the suite; returns the suite's process and its output file."""
-    folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
-    dead = stack.enter_context(refusing_port())
-    # Nothing of the caller's environment may reach the gateway's config.
-    bare = {key: os.environ[key] for key in ("PATH", "HOME", "TMPDIR") if key in os.environ}
-    # Nor anything of the gateway's into the caller's home.
-    state = stack.enter_context(tempfile.TemporaryDirectory())
-    mock = stack.enter_context(running([binary, "mock", "--listen", "127.0.0.1:0"], env=bare))
-    mock_url = address(mock, "millgate mock")
-    log = stack.enter_context(open(folder / "gateway.log", "w+"))
-    gateway = stack.enter_context(
-        running(
-            [binary, "serve", "--config", FOLDER / "config.toml", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"],
-            env=bare | {"MOCK_URL": mock_url, "DEAD_URL": dead, "STATE_DIRECTORY": state},
-            stderr=log,
-        )
-    )
-    try:
-        gateway_url = address(gateway, "millgate")
-    except SystemExit:
-        log.seek(0)
-        sys.stderr.write(log.read())
-        raise
-
+    gateway = real_gateway.start(stack, binary, FOLDER / "config.toml")
     tested = {key: value for key, value in os.environ.items() if not key.startswith("OPENAI_")}
-    tested |= {"MILLGATE_URL": gateway_url, "MOCK_URL": mock_url, "DEAD_URL": dead, "NO_PROXY": "127.0.0.1,localhost"}
+    tested |= {"MILLGATE_URL": gateway.clients, "MOCK_URL": gateway.mock, "DEAD_URL": gateway.dead, "NO_PROXY": "127.0.0.1,localhost"}
     commands = {
         "python": [python, "-m", "unittest", "discover", "--start-directory", FOLDER / "python"],
         "node": ["node", "--test", "--test-reporter=spec", "node/"],
     }
-    output = stack.enter_context(open(folder / "output", "w+"))
+    output = stack.enter_context(tempfile.TemporaryFile("w+"))
     process = subprocess.Popen(commands[suite], cwd=FOLDER, env=tested, stdout=output, stderr=subprocess.STDOUT)
     stack.callback(end, process)
-    return process, output, log
+    return process, output, gateway.log
 
 
 def end(process):

@@ -20,6 +20,7 @@ import * as usage from './usage.js';
 const HISTORY_MS = { '5m': 2000, '1h': 5000, '24h': 30_000, '7d': 60_000 };
 const USAGE_MS = 15_000;
 const NOTICE_MS = 8000;
+const BEGIN_MS = 3000;
 const YOUNG_MS = 15 * 60_000;
 
 const stored = (name, value) => {
@@ -36,6 +37,9 @@ let range = stored('range') in HISTORY_MS ? stored('range') : '1h';
 // Nobody has chosen one yet: a gateway that has just started has nothing to show of a whole hour.
 let isFirst = !(stored('range') in HISTORY_MS);
 let isPaused = false;
+// Whether the gateway has let this page in, and whether anything is asked of it at the moment.
+let isIn = false;
+let isFollowing = false;
 let connection = 'connecting';
 let missed = 0;
 let latest = { history: null, status: null };
@@ -48,6 +52,7 @@ const live = new Live({
     missed += count;
     notice(t('missed', { n: format.count(missed) }));
   },
+  catchUp: () => guarded(exchanges.refresh).catch(failed),
   poll: () => guarded(async () => {
     const [document_] = await Promise.all([api.status(), exchanges.refresh()]);
     showStatus(document_);
@@ -103,7 +108,7 @@ async function guarded(work) {
   } catch (error) {
     if (error.status === 401) {
       leave();
-      await session.begin();
+      begin();
     }
     throw error;
   }
@@ -113,16 +118,15 @@ const failed = (error) => {
   if (error.status !== 401 && connection !== 'offline') notice(t('failed_to_load', { why: error.message }));
 };
 
-// Repeats `work` every `wait()` milliseconds, not while the page is paused, hidden or cut off.
+// Repeats `work` every `wait()` milliseconds for as long as the page follows, not while it is cut off.
 function repeat(name, work, wait) {
-  clearTimeout(timers[name]);
   const again = async () => {
-    if (!document.hidden && connection !== 'offline') await guarded(work).catch(failed);
     clearTimeout(timers[name]);
-    if (!isPaused && timers[name] !== null) timers[name] = setTimeout(again, wait());
+    if (connection !== 'offline') await guarded(work).catch(failed);
+    clearTimeout(timers[name]);
+    if (isFollowing) timers[name] = setTimeout(again, wait());
   };
-  timers[name] = 0;
-  return again();
+  again();
 }
 
 async function askHistory() {
@@ -140,26 +144,35 @@ function askRange() {
   repeat('usage', () => usage.refresh(range), () => USAGE_MS);
 }
 
+// Follows while there is somebody to look. A browser has six connections for all tabs of an address together: one that
+// nobody sees may hold none of them, or the seventh tab would never load.
+function follow() {
+  const isWanted = isIn && !isPaused && !document.hidden;
+  if (isWanted === isFollowing) return;
+  isFollowing = isWanted;
+  if (isWanted) {
+    live.start();
+    askRange();
+  } else {
+    live.stop();
+    for (const name of ['history', 'usage']) clearTimeout(timers[name]);
+  }
+}
+
 function enter() {
+  isIn = true;
+  follow();
   showConnection();
-  // The stream begins with what is new: what was before it is asked for.
-  guarded(exchanges.refresh).catch(failed);
-  live.start();
-  askRange();
 }
 
 function leave() {
-  live.stop();
-  for (const name of ['history', 'usage']) {
-    clearTimeout(timers[name]);
-    timers[name] = null;
-  }
+  isIn = false;
+  follow();
 }
 
 function pause() {
   isPaused = !isPaused;
-  if (isPaused) leave();
-  else enter();
+  follow();
   showConnection();
 }
 
@@ -192,7 +205,7 @@ function make() {
   tiles.make();
   charts.make();
   providers.make();
-  usage.make();
+  usage.make(failed);
   exchanges.make(failed);
   detail.make();
   showConnection();
@@ -204,12 +217,12 @@ function speak() {
   make();
   if (latest.status) showStatus(latest.status);
   if (latest.history) showHistory(latest.history);
-  if (!byId('main').hidden) guarded(() => usage.refresh(range)).catch(failed);
+  if (isIn) guarded(() => usage.refresh(range)).catch(failed);
 }
 
 make();
 cache.make(notice);
-session.make({ entered: enter, left: leave });
+session.make({ entered: enter, left: leave, tell: notice });
 byId('pause').addEventListener('click', pause);
 byId('language').addEventListener('click', speak);
 byId('theme').addEventListener('click', nextTheme);
@@ -217,13 +230,17 @@ byId('range').addEventListener('change', (event) => {
   range = event.target.value;
   isFirst = false;
   stored('range', range);
-  askRange();
+  if (isFollowing) askRange();
+  else if (isIn) guarded(() => Promise.all([askHistory(), usage.refresh(range)])).catch(failed);
 });
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', charts.repaint);
 document.addEventListener('visibilitychange', () => {
-  if (!document.hidden && !isPaused && !byId('main').hidden && connection !== 'connecting') askRange();
+  follow();
+  // Another tab may have been let in meanwhile: the cookie is the same.
+  if (!document.hidden && !byId('sign-in').hidden) begin();
 });
 
+// Asks whether the page may come in, until there is an answer.
 async function begin() {
   try {
     if (await session.begin()) enter();
@@ -231,7 +248,8 @@ async function begin() {
     connection = 'offline';
     byId('connection').hidden = false;
     showConnection();
-    setTimeout(begin, 3000);
+    clearTimeout(timers.begin);
+    timers.begin = setTimeout(begin, BEGIN_MS);
   }
 }
 begin();

@@ -106,7 +106,7 @@ function options(chart, canvas, onCursor) {
     },
     axes: [
       { ...axis, grid: { show: false }, space: 70, size: 24, values: times },
-      { ...axis, grid, space: 32, size: 62, values: (_, marks) => marks.map((mark) => chart.format(mark, true)) },
+      { ...axis, grid, space: 24, size: 62, values: (plot, marks) => marks.map((mark) => (mark && isBlank(plot.data) ? '' : chart.format(mark, true))) },
     ],
     series: [
       {},
@@ -121,6 +121,9 @@ function options(chart, canvas, onCursor) {
     hooks: { setCursor: [onCursor] },
   };
 }
+
+// Whether there is nothing to see, and so no scale to read.
+const isBlank = ([, ...series]) => !series.some((values) => values.some((value) => value > 0));
 
 // A value between two that are not known would not be seen without a point.
 function alone(plot, index) {
@@ -147,6 +150,7 @@ export function update(history) {
       self.plot.setData([time, ...columns(self.chart, history.points)], false);
       self.plot.setScale('x', { min: end - SECONDS[history.range], max: end });
     });
+    setData(self.canvas, 'empty', isBlank(self.plot.data) ? t('no_usage') : null);
     setText(self.step, self.chart.steps ? t('per_step', { step: format.span(history.step_s) }) : '');
     read(self);
   }

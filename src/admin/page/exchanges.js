@@ -44,6 +44,8 @@ const COLUMNS = [
 
 let list = [];
 let arrived = [];
+// What has come while the list was asked for: the answer may have been made before it.
+let meanwhile = [];
 let due = null;
 let show;
 let asked = 0;
@@ -86,16 +88,21 @@ const wanted = () => Object.fromEntries([...new FormData(filters)].map(([name, v
 export async function refresh() {
   asked += 1;
   const mine = asked;
-  const { exchanges } = await api.exchanges({ limit: SHOWN, ...wanted() });
+  meanwhile = [];
+  const filter = wanted();
+  const { exchanges } = await api.exchanges({ limit: SHOWN, ...filter });
   // An answer that a later question has overtaken is for other filters.
   if (mine !== asked) return;
   list = exchanges;
-  arrived = [];
+  arrived = meanwhile.filter((exchange) => passes(exchange, filter));
+  release();
   draw();
 }
 
 // One has just ended.
 export function add(exchange) {
+  meanwhile.push(exchange);
+  if (meanwhile.length > SHOWN) meanwhile.shift();
   if (!passes(exchange, wanted())) return;
   arrived.push(exchange);
   if (arrived.length > SHOWN) arrived.shift();

@@ -4,29 +4,31 @@ const SILENCE_MS = 10_000;
 const FIRST_WAIT_MS = 1000;
 const LONGEST_WAIT_MS = 10_000;
 
-// Follows the gateway. `listener`: `status(document)`, `exchange(exchange)`, `missed(count)`; `poll()`, which asks for all of
-// that and throws where it cannot; and `state(name)`: connecting, live, polling or offline.
+// Follows the gateway. `listener`: `status(document)`, `exchange(exchange)`, `missed(count)`; `catchUp()`, when a stream has
+// begun; `poll()`, which asks for all that a stream would tell and throws where it cannot; and `state(name)`: connecting,
+// live, polling or offline.
 export class Live {
   #listener;
   #source = null;
   #timer = null;
   #tries = 0;
-  #stopped = true;
+  // From one start to the next stop: what was begun in an earlier run has no say in this one.
+  #run = null;
 
   constructor(listener) {
     this.#listener = listener;
   }
 
   start() {
-    if (!this.#stopped) return;
-    this.#stopped = false;
+    if (this.#run) return;
+    this.#run = {};
     this.#tries = 0;
     this.#listener.state('connecting');
     this.#connect();
   }
 
   stop() {
-    this.#stopped = true;
+    this.#run = null;
     this.#close();
   }
 
@@ -44,10 +46,13 @@ export class Live {
       this.#watch();
       hear(JSON.parse(event.data));
     });
+    let isFirst = true;
     source.onopen = () => this.#watch();
-    source.onerror = () => this.#lost();
+    source.onerror = () => this.#source === source && this.#lost();
     on('status', (status) => {
-      if (this.#tries > 0) this.#listener.poll().catch(() => {});
+      // The stream begins with what is new: what was before it is asked for, now that nothing goes by in between.
+      if (isFirst) this.#listener.catchUp();
+      isFirst = false;
       this.#tries = 0;
       this.#listener.state('live');
       this.#listener.status(status);
@@ -65,16 +70,12 @@ export class Live {
 
   // Asks once, and tries again after a while: longer each time, and not all pages at once.
   async #lost() {
+    const run = this.#run;
     this.#close();
     this.#tries += 1;
-    try {
-      await this.#listener.poll();
-      if (this.#stopped) return;
-      this.#listener.state('polling');
-    } catch {
-      if (this.#stopped) return;
-      this.#listener.state('offline');
-    }
+    const state = await this.#listener.poll().then(() => 'polling', () => 'offline');
+    if (run !== this.#run) return;
+    this.#listener.state(state);
     const wait = Math.min(FIRST_WAIT_MS * 2 ** (this.#tries - 1), LONGEST_WAIT_MS);
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#connect(), wait * (0.75 + Math.random() / 2));

@@ -4,8 +4,9 @@ import * as api from './api.js';
 import { byId, setText } from './dom.js';
 import { t } from './text.js';
 
-// Sets the form up. `entered()` is called once the gateway has let this page in, `left()` once it does no longer.
-export function make({ entered, left }) {
+// Sets the form up. `entered()` is called once the gateway has let this page in, `left()` once it does no longer;
+// `tell(text)` is told what has gone wrong.
+export function make({ entered, left, tell }) {
   byId('sign-in-form').addEventListener('submit', async (event) => {
     event.preventDefault();
     const token = byId('token');
@@ -24,10 +25,12 @@ export function make({ entered, left }) {
   byId('sign-out').addEventListener('click', async () => {
     try {
       await api.signOut();
-    } finally {
-      left();
-      show(true, true);
+    } catch (error) {
+      // The form would say that the session is over, and it is not.
+      if (error.status !== 401) return tell(t('sign_out_failed', { why: error.message }));
     }
+    left();
+    show(true, true);
   });
 }
 

@@ -32,39 +32,48 @@ const COLUMNS = (panel) => [
   { id: 'saved', title: 'saved', cell: ({ saved }) => ({ text: format.money(saved), value: saved }) },
 ];
 
+// So many rows at most: names are made up by clients.
+const MOST = 50;
+
 const panels = [{ by: 'model' }, { by: 'caller' }];
 let since = '1h';
+let asked = 0;
 
-// Makes the panel, empty.
-export function make() {
+// Makes the panel, empty. `failed(error)` is told where the choice of another key is not answered.
+export function make(failed) {
   byId('usages').replaceChildren(...panels.map((panel, index) => {
     const select = h('select', { id: `usage-by-${index}`, data: { testid: `usage-by-${index}` } },
       BY.map((by) => h('option', { value: by, selected: by === panel.by }, t(`by_${by}`))));
     panel.element = h('table', { 'aria-label': `${t('usage')}: ${t(`by_${panel.by}`)}`, data: { testid: `usage.${index}` } });
     panel.empty = h('p', { class: 'empty', hidden: true }, t('no_usage'));
+    panel.more = h('p', { class: 'hint', data: { testid: `usage-more-${index}` }, hidden: true });
     panel.show = table(panel.element, COLUMNS(panel), { key: ({ key }) => key ?? '' });
     select.addEventListener('change', () => {
       panel.by = select.value;
-      make();
-      refresh(since);
+      make(failed);
+      refresh(since).catch(failed);
       byId(select.id).focus();
     });
     return h('div', {},
       h('label', { class: 'by' }, `${t('by')} `, select),
-      h('div', { class: 'scroll', tabindex: '0', role: 'group', 'aria-label': `${t('usage')}: ${t(`by_${panel.by}`)}` }, panel.element), panel.empty);
+      h('div', { class: 'scroll', tabindex: '0', role: 'group', 'aria-label': `${t('usage')}: ${t(`by_${panel.by}`)}` }, panel.element), panel.more, panel.empty);
   }));
 }
 
 // Asks the ledger anew for what was since so long ago; throws where the session is over.
 export async function refresh(range) {
   since = range;
+  asked += 1;
+  const mine = asked;
+  // An answer that a later question has overtaken is for another range or another key.
   try {
     const answers = await Promise.all(panels.map(({ by }) => api.usage(range, by)));
+    if (mine !== asked) return;
     reveal(null);
     panels.forEach((panel, index) => show(panel, answers[index]));
   } catch (error) {
     if (error.status === 401) throw error;
-    reveal(error);
+    if (mine === asked) reveal(error);
   }
 }
 
@@ -80,8 +89,10 @@ function show(panel, { rows, totals }) {
   const weigh = rows.some((row) => row.cost > 0) ? (row) => row.cost ?? 0 : (row) => row.input_tokens + row.output_tokens;
   const heaviest = Math.max(...rows.map(weigh), 0);
   panel.show(
-    rows.map((row) => ({ ...row, share: heaviest > 0 ? weigh(row) / heaviest : 0 })),
+    rows.slice(0, MOST).map((row) => ({ ...row, share: heaviest > 0 ? weigh(row) / heaviest : 0 })),
     rows.length ? { ...totals, key: 'total', isTotal: true } : null,
   );
   panel.empty.hidden = rows.length > 0;
+  panel.more.hidden = rows.length <= MOST;
+  setText(panel.more, t('more_rows', { n: format.count(MOST), m: format.count(rows.length) }));
 }

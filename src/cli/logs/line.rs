@@ -2,10 +2,24 @@
 
 use serde_json::Value;
 
+use crate::config::finding::printable;
+
 /// `2026-11-22 14:14:39  200 ok  812 ms  alice  default → up/gpt-4  11+4 tokens  $0.0012  hit  req-1`
 pub(in crate::cli) fn of(exchange: &Value, color: bool) -> String {
+    let time = exchange["time"].as_str().and_then(|time| time.get(..19));
+    tell(exchange, &time.unwrap_or_default().replace('T', " "), color)
+}
+
+/// The same for a narrower place: without the day, and without colors.
+#[cfg(feature = "top")]
+pub(in crate::cli) fn short(exchange: &Value) -> String {
+    let time = exchange["time"].as_str().and_then(|time| time.get(11..19));
+    tell(exchange, time.unwrap_or_default(), false)
+}
+
+fn tell(exchange: &Value, time: &str, color: bool) -> String {
     let text = |name: &str| printable(exchange[name].as_str().unwrap_or_default());
-    let time = text("time").get(..19).unwrap_or_default().replace('T', " ");
+    let time = printable(time);
     let outcome = text("outcome");
     let state = format!(
         "{:>3} {outcome:<14}",
@@ -53,19 +67,6 @@ fn way(exchange: &Value) -> String {
         String::new()
     };
     format!("{route}{answered}{tries}")
-}
-
-/// What a client has sent may not paint the terminal.
-pub(in crate::cli) fn printable(text: &str) -> String {
-    text.chars()
-        .map(|character| {
-            if character.is_control() {
-                '·'
-            } else {
-                character
-            }
-        })
-        .collect()
 }
 
 /// Milliseconds, to be read at a glance.
@@ -129,12 +130,12 @@ mod tests {
     fn a_client_cannot_paint_the_terminal() {
         let exchange = json!({
             "time": "x", "status": 404, "outcome": "client_error", "path": "/v1/\x1b[31m", "asked": "a\nb\u{9b}c",
-            "caller": "127.0.0.1", "total_ms": 20_000.0, "error": "unknown_model",
+            "caller": "\u{202e}ada\u{200b}\u{2069}", "total_ms": 20_000.0, "error": "unknown_model",
         });
         let line = of(&exchange, false);
         assert!(!line.contains(char::is_control), "{line:?}");
         assert!(
-            line.contains("20.0 s") && line.contains("(a·b·c)"),
+            line.contains("20.0 s  ·ada··  ") && line.contains("(a·b·c)"),
             "{line}"
         );
     }

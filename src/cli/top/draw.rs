@@ -13,7 +13,7 @@ use ratatui::{
 use serde_json::Value;
 
 use super::model::{Model, Row, millis, number, percent, rate, text};
-use crate::cli::logs::line;
+use crate::{cli::logs::line, config::finding::printable};
 
 /// Columns narrower than this show the most important numbers alone.
 const NARROW: u16 = 64;
@@ -21,20 +21,15 @@ const NARROW: u16 = 64;
 /// So many rows of a table are shown at most; what else there is, is counted.
 const MOST_ROWS: usize = 8;
 
-/// Draws the whole picture. Whatever does not fit is left out from the bottom.
+/// How wide the names of a table are shown at least, and at most.
+const NAMES: (usize, usize) = (16, 48);
+
+/// Draws the whole picture, or what there is room for.
 pub(super) fn draw(frame: &mut Frame<'_>, model: &Model) {
     let (routes, targets) = (model.routes(), model.targets());
-    let height = |rows: &[Row]| rows.len().min(MOST_ROWS) as u16 + 2;
-    let [head, numbers, bars, of_routes, of_targets, cache, exchanges] = Layout::vertical([
-        Constraint::Length(1),
-        Constraint::Length(3),
-        Constraint::Length(5),
-        Constraint::Length(height(&routes)),
-        Constraint::Length(height(&targets)),
-        Constraint::Length(2),
-        Constraint::Fill(1),
-    ])
-    .areas(frame.area());
+    let heights = heights(frame.area().height, &routes, &targets);
+    let [head, numbers, bars, of_routes, of_targets, cache, exchanges] =
+        Layout::vertical(heights.map(Constraint::Length)).areas(frame.area());
     frame.render_widget(head_line(model), head);
     frame.render_widget(Paragraph::new(totals(model)), numbers);
     let rates = model.rates();
@@ -54,20 +49,38 @@ pub(super) fn draw(frame: &mut Frame<'_>, model: &Model) {
     latest(frame, exchanges, &model.exchanges);
 }
 
+/// The lines of each part, from the top of the picture, for a terminal of so many: the most telling parts first; one that does
+/// not fit is left out, and exchanges take what is left.
+fn heights(mut left: u16, routes: &[Row], targets: &[Row]) -> [u16; 7] {
+    let table = |rows: &[Row]| rows.len().min(MOST_ROWS) as u16 + 2;
+    let wanted = [1, 3, 5, table(routes), table(targets), 2, 2];
+    let mut heights = [0; 7];
+    for part in [0, 1, 3, 4, 6, 5, 2] {
+        if wanted[part] <= left {
+            heights[part] = wanted[part];
+            left -= wanted[part];
+        }
+    }
+    if heights[6] > 0 {
+        heights[6] += left;
+    }
+    heights
+}
+
 fn head_line(model: &Model) -> Line<'static> {
     let status = &model.status;
-    let state = match (
-        &model.trouble,
-        status["draining"] == true,
-        status["ready"] == true,
-    ) {
-        (Some(trouble), ..) => Span::styled(line::printable(trouble), bad()),
-        (None, true, _) => Span::styled("draining", bad()),
-        (None, false, true) => Span::styled("ready", Style::new().fg(Color::Green)),
-        (None, false, false) => Span::styled("no live target", bad()),
+    let name = Span::styled("millgate ", Style::new().add_modifier(Modifier::BOLD));
+    if let Some(trouble) = &model.trouble {
+        // The rest would be of a gateway that is no longer there.
+        return Line::from(vec![name, Span::styled(printable(trouble), bad())]);
+    }
+    let state = match (status["draining"] == true, status["ready"] == true) {
+        (true, _) => Span::styled("draining", bad()),
+        (false, true) => Span::styled("ready", Style::new().fg(Color::Green)),
+        (false, false) => Span::styled("no live target", bad()),
     };
     Line::from(vec![
-        Span::styled("millgate ", Style::new().add_modifier(Modifier::BOLD)),
+        name,
         state,
         Span::raw(format!(
             "  {} in flight  up {}  generation {}  {}  {}",
@@ -115,29 +128,38 @@ fn table(frame: &mut Frame<'_>, area: Rect, name: &str, last: &str, rows: &[Row]
     let head = [name, "rate", "errors", "p50", "p95", last];
     // Name, rate and errors, or all.
     let shown = if area.width < NARROW { 3 } else { head.len() };
-    let mut widths = vec![Constraint::Fill(1)];
+    // Numbers stand close to what they are of, however wide the terminal is.
+    let (least, most) = NAMES;
+    let names = rows.iter().map(|row| Span::raw(&row.cells[0]).width());
+    let names = names.max().unwrap_or_default().clamp(least, most) as u16;
+    let room = area.width.saturating_sub(10 * (shown as u16 - 1));
+    let mut widths = vec![Constraint::Length(names.min(room))];
     widths.resize(shown, Constraint::Length(9));
+    let cell = |(at, text): (usize, &str)| {
+        let text = Line::raw(text.to_owned());
+        Cell::from(if at == 0 { text } else { text.right_aligned() })
+    };
+    let cells = |texts: &[&str]| {
+        let texts = texts.iter().copied().take(shown).enumerate();
+        Drawn::new(texts.map(cell).collect::<Vec<_>>())
+    };
     let drawn = rows.iter().take(MOST_ROWS).map(|row| {
         let style = if row.is_bad { bad() } else { Style::new() };
-        Drawn::new(row.cells.iter().take(shown).cloned().map(Cell::from)).style(style)
+        let texts: Vec<_> = row.cells.iter().map(String::as_str).collect();
+        cells(&texts).style(style)
     });
     let more = rows.len().saturating_sub(MOST_ROWS);
     let title = match more {
         0 => String::new(),
         more => format!("{more} more"),
     };
-    let head = Drawn::new(
-        head.iter()
-            .take(shown)
-            .map(|name| Cell::from(name.to_string())),
-    );
     let table = Table::new(drawn, widths)
-        .header(head.style(Style::new().add_modifier(Modifier::DIM)))
+        .header(cells(&head).style(Style::new().add_modifier(Modifier::DIM)))
         .block(titled(&title));
     frame.render_widget(table, area);
 }
 
-/// The latest exchanges, as `millgate logs` prints them, the last one first.
+/// The latest exchanges, as `millgate logs` prints them but for the day, the last one first.
 fn latest(frame: &mut Frame<'_>, area: Rect, exchanges: &Value) {
     let exchanges = exchanges["exchanges"].as_array().into_iter().flatten();
     let lines = exchanges.take(usize::from(area.height)).map(|exchange| {
@@ -146,7 +168,7 @@ fn latest(frame: &mut Frame<'_>, area: Rect, exchanges: &Value) {
             Some("client_closed" | "client_error" | "rejected") => Style::new().fg(Color::Yellow),
             _ => bad(),
         };
-        Line::styled(line::of(exchange, false), style)
+        Line::styled(line::short(exchange), style)
     });
     let lines: Vec<_> = lines.collect();
     let block = titled("latest exchanges, q quits");

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::cli::logs::line::{duration, printable};
+use crate::{cli::logs::line::duration, config::finding::printable};
 
 /// What the gateway has said.
 #[derive(Clone, Debug, Default)]

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Usage, UsageRow};
-use crate::config::finding::width;
+use crate::config::finding::{printable, width};
 
 /// Columns of a table in which every number is zero, or not known, say nothing and are left out; these never are.
 const ALWAYS: usize = 4;
@@ -73,7 +73,7 @@ pub(super) fn for_people(usage: &Usage) -> String {
 
 fn cells(row: &UsageRow) -> [String; 13] {
     [
-        row.key.clone().unwrap_or_else(|| "-".to_owned()),
+        row.key.as_deref().map_or_else(|| "-".to_owned(), printable),
         thousands(row.exchanges),
         thousands(row.input_tokens),
         thousands(row.output_tokens),
@@ -204,6 +204,13 @@ mod tests {
             "total               1  1 234 579       0         1  $1.5000"
         );
         assert_eq!(lines.len(), 8);
+    }
+
+    #[test]
+    fn names_do_nothing_to_a_terminal() {
+        let mut usage = usage();
+        usage.rows[0].key = Some("\u{202e}a\u{1b}[2Jb\u{200b}".to_owned());
+        assert!(for_people(&usage).contains("\n·a·[2Jb·  "), "{usage:?}");
     }
 
     #[test]

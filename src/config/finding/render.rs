@@ -178,10 +178,26 @@ fn is_harmful(character: char) -> bool {
     character.is_control() || matches!(character, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
-/// A text in one line that does nothing to a terminal.
-fn printable(text: &str) -> String {
+/// Characters that take no room and cannot be seen, so that two names look alike: zero-width ones, marks of direction, soft
+/// hyphens, separators of lines and tags.
+fn is_unseen(character: char) -> bool {
+    matches!(
+        character,
+        '\u{AD}' | '\u{61C}' | '\u{180E}' | '\u{200B}'..='\u{200F}' | '\u{2028}' | '\u{2029}' | '\u{2060}'..='\u{2065}'
+            | '\u{206A}'..='\u{206F}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E007F}'
+    )
+}
+
+/// A text in one line that does nothing to a terminal, and in which nothing is hidden: `·` for each character that would.
+pub(crate) fn printable(text: &str) -> String {
     text.chars()
-        .map(|c| if is_harmful(c) { '·' } else { c })
+        .map(|c| {
+            if is_harmful(c) || is_unseen(c) {
+                '·'
+            } else {
+                c
+            }
+        })
         .collect()
 }
 

@@ -58,17 +58,17 @@ overhead  p50 0.2 ms  p95 0.5 ms  p99 -
  ██
 ███
 ────────────────────────────────────────────────────────────────────────────────────────
-route                                  rate      errors    p50       p95       tokens
-default                                1.8/s     10.0 %    812 ms    2300 ms   123/s
-other                                  0.0/s     0.0 %     -         -         0.0/s
+route                 rate    errors       p50       p95    tokens
+default              1.8/s    10.0 %    812 ms   2300 ms     123/s
+other                0.0/s     0.0 %         -         -     0.0/s
 ────────────────────────────────────────────────────────────────────────────────────────
-target                                 rate      errors    p50       p95
-up/gpt-4                               1.0/s     25.0 %    700 ms    -         live
-away                                   1.0/s     25.0 %    700 ms    -         down
+target                rate    errors       p50       p95
+up/gpt-4             1.0/s    25.0 %    700 ms         -      live
+away                 1.0/s    25.0 %    700 ms         -      down
  cache, a minute ───────────────────────────────────────────────────────────────────────
 75.0 % hits   7 answers in 1.0 of 64 MiB   2 under way
  latest exchanges, q quits ─────────────────────────────────────────────────────────────
-2026-11-22 14:14:39  200 ok                812 ms  alice  default → up/gpt-4  req-·[31m1";
+14:14:39  200 ok                812 ms  alice  default → up/gpt-4  req-·[31m1";
     let shown = lines.join("\n");
     assert_eq!(shown.trim_end(), expected, "\n{shown}");
 }
@@ -88,7 +88,8 @@ fn what_is_wrong_is_red() {
     };
     assert_eq!((of("away"), of("up/gpt-4")), (Color::Red, Color::Reset));
     wrong.trouble = Some("no gateway can be reached".to_owned());
-    assert!(drawn(&wrong, 88, 24).0[0].contains("no gateway can be reached"));
+    let (lines, _) = drawn(&wrong, 88, 24);
+    assert_eq!(lines[0], "millgate no gateway can be reached");
 }
 
 #[test]
@@ -96,6 +97,14 @@ fn any_size_will_do() {
     for (width, height) in [(1, 1), (20, 5), (40, 12), (63, 30), (64, 30), (300, 100)] {
         drawn(&model(), width, height);
         drawn(&Model::default(), width, height);
+    }
+    // Where there is no room for all, the routes are there, and an exchange.
+    let (lines, _) = drawn(&model(), 40, 10);
+    for part in ["default", " latest exchanges", "14:14:39"] {
+        assert!(
+            lines.iter().any(|line| line.starts_with(part)),
+            "{part}: {lines:#?}"
+        );
     }
     let (lines, _) = drawn(&model(), 40, 24);
     assert!(
