@@ -52,7 +52,7 @@ use self::{
 };
 use crate::{
     api::error::ApiError,
-    http::guard::{Guard, Unwelcome},
+    http::guard::{Guard, Unwelcome, follows_a_link},
     runtime::gateway::Gateway,
     server,
 };
@@ -168,7 +168,17 @@ fn admit(
     if is_plain_probe {
         return guard.admit_page(headers).map(drop);
     }
+    if leads_to_the_page(request) {
+        return guard.admit_host(request.uri(), headers, local).map(drop);
+    }
     guard.admit_own(request.uri(), headers, local)
+}
+
+/// Whether somebody follows a link to the page, in a chat or a wiki perhaps. There is no data in it, and it changes nothing.
+fn leads_to_the_page(request: &Request<Incoming>) -> bool {
+    let found = routes::find(request.uri().path());
+    let action = found.and_then(|(route, _)| route.action(request.method()));
+    action == Some(Action::Page) && follows_a_link(request.headers())
 }
 
 /// What could not have been sent by a form of another page, whatever its browser tells (the guard goes by what it tells).
@@ -200,9 +210,7 @@ async fn answer(
     let cookie = Cookie::of(headers, caller.local.port());
     let pass = admin.access.pass(admin.token(), headers, &cookie);
     let Some(pass) = pass.or(is_public.then_some(access::Pass::Open)) else {
-        let message =
-            "Send `Authorization: Bearer …` with the token of [admin] token, or sign in at /.";
-        return Err(session::unauthorized(message));
+        return Err(session::unauthorized(what_is_wrong(headers)));
     };
     let (route, id) = found.ok_or_else(unknown_path)?;
     if !is_public && !caller.seat.is_of_an_operator() {
@@ -259,6 +267,22 @@ async fn answer(
         query.end()?;
     }
     Ok(reply)
+}
+
+/// Why somebody is not let in.
+fn what_is_wrong(headers: &HeaderMap) -> &'static str {
+    match headers.get(header::AUTHORIZATION) {
+        None => "Send `Authorization: Bearer …` with the token of [admin] token, or sign in at /.",
+        Some(shown)
+            if shown
+                .as_bytes()
+                .to_ascii_lowercase()
+                .starts_with(b"bearer ") =>
+        {
+            "That is not the token of [admin] token."
+        }
+        Some(_) => "Send the token of [admin] token as `Authorization: Bearer …`.",
+    }
 }
 
 fn too_many_operators() -> ApiError {

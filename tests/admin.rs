@@ -308,6 +308,24 @@ async fn pages_of_other_origins_change_nothing_and_the_own_page_may() {
 }
 
 #[tokio::test]
+async fn who_is_not_let_in_is_told_why() {
+    let (gateway, _mock) = with_token().await;
+    let client = operators(&gateway);
+    for (shown, told) in [
+        (None, "Send `Authorization: Bearer"),
+        (Some("Bearer wrong"), "That is not the token"),
+        (Some("bearer wrong"), "That is not the token"),
+        (Some("Basic d3Jvbmc="), "as `Authorization: Bearer"),
+    ] {
+        let header = shown.map(|shown| ("authorization", shown));
+        let reply = ask(&client, "GET", "/api/status", header.as_slice()).await;
+        assert_eq!(reply.status, 401);
+        let message = reply.json()["error"]["message"].to_string();
+        assert!(message.contains(told), "{shown:?}: {message}");
+    }
+}
+
+#[tokio::test]
 async fn reading_changes_nothing() {
     let (gateway, _mock) = gateway("").await;
     let client = operators(&gateway);

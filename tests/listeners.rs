@@ -50,6 +50,59 @@ async fn pages_do_not_get_in_without_an_origin_either() {
     assert_eq!(mock.counts().paths.get(CHAT), None);
 }
 
+/// A link on another site leads to the page, and to nothing else.
+#[tokio::test]
+async fn a_link_from_elsewhere_leads_to_the_page_alone() {
+    let (gateway, _mock) = gateway("").await;
+    let client = Client::at(&format!("http://{}", gateway.admin));
+    let ask = async |method: &str, path: &str, headers: &[(&str, &str)]| {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        client.send(method, path, headers, "").await.rest().await
+    };
+    let other = [("origin", "https://evil.example")];
+    let frame = [("sec-fetch-dest", "iframe")];
+    for (method, path, more, status) in [
+        ("GET", "/", None, 200),
+        ("GET", "/?theme=dark", None, 200),
+        ("HEAD", "/", None, 200),
+        ("GET", "/assets/app.js", None, 200),
+        ("GET", "/", Some(&other), 403),
+        ("GET", "/", Some(&frame), 403),
+        ("POST", "/", None, 403),
+        ("GET", "/healthz", None, 403),
+        ("GET", "/api/status", None, 403),
+        ("GET", "/api/session", None, 403),
+        ("GET", "/nothing", None, 403),
+    ] {
+        let mut headers = vec![
+            ("sec-fetch-site", "cross-site"),
+            ("sec-fetch-mode", "navigate"),
+        ];
+        if more != Some(&frame) {
+            headers.push(("sec-fetch-dest", "document"));
+        }
+        headers.extend(more.into_iter().flatten());
+        let reply = ask(method, path, &headers).await;
+        assert_eq!(reply.status, status, "{method} {path} {headers:?}");
+    }
+    // Parts of the page are for the page.
+    for mode in ["no-cors", "cors"] {
+        let headers = [
+            ("sec-fetch-site", "cross-site"),
+            ("sec-fetch-mode", mode),
+            ("sec-fetch-dest", "script"),
+        ];
+        assert_eq!(ask("GET", "/assets/app.js", &headers).await.status, 403);
+    }
+    let headers = [
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-mode", "navigate"),
+        ("sec-fetch-dest", "document"),
+        ("host", "evil.example"),
+    ];
+    assert_eq!(ask("GET", "/", &headers).await.status, 403);
+}
+
 #[tokio::test]
 async fn hosts_that_only_look_like_known_ones() {
     let (gateway, mock) = gateway("").await;

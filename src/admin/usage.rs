@@ -36,17 +36,8 @@ pub(super) async fn usage(gateway: &Gateway, query: &mut Query<'_>) -> Result<Us
     if until < since {
         return Err(invalid("until", "lies before `since`"));
     }
-    let permit = ASKING.try_acquire().map_err(|_| busy())?;
     let place = gateway.process().observer.ledger.place().ok_or_else(off)?;
-    // It blocks.
-    let asked = tokio::task::spawn_blocking(move || {
-        // Held for as long as the database works, whether or not the client waits for it.
-        let _permit = permit;
-        usage::usage(&place, since, until, by)
-    });
-    let told = asked
-        .await
-        .map_err(|_| ApiError::internal("The ledger could not be asked. See the log."))?;
+    let told = ask(&ASKING, move || usage::usage(&place, since, until, by)).await?;
     told.map_err(|error| {
         ApiError::new(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -54,6 +45,22 @@ pub(super) async fn usage(gateway: &Gateway, query: &mut Query<'_>) -> Result<Us
             format!("The ledger cannot be read: {error}"),
         )
     })
+}
+
+/// Has a question answered, which blocks; refuses it where too many are being answered.
+async fn ask<T: Send + 'static>(
+    asking: &'static Semaphore,
+    question: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ApiError> {
+    let permit = asking.try_acquire().map_err(|_| busy())?;
+    let asked = tokio::task::spawn_blocking(move || {
+        // Held for as long as the database works, whether or not the client waits for it.
+        let _permit = permit;
+        question()
+    });
+    asked
+        .await
+        .map_err(|_| ApiError::internal("The ledger could not be asked. See the log."))
 }
 
 fn busy() -> ApiError {
@@ -95,4 +102,68 @@ fn moment(name: &str, text: &str, now: SystemTime) -> Result<SystemTime, ApiErro
             "is a time such as 24h, 2026-11-22 or 2026-11-22T14:14:39Z",
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    /// A question that says when it is being answered, and is answered when this sender says so or is dropped.
+    fn question(begun: &mpsc::Sender<()>) -> (mpsc::Sender<()>, impl FnOnce() + Send + 'static) {
+        let (answer, answered) = mpsc::channel::<()>();
+        let begun = begun.clone();
+        let question = move || {
+            begun.send(()).unwrap();
+            let _ = answered.recv();
+        };
+        (answer, question)
+    }
+
+    #[tokio::test]
+    async fn so_many_questions_and_no_more_are_answered_at_a_time() {
+        static HERE: Semaphore = Semaphore::const_new(4);
+        let (begun, begins) = mpsc::channel();
+        let mut under_way = Vec::new();
+        for _ in 0..4 {
+            let (answer, question) = question(&begun);
+            let mut asked = Box::pin(ask(&HERE, question));
+            // As far as the thread that answers it.
+            assert!(at_once(&mut asked).is_none());
+            begins.recv().unwrap();
+            under_way.push((answer, asked));
+        }
+        let refused = ask(&HERE, || ()).await.unwrap_err();
+        assert_eq!(
+            (refused.status.as_u16(), &*refused.code),
+            (503, "ledger_busy")
+        );
+        assert_eq!(refused.retry_after, Some(Duration::from_secs(1)));
+
+        // Whose client has left is answered all the same, and counts until it is.
+        let (left, asked) = under_way.pop().unwrap();
+        drop(asked);
+        assert!(ask(&HERE, || ()).await.is_err());
+        drop(left);
+        let (answer, asked) = under_way.pop().unwrap();
+        drop(answer);
+        asked.await.unwrap();
+        ask(&HERE, || ()).await.unwrap();
+        for (answer, asked) in under_way {
+            drop(answer);
+            asked.await.unwrap();
+        }
+        let all = HERE.acquire_many(4).await.unwrap();
+        drop(all);
+    }
+
+    /// What a future gives without waiting.
+    fn at_once<T>(future: &mut (impl Future<Output = T> + Unpin)) -> Option<T> {
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        match std::pin::Pin::new(future).poll(&mut context) {
+            std::task::Poll::Ready(value) => Some(value),
+            std::task::Poll::Pending => None,
+        }
+    }
 }

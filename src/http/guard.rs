@@ -5,8 +5,8 @@
 //!
 //! Some requests of a page carry no `Origin`: images, scripts, forms with GET, links. Browsers tell of those in
 //! `Sec-Fetch-Site` (<https://www.w3.org/TR/fetch-metadata/>), which no page can set: `none` where a person typed the
-//! address or used a bookmark, `same-origin` from a page of the listener itself. What comes from another page is refused,
-//! a link that somebody follows to here among it: typed, or opened from a bookmark, the same address works.
+//! address or used a bookmark, `same-origin` from a page of the listener itself. What comes from another page is refused, a
+//! link that somebody follows to here among it, unless it [leads](follows_a_link) to a page that holds no data.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -48,14 +48,7 @@ impl Guard {
         headers: &'a HeaderMap,
         local: SocketAddr,
     ) -> Result<Option<&'a http::HeaderValue>, Unwelcome> {
-        // HTTP/2 has the name in the request's authority.
-        let host = uri
-            .authority()
-            .map(http::uri::Authority::as_str)
-            .or_else(|| only(headers, &header::HOST));
-        if !host.is_some_and(|host| self.knows(host, local)) {
-            return Err(Unwelcome::Host);
-        }
+        self.admit_host(uri, headers, local)?;
         self.admit_page(headers)
     }
 
@@ -66,18 +59,27 @@ impl Guard {
         headers: &HeaderMap,
         local: SocketAddr,
     ) -> Result<(), Unwelcome> {
-        // HTTP/1 alone is spoken there.
-        let host = uri
-            .authority()
-            .map(http::uri::Authority::as_str)
-            .or_else(|| only(headers, &header::HOST))
-            .filter(|host| self.knows(host, local))
-            .ok_or(Unwelcome::Host)?;
+        let host = self.admit_host(uri, headers, local)?;
         let origin = only(headers, &header::ORIGIN);
         if origin.is_some_and(|origin| is_of(origin, host)) && !is_of_another_page(headers) {
             return Ok(());
         }
         self.admit_page(headers).map(drop)
+    }
+
+    /// Checks the name that a request is sent to, and gives it back, whatever page it comes from.
+    pub fn admit_host<'a>(
+        &self,
+        uri: &'a Uri,
+        headers: &'a HeaderMap,
+        local: SocketAddr,
+    ) -> Result<&'a str, Unwelcome> {
+        // HTTP/2 has the name in the request's authority.
+        uri.authority()
+            .map(http::uri::Authority::as_str)
+            .or_else(|| only(headers, &header::HOST))
+            .filter(|host| self.knows(host, local))
+            .ok_or(Unwelcome::Host)
     }
 
     /// Checks which web page a request comes from, if from any, whatever name it was sent to.
@@ -172,6 +174,16 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     let value = values.next()?;
     values.next().is_none().then_some(())?;
     value.to_str().ok()
+}
+
+/// Whether somebody has followed a link, or typed the address: the whole window shows what is answered, and the page that the
+/// link was on sees none of it. Forms may not have sent it, nor frames.
+#[must_use]
+pub fn follows_a_link(headers: &HeaderMap) -> bool {
+    let is = |name, value| headers.get(name).is_some_and(|told| told == value);
+    is("sec-fetch-mode", "navigate")
+        && is("sec-fetch-dest", "document")
+        && !headers.contains_key(header::ORIGIN)
 }
 
 fn is_of_another_page(headers: &HeaderMap) -> bool {
