@@ -84,7 +84,7 @@ def check_signing_in_and_out(browser, site, _):
     page.close()
     page = enter(browser, site)
     cookies = page.send("Network.getCookies", urls=[site.url])["cookies"]
-    (cookie,) = [cookie for cookie in cookies if cookie["name"] == "millgate_session"]
+    (cookie,) = [cookie for cookie in cookies if cookie["name"].startswith("millgate_session")]
     assert cookie["httpOnly"] and cookie["sameSite"] == "Strict", cookie
     assert page.run("fetch('/api/status').then((answer) => answer.status)") == 200
     page.click("#sign-out")
@@ -98,5 +98,9 @@ def check_names_of_clients_stay_text(browser, site, _):
     page.run("document.title = 'mine'")
     shown = page.run("[...document.querySelectorAll('#exchanges td[data-col=model] span')].map((one) => one.textContent)")
     assert HOSTILE in shown, shown
+    index = shown.index(HOSTILE)
+    page.run(f"document.querySelectorAll('#exchanges tbody button')[{index}].click()")
+    page.until("document.querySelector('#detail').open")
+    assert page.run("document.querySelector('[data-testid=detail-model]').textContent") == HOSTILE
     assert page.run("document.querySelectorAll('img').length") == 0 and page.run("document.title") != "taken"
     yield page
