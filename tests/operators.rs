@@ -1,5 +1,10 @@
 //! `millgate logs` and `millgate top`: a running gateway, seen from a terminal.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test's tasks end with its runtime"
+)]
+
 mod support;
 
 use std::{

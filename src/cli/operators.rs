@@ -301,16 +301,17 @@ mod tests {
             },
         };
         let operators = gateway.reach().unwrap();
-        let told = tokio::spawn(async move {
+        let told = async {
             let (mut stream, _) = listener.accept().await.unwrap();
-            stream.read(&mut [0; 4096]).await.unwrap();
-            let head =
-                b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n: millgate\n\nevent: exchange\ndata: {}\n\n";
+            assert!(stream.read(&mut [0; 4096]).await.unwrap() > 0);
+            let head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
             stream.write_all(head).await.unwrap();
+            let events = b": millgate\n\nevent: exchange\ndata: {}\n\n";
+            stream.write_all(events).await.unwrap();
             stream
-        });
-        let mut events = operators.follow("/api/events").await.unwrap();
-        let open = told.await.unwrap();
+        };
+        let (events, open) = tokio::join!(operators.follow("/api/events"), told);
+        let mut events = events.unwrap();
         let (name, _) = events.next(PATIENCE).await.unwrap();
         assert_eq!(name, "exchange");
         assert_eq!(

@@ -200,6 +200,7 @@ function make() {
   format.speak(t('html_lang'));
   setText(byId('language'), t('language'));
   byId('language').title = t('language_title');
+  byId('language').lang = t('language_lang');
   setText(byId('theme'), t(`theme_${theme()}`));
   makeRanges();
   tiles.make();

@@ -1,7 +1,7 @@
 // Every text of the page, in English and Korean. `{name}` is filled in by `t`.
 
 const en = {
-  language: '한국어', language_title: '한국어로 보기', html_lang: 'en',
+  language: '한국어', language_title: '한국어로 보기', language_lang: 'ko', html_lang: 'en',
   skip: 'Skip to the content',
   state: 'State', environment: 'Environment', version: 'Version', generation: 'Config', uptime: 'Up', in_flight: 'In flight',
   ready: 'ready', not_ready: 'not ready', draining: 'draining',
@@ -51,7 +51,7 @@ const en = {
 };
 
 const ko = {
-  language: 'English', language_title: 'Show in English', html_lang: 'ko',
+  language: 'English', language_title: 'Show in English', language_lang: 'en', html_lang: 'ko',
   skip: '본문으로 건너뛰기',
   state: '상태', environment: '환경', version: '버전', generation: '설정', uptime: '가동', in_flight: '처리 중',
   ready: '준비됨', not_ready: '준비 안 됨', draining: '종료 대기',

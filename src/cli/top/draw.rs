@@ -129,9 +129,9 @@ fn table(frame: &mut Frame<'_>, area: Rect, name: &str, last: &str, rows: &[Row]
     // Name, rate and errors, or all.
     let shown = if area.width < NARROW { 3 } else { head.len() };
     // Numbers stand close to what they are of, however wide the terminal is.
-    let (least, most) = NAMES;
+    let (narrowest, widest) = NAMES;
     let names = rows.iter().map(|row| Span::raw(&row.cells[0]).width());
-    let names = names.max().unwrap_or_default().clamp(least, most) as u16;
+    let names = names.max().unwrap_or_default().clamp(narrowest, widest) as u16;
     let room = area.width.saturating_sub(10 * (shown as u16 - 1));
     let mut widths = vec![Constraint::Length(names.min(room))];
     widths.resize(shown, Constraint::Length(9));
