@@ -61,6 +61,9 @@ use crate::{
 /// seconds, since a person who stops the output of a terminal is to find it again.
 const PATIENCE_TO_SEND: u32 = 3;
 
+/// The largest head of a request, in bytes.
+const MAX_HEAD: usize = 64 << 10;
+
 /// What the API is, for programs.
 const OPENAPI: &str = include_str!("admin/openapi.json");
 
@@ -140,6 +143,7 @@ async fn converse(stream: TcpStream, admin: Arc<Admin>, caller: Caller) {
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(caller.patience)
+        .max_buf_size(MAX_HEAD)
         .serve_connection(wire, service);
     tokio::select! {
         ended = connection => {
@@ -213,7 +217,7 @@ async fn answer(
         return Err(session::unauthorized(what_is_wrong(headers)));
     };
     let (route, id) = found.ok_or_else(unknown_path)?;
-    if !is_public && !caller.seat.is_of_an_operator() {
+    if !is_public && !caller.seat.seats_an_operator() {
         return Err(too_many_operators());
     }
     let Some(action) = route.action(request.method()) else {
@@ -227,7 +231,10 @@ async fn answer(
         )
         .close());
     }
-    let mut query = Query::parse(request.uri().query())?;
+    // Probes may say what they like.
+    let asked = request.uri().query();
+    let asked = asked.filter(|_| route.path.starts_with("/api/"));
+    let mut query = Query::parse(asked)?;
     let gateway = &admin.gateway;
     let reply = match action {
         Action::Health => json(StatusCode::OK, r#"{"status":"ok"}"#),
@@ -262,10 +269,7 @@ async fn answer(
             .response(headers)
             .map(Into::into),
     };
-    // Probes may say what they like.
-    if route.path.starts_with("/api/") {
-        query.end()?;
-    }
+    query.end()?;
     Ok(reply)
 }
 

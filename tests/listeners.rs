@@ -149,8 +149,21 @@ async fn the_operators_listener_has_limits_too() {
 
     let mut silent = Raw::connect(gateway.admin).await;
     assert_eq!(silent.closed().await, "");
+    // Nor is one kept that has asked something and asks no more.
+    let mut idle = Raw::with(gateway.admin, wire::get("/api/status")).await;
+    assert_eq!(idle.reply().await.status, 200);
+    assert_eq!(idle.closed().await, "");
+    let long = format!("/healthz?{}", "x".repeat(60 << 10));
+    let mut long = Raw::with(gateway.admin, wire::get(&long).repeat(2)).await;
+    assert_eq!(long.reply().await.status, 200);
+    assert_eq!(long.reply().await.status, 200);
+    let head = wire::get("/healthz").replace("\r\n\r\n", "\r\nx-long: ");
+    let mut larger = Raw::with(gateway.admin, head + &"x".repeat(70 << 10)).await;
+    assert_eq!(larger.head().await.0, 431);
     let operators = Client::at(&format!("http://{}", gateway.admin));
-    assert_eq!(operators.get("/healthz").await.status, 200);
+    for path in ["/healthz", "/readyz?a=1&a=2&b=%ff", "/?a&a"] {
+        assert_eq!(operators.get(path).await.status, 200, "{path}");
+    }
 }
 
 #[tokio::test]

@@ -79,7 +79,7 @@ impl Seat {
     }
 
     /// An operator sits here from now on. False where there is no room for one more.
-    pub(super) fn is_of_an_operator(&self) -> bool {
+    pub(super) fn seats_an_operator(&self) -> bool {
         if self.operator.get().is_some() {
             return true;
         }
@@ -162,16 +162,16 @@ mod tests {
         let address = IpAddr::from(Ipv4Addr::LOCALHOST);
         let operators: Vec<_> = (0..MOST_OPERATORS)
             .map(|_| room.enter(address))
-            .inspect(|seat| assert!(seat.is_of_an_operator()))
+            .inspect(|seat| assert!(seat.seats_an_operator()))
             .collect();
-        assert!(operators[0].is_of_an_operator(), "it is one already");
+        assert!(operators[0].seats_an_operator(), "it is one already");
         let guests: Vec<_> = (0..2 * MOST_GUESTS)
             .map(|_| room.enter(address))
-            .inspect(|seat| assert!(!seat.is_of_an_operator()))
+            .inspect(|seat| assert!(!seat.seats_an_operator()))
             .collect();
         assert!(!operators.iter().any(must_go));
         assert_eq!(room.guests().len(), MOST_GUESTS);
         drop(operators);
-        assert!(guests[2 * MOST_GUESTS - 1].is_of_an_operator());
+        assert!(guests[2 * MOST_GUESTS - 1].seats_an_operator());
     }
 }
