@@ -32,6 +32,10 @@ const CONNECT: Duration = Duration::from_secs(5);
 const STATEMENT: Duration = Duration::from_secs(10);
 const ANSWER: Duration = Duration::from_secs(15);
 
+/// How long a lock is waited for: less than a statement may take, so that others who are in the way can be told from work
+/// that is too much.
+const LOCK: Duration = Duration::from_secs(5);
+
 /// "mlgtprun": whoever has this lock deletes, so that gateways do not all do so at once.
 const PRUNING: i64 = 0x6d6c_6774_7072_756e;
 
@@ -84,12 +88,23 @@ fn told(error: &Error) -> LedgerError {
     let Some(code) = error.code() else {
         return LedgerError::Server(words(error));
     };
-    match &code.code()[..2] {
+    if *code == SqlState::DISK_FULL {
+        return LedgerError::Full(words(error));
+    }
+    if *code == SqlState::QUERY_CANCELED {
+        return LedgerError::Slow(words(error));
+    }
+    // What a server says need not be what one says.
+    match code.code().get(..2).unwrap_or_default() {
         // Data that the server cannot hold, or a constraint.
         "22" | "23" => LedgerError::Row(words(error)),
-        // The connection, resources, an operator, the system: all that may pass.
-        "08" | "53" | "57" | "58" | "40" => LedgerError::Server(words(error)),
-        _ if *code == SqlState::LOCK_NOT_AVAILABLE => LedgerError::Server(words(error)),
+        "54" => LedgerError::TooMuch(words(error)),
+        _ if *code == SqlState::OUT_OF_MEMORY => LedgerError::TooMuch(words(error)),
+        _ if *code == SqlState::LOCK_NOT_AVAILABLE => LedgerError::Busy(words(error)),
+        // Resources, transactions of others, the system: all that may pass.
+        "53" | "40" | "58" => LedgerError::Busy(words(error)),
+        // The connection, an operator who ends the server.
+        "08" | "57" => LedgerError::Server(words(error)),
         _ => LedgerError::Refused(words(error)),
     }
 }
@@ -114,7 +129,8 @@ impl Postgres {
             tokio::spawn(async { drop(connection.await) });
             let statement = STATEMENT.as_millis();
             let limits = format!(
-                "SET statement_timeout = {statement}; SET lock_timeout = {statement}; SET idle_in_transaction_session_timeout = {}",
+                "SET statement_timeout = {statement}; SET lock_timeout = {}; SET idle_in_transaction_session_timeout = {}",
+                LOCK.as_millis(),
                 2 * statement
             );
             client.batch_execute(&limits).await?;
@@ -157,7 +173,7 @@ fn answer<T>(
     let answered = runtime.block_on(async { tokio::time::timeout(ANSWER, work).await });
     match answered {
         Ok(answered) => answered.map_err(|error| told(&error)),
-        Err(_) => Err(LedgerError::Server("it does not answer".to_owned())),
+        Err(_) => Err(LedgerError::Silent),
     }
 }
 
@@ -258,6 +274,26 @@ async fn insert(transaction: &Transaction<'_>, statement: &str, rows: &[Row]) ->
     Ok(())
 }
 
+async fn insert_sealed(
+    transaction: &Transaction<'_>,
+    sealed: &[(Uuid, Sealed)],
+) -> Result<(), Error> {
+    if sealed.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<_> = sealed.iter().map(|(id, _)| id).collect();
+    let keys: Vec<_> = sealed.iter().map(|(_, sealed)| &*sealed.key).collect();
+    let contents: Vec<_> = sealed.iter().map(|(_, sealed)| &*sealed.content).collect();
+    transaction
+        .execute(
+            "INSERT INTO millgate_captured (id, key, content) SELECT * FROM unnest($1::uuid[], $2::text[], $3::bytea[]) \
+             ON CONFLICT (id) DO NOTHING",
+            &[&ids, &keys, &contents],
+        )
+        .await?;
+    Ok(())
+}
+
 async fn delete(
     transaction: &Transaction<'_>,
     condition: &str,
@@ -306,14 +342,7 @@ impl Backend for Postgres {
         let work = async {
             let transaction = client.transaction().await?;
             insert(&transaction, statement, rows).await?;
-            for (id, sealed) in sealed {
-                transaction
-                    .execute(
-                        "INSERT INTO millgate_captured (id, key, content) VALUES ($1, $2, $3) ON CONFLICT (id) DO NOTHING",
-                        &[id, &sealed.key, &sealed.content],
-                    )
-                    .await?;
-            }
+            insert_sealed(&transaction, sealed).await?;
             transaction.commit().await
         };
         answer(&self.runtime, work)

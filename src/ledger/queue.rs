@@ -139,10 +139,10 @@ impl Shared {
         self.in_hand.store(rows.len(), Ordering::Relaxed);
     }
 
-    /// What was taken is written.
-    pub(super) fn settle(&self, written: usize) {
+    /// So many of those that were taken are written, and so many are left.
+    pub(super) fn settle(&self, written: usize, left: usize) {
         self.written.fetch_add(written as u64, Ordering::Relaxed);
-        self.in_hand.store(0, Ordering::Relaxed);
+        self.in_hand.store(left, Ordering::Relaxed);
         *lock(&self.error) = None;
         let lost = std::mem::take(&mut lock(&self.queue).lost);
         if lost > 0 {
@@ -153,9 +153,10 @@ impl Shared {
         }
     }
 
-    /// What was taken will never be written.
-    pub(super) fn give_up(&self, rows: usize) {
+    /// So many of those that were taken will never be written, and so many are left.
+    pub(super) fn give_up(&self, rows: usize, left: usize) {
         self.dropped.fetch_add(rows as u64, Ordering::Relaxed);
+        self.in_hand.store(left, Ordering::Relaxed);
     }
 
     /// Why rows cannot be written; `None` where they can.

@@ -179,6 +179,47 @@ fn some(text: &str) -> Option<Box<str>> {
     (!text.is_empty()).then(|| clean(text))
 }
 
+/// A row for tests.
+#[cfg(test)]
+pub(super) fn sample(number: u128, time: SystemTime) -> Row {
+    Row {
+        id: Uuid::from_u128(number),
+        time,
+        request_id: "request".into(),
+        caller: "anna".into(),
+        team: None,
+        ticket: None,
+        method: "POST".into(),
+        endpoint: "chat",
+        route: Some("default".into()),
+        asked: Some("gpt".into()),
+        model: Some("gpt".into()),
+        provider: Some("up".into()),
+        attempts: 1,
+        status: Some(200),
+        outcome: "ok",
+        error: None,
+        cache: None,
+        shared: false,
+        stream: false,
+        input: Some(10),
+        output: Some(5),
+        cached: None,
+        reasoning: Some(2),
+        estimated: false,
+        cost: Some(1_500_000_000),
+        saved: None,
+        total: 100,
+        reading: 1,
+        upstream: Some(90),
+        first: Some(80),
+        overhead: 9,
+        request_bytes: 60,
+        bytes: 600,
+        captured: None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

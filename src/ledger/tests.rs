@@ -10,7 +10,7 @@ use super::{
     backend::{Backend, Purpose},
     capture::Sealed,
     queue::Order,
-    row::Row,
+    row::{Row, sample as row},
     sqlite::Sqlite,
     usage::{By, captured, usage},
     writer::Writer,
@@ -22,45 +22,6 @@ const DAY: Duration = Duration::from_hours(24);
 
 fn now() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_hours(500_000)
-}
-
-fn row(number: u128, time: SystemTime) -> Row {
-    Row {
-        id: Uuid::from_u128(number),
-        time,
-        request_id: "request".into(),
-        caller: "anna".into(),
-        team: None,
-        ticket: None,
-        method: "POST".into(),
-        endpoint: "chat",
-        route: Some("default".into()),
-        asked: Some("gpt".into()),
-        model: Some("gpt".into()),
-        provider: Some("up".into()),
-        attempts: 1,
-        status: Some(200),
-        outcome: "ok",
-        error: None,
-        cache: None,
-        shared: false,
-        stream: false,
-        input: Some(10),
-        output: Some(5),
-        cached: None,
-        reasoning: Some(2),
-        estimated: false,
-        cost: Some(1_500_000_000),
-        saved: None,
-        total: 100,
-        reading: 1,
-        upstream: Some(90),
-        first: Some(80),
-        overhead: 9,
-        request_bytes: 60,
-        bytes: 600,
-        captured: None,
-    }
 }
 
 fn settings(folder: &Path) -> (Settings, Place) {

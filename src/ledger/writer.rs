@@ -10,7 +10,7 @@ use super::{
     LedgerError, Place, Settings,
     backend::{Backend, Purpose},
     clock::Clock,
-    queue::{Order, Shared},
+    queue::{BATCH, Order, Shared},
     row::Row,
 };
 
@@ -32,6 +32,8 @@ pub(super) struct Writer {
     open: Option<Open>,
     /// Taken, and not known to be written.
     batch: Vec<Row>,
+    /// So many of them are written at once: fewer after a failure that fewer might have been spared.
+    at_once: usize,
     retry_at: Option<Instant>,
     pause: Duration,
     /// Whether it was open once: from then on its folder is not made anew, which may be away for a while only.
@@ -66,6 +68,7 @@ impl Writer {
             place: Some(place),
             open: None,
             batch: Vec::new(),
+            at_once: BATCH,
             retry_at: None,
             pause: FIRST_RETRY,
             was_open: false,
@@ -159,37 +162,44 @@ impl Writer {
         let Some(open) = &mut self.open else {
             return Ok(());
         };
-        let keys = &self.settings.keys;
-        let sealed: Vec<_> = self
-            .batch
+        let count = self.batch.len().min(self.at_once);
+        let (rows, keys) = (&self.batch[..count], &self.settings.keys);
+        let sealed: Vec<_> = rows
             .iter()
             .filter_map(|row| Some((row.id, keys.seal(row.id, row.captured.as_deref()?)?)))
             .collect();
-        let mut lost = 0;
-        match open.backend.write(&self.batch, &sealed) {
-            Err(error) if error.is_of_a_row() => {
-                // One by one, so that the others are written.
-                for row in &self.batch {
-                    let sealed: Vec<_> = sealed
-                        .iter()
-                        .filter(|(id, _)| *id == row.id)
-                        .cloned()
-                        .collect();
-                    match open.backend.write(std::slice::from_ref(row), &sealed) {
-                        Err(error) if error.is_of_a_row() => {
-                            tracing::error!(%error, id = %row.id, "the row of this exchange is lost");
-                            lost += 1;
-                        }
-                        written => written?,
-                    }
-                }
+        match open.backend.write(rows, &sealed) {
+            Ok(()) => {
+                self.batch.drain(..count);
+                self.at_once = (self.at_once * 2).min(BATCH);
+                self.shared.settle(count, self.batch.len());
+                Ok(())
             }
-            written => written?,
+            Err(error) if error.is_of_these_rows() => self.narrow(count, error),
+            Err(error) => Err(error),
         }
-        self.shared.give_up(lost);
-        self.shared.settle(self.batch.len() - lost);
-        self.batch.clear();
-        Ok(())
+    }
+
+    /// Half as many rows the next time, so that what the database does not take, or not in time, holds up nothing for ever. One
+    /// alone is tried without what was captured of it, and is then lost.
+    fn narrow(&mut self, count: usize, error: LedgerError) -> Result<(), LedgerError> {
+        self.at_once = (count / 2).max(1);
+        if let ([row, ..], 1) = (&mut *self.batch, count) {
+            let id = row.id;
+            if row.captured.take().is_some() {
+                tracing::error!(%error, %id, "what was captured of this exchange is lost: its row is tried without");
+            } else {
+                self.batch.remove(0);
+                self.shared.give_up(1, self.batch.len());
+                tracing::error!(%error, %id, "the row of this exchange is lost");
+            }
+        }
+        if error.is_quick() {
+            return Ok(());
+        }
+        // It is another attempt, and not the same again.
+        self.pause = FIRST_RETRY;
+        Err(error)
     }
 
     /// Says so, once, and comes back later. What does not heal by itself is opened anew then.
@@ -248,7 +258,7 @@ impl Writer {
             lost += self.batch.len();
         }
         if lost > 0 {
-            self.shared.give_up(lost);
+            self.shared.give_up(lost, 0);
             tracing::error!(
                 lost,
                 "the ledger could not be written: the rows that waited are lost"
@@ -279,3 +289,6 @@ impl Open {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
