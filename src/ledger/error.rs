@@ -12,9 +12,14 @@ pub enum LedgerError {
     File(#[from] StoreError),
     /// The server could not be reached.
     #[error(
-        "PostgreSQL cannot be reached: {0}\n  see that the server runs and that [ledger] url is right"
+        "PostgreSQL cannot be reached: {0}\n  see that the server runs, and that the host, port and sslmode of [ledger] url are right"
     )]
     Server(String),
+    /// Its certificate is not one that is trusted.
+    #[error(
+        "PostgreSQL shows a certificate that is not trusted: {0}\n  name the file of the authority that has issued it in [ledger] ca_file, and the server in [ledger] url as the certificate does"
+    )]
+    Untrusted(String),
     /// It was reached and then said nothing for 15 seconds.
     #[error(
         "PostgreSQL does not answer within 15 seconds\n  see what keeps the server, or the network to it, busy"
@@ -46,15 +51,33 @@ pub enum LedgerError {
     /// The server would not take a row as it is.
     #[error("PostgreSQL does not take a row: {0}")]
     Row(String),
+    /// A database of SQLite took too long to tell.
+    #[error(
+        "the ledger has not been read within 10 seconds\n  ask for less time, with `since` and `until`"
+    )]
+    Long,
+    /// Nothing was ever written there.
+    #[error("there is no ledger in this database of PostgreSQL")]
+    Missing,
+    /// An earlier version has made the tables, which reading does not change.
+    #[error(
+        "the tables of the ledger are of an older millgate (schema {found}, this one reads {known})\n  start the gateway in this version, which brings them up to it"
+    )]
+    Older {
+        /// The schema of the database.
+        found: u32,
+        /// The one that is read here.
+        known: u32,
+    },
     /// A later version has changed the tables.
     #[error(
         "the tables in PostgreSQL are of a newer millgate (schema {found}, this one knows up to {known})\n  update this millgate, or set another [ledger] url"
     )]
     Newer {
         /// The schema of the database.
-        found: i32,
+        found: u32,
         /// The newest that is known here.
-        known: i32,
+        known: u32,
     },
     /// This build lacks what it takes.
     #[error(
@@ -97,7 +120,7 @@ impl LedgerError {
         if let Self::File(StoreError::Missing { .. }) = self {
             return true;
         }
-        false
+        matches!(self, Self::Missing)
     }
 }
 

@@ -33,6 +33,7 @@ pub(super) struct Shared {
     in_hand: AtomicUsize,
     has_warned: AtomicBool,
     error: Mutex<Option<String>>,
+    pruning_error: Mutex<Option<String>>,
 }
 
 #[derive(Default)]
@@ -143,6 +144,7 @@ impl Shared {
     pub(super) fn settle(&self, written: usize, left: usize) {
         self.written.fetch_add(written as u64, Ordering::Relaxed);
         self.in_hand.store(left, Ordering::Relaxed);
+        tracing::debug!(rows = written, "rows are written to the ledger");
         *lock(&self.error) = None;
         let lost = std::mem::take(&mut lock(&self.queue).lost);
         if lost > 0 {
@@ -166,6 +168,20 @@ impl Shared {
 
     pub(super) fn error(&self) -> Option<String> {
         lock(&self.error).clone()
+    }
+
+    /// Why old rows cannot be deleted; `None` where they can.
+    pub(super) fn set_pruning_error(&self, error: Option<String>) {
+        *lock(&self.pruning_error) = error;
+    }
+
+    pub(super) fn pruning_error(&self) -> Option<String> {
+        lock(&self.pruning_error).clone()
+    }
+
+    /// Rows that the writer has taken and not yet written.
+    pub(super) fn in_hand(&self) -> usize {
+        self.in_hand.load(Ordering::Relaxed)
     }
 
     pub(super) fn waiting(&self) -> usize {

@@ -1,15 +1,16 @@
 //! The one thread that writes.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     thread,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use super::{
     LedgerError, Place, Settings,
     backend::{Backend, Purpose},
-    clock::Clock,
+    pruning::Pruning,
     queue::{BATCH, Order, Shared},
     row::Row,
 };
@@ -18,18 +19,13 @@ use super::{
 const FIRST_RETRY: Duration = Duration::from_millis(500);
 const LONGEST_RETRY: Duration = Duration::from_secs(15);
 
-/// How often old rows are looked for.
-const PRUNING: Duration = Duration::from_mins(10);
-
-/// Chunks that are deleted before rows are written again.
-const CHUNKS: usize = 8;
-
 /// What the thread works with.
 pub(super) struct Writer {
     shared: Arc<Shared>,
     settings: Settings,
     place: Option<Place>,
-    open: Option<Open>,
+    open: Option<Box<dyn Backend>>,
+    pruning: Pruning,
     /// Taken, and not known to be written.
     batch: Vec<Row>,
     /// So many of them are written at once: fewer after a failure that fewer might have been spared.
@@ -42,21 +38,16 @@ pub(super) struct Writer {
     complaint: Option<String>,
 }
 
-struct Open {
-    backend: Box<dyn Backend>,
-    clock: Clock,
-    prune_at: Instant,
-}
-
 impl Writer {
     /// Starts the thread; false where there is none to be had.
     pub(super) fn start(shared: Arc<Shared>, settings: Settings, place: Place) -> bool {
-        let writer = Self::new(shared, settings, place);
+        let writer = Self::new(shared.clone(), settings, place);
         let started = thread::Builder::new()
             .name("millgate-ledger".to_owned())
-            .spawn(move || writer.run());
+            .spawn(move || writer.live());
         if let Err(error) = &started {
             tracing::error!(%error, "there is no thread for the ledger: exchanges are not written down");
+            shared.set_error(Some(format!("there is no thread for the ledger: {error}")));
         }
         started.is_ok()
     }
@@ -67,17 +58,38 @@ impl Writer {
             settings,
             place: Some(place),
             open: None,
+            pruning: Pruning::new(),
             batch: Vec::new(),
             at_once: BATCH,
-            retry_at: None,
+            retry_at: Some(Instant::now()),
             pause: FIRST_RETRY,
             was_open: false,
             complaint: None,
         }
     }
 
-    fn run(mut self) {
-        self.beat();
+    /// Works until it is told to stop, and goes on after a panic.
+    fn live(mut self) {
+        while catch_unwind(AssertUnwindSafe(|| self.run())).is_err() {
+            self.outlive();
+        }
+    }
+
+    /// Accounts for a panic: what was in hand may be its cause, and is lost.
+    fn outlive(&mut self) {
+        let lost = self.shared.in_hand();
+        self.batch.clear();
+        self.shared.give_up(lost, 0);
+        self.open = None;
+        self.pruning = Pruning::new();
+        let complaint = "the thread of the ledger has panicked\n  see the log, and report it as a defect of millgate".to_owned();
+        tracing::error!(lost, "{complaint}");
+        self.shared.set_error(Some(complaint.clone()));
+        self.complaint = Some(complaint);
+        self.retry_at = Some(Instant::now() + LONGEST_RETRY);
+    }
+
+    fn run(&mut self) {
         loop {
             let interval = Instant::now() + self.settings.interval;
             let until = self.retry_at.unwrap_or(interval);
@@ -96,6 +108,7 @@ impl Writer {
     /// Writes all that waits, as far as that can be done now, and deletes what is old.
     pub(super) fn beat(&mut self) {
         if self.place.is_none() {
+            self.retry_at = None;
             return;
         }
         match self.work() {
@@ -117,7 +130,7 @@ impl Writer {
         if self.open.is_none() {
             self.beat();
         }
-        self.open.as_ref().unwrap().backend.limit_pages(pages);
+        self.open.as_ref().unwrap().limit_pages(pages);
     }
 
     fn work(&mut self) -> Result<(), LedgerError> {
@@ -132,13 +145,15 @@ impl Writer {
             }
             self.write()?;
         }
-        match &mut self.open {
-            Some(open) => open.prune(&self.settings),
-            None => Ok(()),
+        if let Some(open) = &mut self.open
+            && !self.pruning.tend(&mut **open, &self.settings, &self.shared)
+        {
+            self.open = None;
         }
+        Ok(())
     }
 
-    fn open_place(&self) -> Result<Open, LedgerError> {
+    fn open_place(&self) -> Result<Box<dyn Backend>, LedgerError> {
         let Some(place) = &self.place else {
             return Err(LedgerError::NotBuilt("ledger"));
         };
@@ -147,15 +162,9 @@ impl Writer {
         } else {
             Purpose::Begin
         };
-        let mut backend = place.open(purpose)?;
-        let earlier = backend.known_time()?;
+        let backend = place.open(purpose)?;
         tracing::info!(kind = place.kind(), "the ledger is open");
-        let now = Instant::now();
-        Ok(Open {
-            backend,
-            clock: Clock::new(earlier, SystemTime::now(), now),
-            prune_at: now,
-        })
+        Ok(backend)
     }
 
     fn write(&mut self) -> Result<(), LedgerError> {
@@ -168,10 +177,11 @@ impl Writer {
             .iter()
             .filter_map(|row| Some((row.id, keys.seal(row.id, row.captured.as_deref()?)?)))
             .collect();
-        match open.backend.write(rows, &sealed) {
+        match open.write(rows, &sealed) {
             Ok(()) => {
                 self.batch.drain(..count);
-                self.at_once = (self.at_once * 2).min(BATCH);
+                // Slowly: where it was too much, every attempt that is too much costs time.
+                self.at_once = (self.at_once + self.at_once / 8 + 1).min(BATCH);
                 self.shared.settle(count, self.batch.len());
                 Ok(())
             }
@@ -229,6 +239,8 @@ impl Writer {
             self.was_open = false;
             self.complaint = None;
             self.shared.set_error(None);
+            self.pruning = Pruning::new();
+            self.shared.set_pruning_error(None);
         }
         self.settings = settings;
         self.place = place;
@@ -264,29 +276,6 @@ impl Writer {
                 "the ledger could not be written: the rows that waited are lost"
             );
         }
-    }
-}
-
-impl Open {
-    /// Deletes what is due, some of it: the rest at the next beats, so that rows do not wait.
-    fn prune(&mut self, settings: &Settings) -> Result<(), LedgerError> {
-        let now = Instant::now();
-        let is_due = now >= self.prune_at || self.backend.is_larger(settings.max_size);
-        if !is_due {
-            return Ok(());
-        }
-        let believed = self.clock.believe(SystemTime::now(), now);
-        self.backend.note_time(believed)?;
-        let cut = believed
-            .checked_sub(settings.max_age)
-            .unwrap_or(SystemTime::UNIX_EPOCH);
-        for _ in 0..CHUNKS {
-            if !self.backend.prune(cut, settings.max_size)? {
-                self.prune_at = now + PRUNING;
-                break;
-            }
-        }
-        Ok(())
     }
 }
 

@@ -73,7 +73,11 @@ pub(super) fn for_people(usage: &Usage) -> String {
 
 fn cells(row: &UsageRow) -> [String; 13] {
     [
-        row.key.clone().unwrap_or_else(|| "-".to_owned()),
+        match (&row.key, row.others) {
+            (Some(key), Some(others)) => format!("{key} ({})", thousands(others)),
+            (Some(key), None) => key.clone(),
+            (None, _) => "-".to_owned(),
+        },
         thousands(row.exchanges),
         thousands(row.input_tokens),
         thousands(row.output_tokens),

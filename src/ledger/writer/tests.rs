@@ -1,6 +1,7 @@
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, PoisonError, atomic::Ordering},
+    sync::{Mutex, PoisonError, atomic::Ordering, mpsc::sync_channel},
+    time::SystemTime,
 };
 
 use uuid::Uuid;
@@ -10,6 +11,7 @@ use crate::{
     ledger::{
         Key, Keys,
         capture::Sealed,
+        clock::Believed,
         usage::{By, UsageRow},
     },
     telemetry::ended::Captured,
@@ -27,6 +29,9 @@ struct Script {
     attempts: Vec<usize>,
     /// What becomes of an attempt.
     fault: Option<fn(&[Row], &[(Uuid, Sealed)]) -> Result<(), LedgerError>>,
+    /// What becomes of what is noted and deleted, and how often that was tried.
+    pruning_fault: Option<fn() -> LedgerError>,
+    prunings: usize,
 }
 
 impl Scripted {
@@ -55,12 +60,18 @@ impl Backend for Scripted {
         Ok(false)
     }
 
-    fn known_time(&mut self) -> Result<Option<SystemTime>, LedgerError> {
+    fn is_larger(&mut self, _: u64) -> bool {
+        self.script().pruning_fault.is_some()
+    }
+
+    fn known_time(&mut self) -> Result<Option<Believed>, LedgerError> {
         Ok(None)
     }
 
-    fn note_time(&mut self, _: SystemTime) -> Result<(), LedgerError> {
-        Ok(())
+    fn note_time(&mut self, _: Believed) -> Result<(), LedgerError> {
+        let mut script = self.script();
+        script.prunings += 1;
+        script.pruning_fault.map_or(Ok(()), |fault| Err(fault()))
     }
 
     fn usage(&mut self, _: SystemTime, _: SystemTime, _: By) -> Result<Vec<UsageRow>, LedgerError> {
@@ -94,7 +105,7 @@ fn writer(rows: u128, with_content: &[u128]) -> (Scripted, Arc<Shared>, Writer) 
         (Scripted::default(), Arc::new(Shared::default()), settings());
     shared.admit(true, &settings);
     let place = Place::Sqlite {
-        folder: "/nowhere".into(),
+        folder: "/dev/null/nowhere".into(),
     };
     let mut writer = Writer::new(shared.clone(), settings, place);
     reopen(&mut writer, &database);
@@ -112,12 +123,7 @@ fn writer(rows: u128, with_content: &[u128]) -> (Scripted, Arc<Shared>, Writer) 
 }
 
 fn reopen(writer: &mut Writer, database: &Scripted) {
-    let now = Instant::now();
-    writer.open = Some(Open {
-        backend: Box::new(database.clone()),
-        clock: Clock::new(None, SystemTime::now(), now),
-        prune_at: now,
-    });
+    writer.open = Some(Box::new(database.clone()));
 }
 
 fn dropped(shared: &Shared) -> u64 {
@@ -143,7 +149,7 @@ fn a_row_that_no_database_takes_is_lost_alone() {
     let script = database.script();
     assert_eq!(script.written.len(), 999);
     assert!(!script.written.contains_key(&700));
-    assert!(script.attempts.len() < 40, "{:?}", script.attempts);
+    assert!(script.attempts.len() < 100, "{:?}", script.attempts);
 }
 
 #[test]
@@ -208,4 +214,74 @@ fn a_server_that_is_away_costs_no_row_however_long() {
     database.script().fault = None;
     writer.beat();
     assert_eq!((shared.waiting(), shared.error()), (0, None));
+}
+
+#[test]
+fn what_cannot_be_deleted_stops_no_row_and_is_told() {
+    let (database, shared, mut writer) = writer(3, &[]);
+    database.script().pruning_fault = Some(|| LedgerError::Full("no space".to_owned()));
+    writer.beat();
+    assert_eq!((shared.waiting(), shared.error()), (0, None));
+    assert!(shared.pruning_error().unwrap().contains("no space"));
+    // Though the ledger is too large, it is not tried again at every beat.
+    shared.push(crate::ledger::row::sample(7, SystemTime::UNIX_EPOCH));
+    writer.beat();
+    assert!(database.script().written.contains_key(&7));
+    assert_eq!(database.script().prunings, 1);
+    assert_eq!(writer.retry_at, None, "rows are written at their own pace");
+    // It has its own time to be tried again, of which the new ledger of a reload knows nothing.
+    database.script().pruning_fault = None;
+    writer.pruning = Pruning::new();
+    writer.beat();
+    assert_eq!(database.script().prunings, 2);
+}
+
+#[test]
+fn a_connection_that_ends_while_old_rows_are_deleted_is_opened_anew() {
+    let (database, shared, mut writer) = writer(3, &[]);
+    database.script().pruning_fault = Some(|| LedgerError::Silent);
+    writer.beat();
+    assert_eq!((shared.waiting(), shared.error()), (0, None));
+    assert!(shared.pruning_error().is_some() && writer.open.is_none());
+}
+
+#[cfg(feature = "sqlite")]
+#[test]
+fn a_panic_costs_the_rows_in_hand_which_are_counted_and_the_thread_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let (database, shared, mut writer) = writer(5, &[]);
+    writer.place = Some(Place::Sqlite {
+        folder: folder.path().to_owned(),
+    });
+    database.script().fault = Some(|_, _| panic!("a defect"));
+    let (stopped, is_stopped) = sync_channel(1);
+    shared.order(Order::Stop(stopped));
+    let thread = thread::spawn(move || writer.live());
+    assert!(
+        is_stopped.recv().is_err(),
+        "it did not come to an end in good order"
+    );
+    shared.push(crate::ledger::row::sample(7, SystemTime::UNIX_EPOCH));
+    let (stopped, is_stopped) = sync_channel(1);
+    shared.order(Order::Stop(stopped));
+    assert!(is_stopped.recv().is_ok());
+    thread.join().unwrap();
+    assert_eq!((dropped(&shared), shared.waiting()), (5, 0));
+    assert_eq!(shared.written.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn a_panic_is_told_for_as_long_as_nothing_is_written() {
+    let (database, shared, mut writer) = writer(5, &[]);
+    database.script().fault = Some(|_, _| panic!("a defect"));
+    assert!(catch_unwind(AssertUnwindSafe(|| writer.beat())).is_err());
+    writer.outlive();
+    assert!(shared.error().unwrap().contains("panicked"));
+    assert_eq!((dropped(&shared), shared.waiting()), (5, 0));
+    assert!(writer.open.is_none());
+    database.script().fault = None;
+    reopen(&mut writer, &database);
+    shared.push(crate::ledger::row::sample(7, SystemTime::UNIX_EPOCH));
+    writer.beat();
+    assert_eq!((shared.error(), dropped(&shared)), (None, 5));
 }
