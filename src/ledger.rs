@@ -125,7 +125,7 @@ impl Ledger {
         } else {
             place
                 .clone()
-                .is_some_and(|place| Writer::start(self.shared.clone(), settings.clone(), place))
+                .is_some_and(|place| Writer::start(&self.shared, settings.clone(), place))
         };
         *current = Some(Current {
             settings: settings.clone(),

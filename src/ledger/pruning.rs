@@ -71,12 +71,11 @@ impl Pruning {
         is_due: bool,
     ) -> Result<(), LedgerError> {
         let wall = SystemTime::now();
-        let clock = match &mut self.clock {
-            Some(clock) => clock,
-            None => {
-                let earlier = backend.known_time()?;
-                self.clock.insert(Clock::new(earlier, wall, now))
-            }
+        let clock = if let Some(clock) = &mut self.clock {
+            clock
+        } else {
+            let earlier = backend.known_time()?;
+            self.clock.insert(Clock::new(earlier, wall, now))
         };
         let (believed, notice) = clock.believe(wall, now);
         if let Some(notice) = notice {

@@ -40,7 +40,7 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the thread; false where there is none to be had.
-    pub(super) fn start(shared: Arc<Shared>, settings: Settings, place: Place) -> bool {
+    pub(super) fn start(shared: &Arc<Shared>, settings: Settings, place: Place) -> bool {
         let writer = Self::new(shared.clone(), settings, place);
         let started = thread::Builder::new()
             .name("millgate-ledger".to_owned())

@@ -63,10 +63,10 @@ fn words(error: &Error) -> String {
 
 fn told(error: &Error) -> LedgerError {
     let Some(code) = error.code() else {
-        return match is_untrusted(error) {
-            true => LedgerError::Untrusted(words(error)),
-            false => LedgerError::Server(words(error)),
-        };
+        if is_untrusted(error) {
+            return LedgerError::Untrusted(words(error));
+        }
+        return LedgerError::Server(words(error));
     };
     if *code == SqlState::DISK_FULL {
         return LedgerError::Full(words(error));
