@@ -10,6 +10,7 @@ mod error;
 pub mod place;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod pruning;
 mod queue;
 pub mod row;
 #[cfg(feature = "sqlite")]
@@ -89,6 +90,9 @@ pub struct Stats {
     /// Why rows cannot be written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Why old rows cannot be deleted; rows are written all the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pruning_error: Option<String>,
 }
 
 impl Ledger {
@@ -121,7 +125,7 @@ impl Ledger {
         } else {
             place
                 .clone()
-                .is_some_and(|place| Writer::start(self.shared.clone(), settings.clone(), place))
+                .is_some_and(|place| Writer::start(&self.shared, settings.clone(), place))
         };
         *current = Some(Current {
             settings: settings.clone(),
@@ -149,14 +153,18 @@ impl Ledger {
             written: self.shared.written.load(Ordering::Relaxed),
             dropped: self.shared.dropped.load(Ordering::Relaxed),
             error,
+            pruning_error: self.shared.pruning_error(),
         }
     }
 
     /// Writes what is left and ends, for as long as `patience`. The log says what could not be written.
     pub fn close(&self, patience: Duration) {
-        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         self.shared.is_on.store(false, Ordering::Relaxed);
-        if !current.as_ref().is_some_and(|current| current.has_thread) {
+        // Not kept while it is waited for: others ask how the ledger is.
+        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let has_thread = current.as_ref().is_some_and(|current| current.has_thread);
+        drop(current);
+        if !has_thread {
             return;
         }
         let (done, is_done) = std::sync::mpsc::sync_channel(1);
@@ -188,7 +196,7 @@ impl Settings {
             );
         }
         let folder = folder.ok_or(
-            "there is no folder for the ledger: set [server] state_dir, or [ledger] enabled = false",
+            "there is no folder for the ledger: set [server] state_dir, or STATE_DIRECTORY as a service has it, or [ledger] enabled = false",
         )?;
         Ok(Some(Place::Sqlite {
             folder: folder.to_owned(),

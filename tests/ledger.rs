@@ -2,18 +2,15 @@
 //! database, in SQLite and in `PostgreSQL`.
 #![cfg(feature = "sqlite")]
 #![allow(
-    clippy::disallowed_methods,
     clippy::expect_used,
-    clippy::format_push_string,
-    clippy::match_wild_err_arm,
-    clippy::needless_pass_by_value,
     clippy::panic,
-    clippy::too_many_lines,
     clippy::unwrap_used,
-    unreachable_pub,
     reason = "what drives the gateway is part of the tests"
 )]
 
+#[cfg(feature = "postgres")]
+#[path = "ledger/cluster.rs"]
+mod cluster;
 #[path = "ledger/database.rs"]
 mod database;
 #[path = "ledger/killed.rs"]
@@ -23,7 +20,13 @@ mod mix;
 #[cfg(feature = "postgres")]
 #[path = "ledger/postgres.rs"]
 mod postgres;
+#[cfg(feature = "postgres")]
+#[path = "ledger/pruned.rs"]
+mod pruned;
 mod support;
+#[cfg(feature = "postgres")]
+#[path = "ledger/tls.rs"]
+mod tls;
 #[path = "ledger/trouble.rs"]
 mod trouble;
 
@@ -31,11 +34,17 @@ use std::{path::Path, process::Output};
 
 /// Runs `millgate usage` with the config in this folder.
 fn usage(config: &Path, arguments: &[&str]) -> Output {
+    usage_with(config, arguments, &[])
+}
+
+/// The same with these variables in its environment, which has no others.
+fn usage_with(config: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
     std::process::Command::new(env!("CARGO_BIN_EXE_millgate"))
         .arg("usage")
         .args(arguments)
         .args(["--config", config.to_str().unwrap()])
         .env_clear()
+        .envs(environment.iter().copied())
         .output()
         .unwrap()
 }

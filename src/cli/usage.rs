@@ -76,7 +76,8 @@ fn tell(arguments: &Arguments) -> Result<ExitCode, String> {
     let usage = match usage(&place, arguments.since, until, arguments.by) {
         Err(error) if error.is_missing() => {
             return Err(format!(
-                "{error}\n  a gateway with this config makes it: millgate serve"
+                "{error}\n  a gateway with this config makes it: millgate serve{}",
+                hint(&place, &arguments.file)
             ));
         }
         usage => usage?,
@@ -88,6 +89,21 @@ fn tell(arguments: &Arguments) -> Result<ExitCode, String> {
     } else {
         table::for_people(&usage)
     }))
+}
+
+/// What to do where the folder was guessed: a service has one of its own.
+fn hint(place: &Place, file: &ConfigFile) -> &'static str {
+    let is_told = process_environment("STATE_DIRECTORY").is_some_and(|folder| !folder.is_empty())
+        || config::load(&file.config, &process_environment)
+            .config
+            .server
+            .state_dir
+            .is_some();
+    if is_told || place.kind() != "sqlite" {
+        return "";
+    }
+    "\n  a gateway that systemd runs has a folder of its own: ask with STATE_DIRECTORY as it has it, such as \
+     STATE_DIRECTORY=/var/lib/millgate, or set [server] state_dir"
 }
 
 /// Where the config has its ledger. Only what the config says of the ledger need be right.

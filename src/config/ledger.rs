@@ -14,8 +14,8 @@ use super::{Duration, Secret, Size};
 pub struct Ledger {
     /// Whether there is one. Default: true.
     pub enabled: bool,
-    /// A `PostgreSQL` server, which several gateways may share: `"postgres://user:password@host/database"`; it takes a
-    /// build with the feature `postgres`. An empty text is none. Default: the file `ledger.db` in `[server] state_dir`.
+    /// A `PostgreSQL` server, which several gateways may share: `"postgres://user:password@host/database?sslmode=verify-full"`;
+    /// it takes a build with the feature `postgres`. An empty text is none. Default: the file `ledger.db` in `[server] state_dir`.
     pub url: Option<Secret>,
     /// PEM file with certificate authorities to trust beside those of the system, for a server that is connected to with
     /// TLS. Relative to the config file. Default: none.
@@ -27,7 +27,7 @@ pub struct Ledger {
     pub queue: NonZeroU32,
     /// Rows older than this are deleted. Default: `"90d"`.
     pub max_age: Duration,
-    /// Where the ledger grows beyond this, its oldest rows are deleted. At least 1 MiB. Default: `"1GiB"`.
+    /// Where the ledger grows beyond this, its oldest rows are deleted; the log beside SQLite's file counts. At least 1 MiB. Default: `"1GiB"`.
     pub max_size: Size,
     /// With which captured content is encrypted: 32 bytes in base64 or hexadecimal digits. Without it, what is captured
     /// is not kept. Default: none.

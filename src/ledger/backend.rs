@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::{
     LedgerError,
     capture::Sealed,
+    clock::Believed,
     row::Row,
     usage::{By, UsageRow},
 };
@@ -22,7 +23,7 @@ pub(super) enum Purpose {
     Begin,
     /// To write again after a failure.
     Resume,
-    /// To read what is there.
+    /// To read what is there, which changes nothing.
     Read,
 }
 
@@ -40,11 +41,11 @@ pub(super) trait Backend: Send {
         false
     }
 
-    /// The latest time that [`note_time`](Self::note_time) was told; where it was never told any, that of the latest row.
-    fn known_time(&mut self) -> Result<Option<SystemTime>, LedgerError>;
+    /// What [`note_time`](Self::note_time) was told last; where it was never told anything, the time of the latest row.
+    fn known_time(&mut self) -> Result<Option<Believed>, LedgerError>;
 
-    /// Notes a time that is believed in.
-    fn note_time(&mut self, time: SystemTime) -> Result<(), LedgerError>;
+    /// Notes what is believed of the time.
+    fn note_time(&mut self, believed: Believed) -> Result<(), LedgerError>;
 
     /// Sums of the rows from `since` to before `until`, by a key.
     fn usage(

@@ -2,11 +2,17 @@
 
 use std::path::PathBuf;
 
+#[cfg(feature = "sqlite")]
+use super::sqlite::Sqlite;
 use super::{
     LedgerError,
     backend::{Backend, Purpose},
 };
 use crate::config::Secret;
+
+/// How long a question may take: whoever asks has gone then. `PostgreSQL` has its own limit, of the same length.
+#[cfg(feature = "sqlite")]
+const QUESTION: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// The name of the file in its folder.
 pub const FILE: &str = "ledger.db";
@@ -42,11 +48,16 @@ impl Place {
     pub(super) fn open(&self, purpose: Purpose) -> Result<Box<dyn Backend>, LedgerError> {
         match self {
             #[cfg(feature = "sqlite")]
-            Self::Sqlite { folder } => Ok(Box::new(super::sqlite::Sqlite::open(folder, purpose)?)),
+            Self::Sqlite { folder } => Ok(Box::new(match purpose {
+                Purpose::Begin => Sqlite::open(folder, true)?,
+                Purpose::Resume => Sqlite::open(folder, false)?,
+                Purpose::Read => Sqlite::read(folder, QUESTION)?,
+            })),
             #[cfg(feature = "postgres")]
             Self::Postgres { url, ca_file } => Ok(Box::new(super::postgres::Postgres::connect(
                 url,
                 ca_file.as_deref(),
+                purpose,
             )?)),
             #[cfg(not(all(feature = "sqlite", feature = "postgres")))]
             _ => {

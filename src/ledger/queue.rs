@@ -33,6 +33,7 @@ pub(super) struct Shared {
     in_hand: AtomicUsize,
     has_warned: AtomicBool,
     error: Mutex<Option<String>>,
+    pruning_error: Mutex<Option<String>>,
 }
 
 #[derive(Default)]
@@ -139,10 +140,11 @@ impl Shared {
         self.in_hand.store(rows.len(), Ordering::Relaxed);
     }
 
-    /// What was taken is written.
-    pub(super) fn settle(&self, written: usize) {
+    /// So many of those that were taken are written, and so many are left.
+    pub(super) fn settle(&self, written: usize, left: usize) {
         self.written.fetch_add(written as u64, Ordering::Relaxed);
-        self.in_hand.store(0, Ordering::Relaxed);
+        self.in_hand.store(left, Ordering::Relaxed);
+        tracing::debug!(rows = written, "rows are written to the ledger");
         *lock(&self.error) = None;
         let lost = std::mem::take(&mut lock(&self.queue).lost);
         if lost > 0 {
@@ -153,9 +155,10 @@ impl Shared {
         }
     }
 
-    /// What was taken will never be written.
-    pub(super) fn give_up(&self, rows: usize) {
+    /// So many of those that were taken will never be written, and so many are left.
+    pub(super) fn give_up(&self, rows: usize, left: usize) {
         self.dropped.fetch_add(rows as u64, Ordering::Relaxed);
+        self.in_hand.store(left, Ordering::Relaxed);
     }
 
     /// Why rows cannot be written; `None` where they can.
@@ -165,6 +168,20 @@ impl Shared {
 
     pub(super) fn error(&self) -> Option<String> {
         lock(&self.error).clone()
+    }
+
+    /// Why old rows cannot be deleted; `None` where they can.
+    pub(super) fn set_pruning_error(&self, error: Option<String>) {
+        *lock(&self.pruning_error) = error;
+    }
+
+    pub(super) fn pruning_error(&self) -> Option<String> {
+        lock(&self.pruning_error).clone()
+    }
+
+    /// Rows that the writer has taken and not yet written.
+    pub(super) fn in_hand(&self) -> usize {
+        self.in_hand.load(Ordering::Relaxed)
     }
 
     pub(super) fn waiting(&self) -> usize {

@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use crate::telemetry::ended::{Captured, Ended, clean};
 
-/// No number of a row is larger: sums of many thousands of such rows still fit 64 bits.
-const LARGEST: u64 = 1 << 44;
+/// No number of a row is larger: sums of millions of such rows still fit 64 bits.
+const LARGEST: u64 = 1 << 40;
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 /// The columns, in the order in which both databases are told them.
@@ -73,7 +73,7 @@ pub struct Row {
     pub cost: Option<i64>,
     /// What the cache saved, in the same unit.
     pub saved: Option<i64>,
-    /// From its start to its end; this and what follows in microseconds.
+    /// From its start to its end, in microseconds, as the other times of a row.
     pub total: i64,
     /// How long its client took to send the body.
     pub reading: i64,
@@ -179,14 +179,57 @@ fn some(text: &str) -> Option<Box<str>> {
     (!text.is_empty()).then(|| clean(text))
 }
 
+/// A row for tests.
+#[cfg(test)]
+pub(super) fn sample(number: u128, time: SystemTime) -> Row {
+    Row {
+        id: Uuid::from_u128(number),
+        time,
+        request_id: "request".into(),
+        caller: "anna".into(),
+        team: None,
+        ticket: None,
+        method: "POST".into(),
+        endpoint: "chat",
+        route: Some("default".into()),
+        asked: Some("gpt".into()),
+        model: Some("gpt".into()),
+        provider: Some("up".into()),
+        attempts: 1,
+        status: Some(200),
+        outcome: "ok",
+        error: None,
+        cache: None,
+        shared: false,
+        stream: false,
+        input: Some(10),
+        output: Some(5),
+        cached: None,
+        reasoning: Some(2),
+        estimated: false,
+        cost: Some(1_500_000_000),
+        saved: None,
+        total: 100,
+        reading: 1,
+        upstream: Some(90),
+        first: Some(80),
+        overhead: 9,
+        request_bytes: 60,
+        bytes: 600,
+        captured: None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn numbers_are_such_that_any_database_takes_them() {
-        assert_eq!(number(u64::MAX), 1 << 44);
-        assert_eq!(micros(Duration::MAX), 1 << 44);
+        assert_eq!(number(u64::MAX), 1 << 40);
+        assert_eq!(micros(Duration::MAX), 1 << 40);
+        // As many rows of the largest numbers as there are in a ledger of some GiB.
+        assert!(number(u64::MAX).checked_mul(8_000_000).is_some());
         assert_eq!(millis(SystemTime::UNIX_EPOCH - Duration::from_secs(1)), 0);
     }
 }

@@ -1,5 +1,6 @@
 //! The ledger in a file of SQLite.
 
+mod reading;
 mod schema;
 
 use std::{
@@ -8,16 +9,17 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, params};
 use uuid::Uuid;
 
 use super::{
     LedgerError,
-    backend::{Backend, CHUNK, Purpose},
+    backend::{Backend, CHUNK},
     capture::Sealed,
+    clock::Believed,
     place::FILE,
     row::{COLUMNS, Row, millis, time},
-    usage::{By, UsageRow, query, usage_row},
+    usage::{By, NUMBERS, UsageRow, query, usage_row},
 };
 use crate::{
     calendar,
@@ -27,8 +29,9 @@ use crate::{
 /// How long others who write are waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The log of a file is cut to this size once it has been written into the file.
-const LOG_SIZE: i64 = 8 << 20;
+/// The log beside a file (`-wal`) is cut to this size once it has been written into the file; so much of the size that a
+/// ledger may have is kept for it, or a quarter, where that is less.
+const LOG_SIZE: u64 = 8 << 20;
 
 /// Pages that are given back to the disk at a time.
 const PAGES: i64 = 4096;
@@ -42,14 +45,10 @@ pub(super) struct Sqlite {
 }
 
 impl Sqlite {
-    /// Opens the file in `folder`. A gateway makes what is not there, and moves a damaged file aside to begin a new one.
-    pub(super) fn open(folder: &Path, purpose: Purpose) -> Result<Self, LedgerError> {
-        let create = match purpose {
-            Purpose::Begin => true,
-            // It may be away for a while only.
-            Purpose::Resume => folder.is_dir(),
-            Purpose::Read => false,
-        };
+    /// Opens the file in `folder` to write. What is not there is made, the folder too where `is_first`: later it may be away
+    /// for a while only. A damaged file is moved aside and a new one begun.
+    pub(super) fn open(folder: &Path, is_first: bool) -> Result<Self, LedgerError> {
+        let create = is_first || folder.is_dir();
         let opening = Opening {
             create,
             patience: PATIENCE,
@@ -76,15 +75,20 @@ impl Sqlite {
                 "INSERT INTO exchanges ({COLUMNS}) VALUES ({places}) ON CONFLICT (id) DO NOTHING"
             ),
         };
-        let limit =
-            sqlite
-                .connection
-                .pragma_update_and_check(None, "journal_size_limit", LOG_SIZE, |_| Ok(()));
+        let limit = sqlite.connection.pragma_update_and_check(
+            None,
+            "journal_size_limit",
+            LOG_SIZE.cast_signed(),
+            |_| Ok(()),
+        );
         limit.map_err(|error| sqlite.error(error))?;
         Ok(sqlite)
     }
 
     fn error(&self, error: rusqlite::Error) -> LedgerError {
+        if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) {
+            return LedgerError::Long;
+        }
         StoreError::of(error, &self.path).into()
     }
 
@@ -102,12 +106,27 @@ impl Sqlite {
             .pragma_query_value(None, pragma, |row| row.get(0))
     }
 
-    fn pages(&self) -> rusqlite::Result<(i64, i64, i64)> {
-        Ok((
-            self.number("page_count")?,
-            self.number("freelist_count")?,
-            self.number("page_size")?,
-        ))
+    /// Bytes of the pages that something is on.
+    fn used(&self) -> rusqlite::Result<u64> {
+        let pages = self.number("page_count")? - self.number("freelist_count")?;
+        Ok((pages * self.number("page_size")?).max(0).cast_unsigned())
+    }
+
+    /// Bytes of the log beside the file.
+    fn log_size(&self) -> u64 {
+        let mut log = self.path.clone().into_os_string();
+        log.push("-wal");
+        fs::metadata(log).map_or(0, |metadata| metadata.len())
+    }
+
+    /// Writes the log into the file and cuts it. Not while others read: nobody is waited for.
+    fn cut_log(&self) -> rusqlite::Result<()> {
+        self.connection.busy_timeout(Duration::ZERO)?;
+        let cut = self
+            .connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        self.connection.busy_timeout(PATIENCE)?;
+        cut
     }
 
     fn insert(&mut self, rows: &[Row], sealed: &[(Uuid, Sealed)]) -> rusqlite::Result<()> {
@@ -195,11 +214,14 @@ impl Sqlite {
     fn prune_some(&mut self, cut: SystemTime, max_size: u64) -> rusqlite::Result<bool> {
         let before = format!("WHERE time < {}", millis(cut));
         let mut deleted = self.delete(&before, CHUNK)?;
-        let (pages, free, size) = self.pages()?;
-        let used = (pages - free) * size;
-        if deleted == 0 && used > i64::try_from(max_size).unwrap_or(i64::MAX) {
+        let (for_rows, for_log) = shares(max_size);
+        if deleted == 0 && self.log_size() > for_log {
+            self.cut_log()?;
+        }
+        if deleted == 0 && self.used()? > for_rows {
             deleted = self.delete("", CHUNK / 2)?;
         }
+        let (pages, free) = (self.number("page_count")?, self.number("freelist_count")?);
         // A few are kept for the rows to come.
         let is_loose = free > pages / 10 && free > 64;
         let has_more = (deleted > 0 || is_loose) && self.shrink()?;
@@ -220,24 +242,30 @@ impl Backend for Sqlite {
     }
 
     fn is_larger(&mut self, max_size: u64) -> bool {
-        let used = self
-            .pages()
-            .map(|(pages, free, size)| (pages - free) * size);
-        used.is_ok_and(|used| used > i64::try_from(max_size).unwrap_or(i64::MAX))
+        let (for_rows, for_log) = shares(max_size);
+        self.used().is_ok_and(|used| used > for_rows) || self.log_size() > for_log
     }
 
-    fn known_time(&mut self) -> Result<Option<SystemTime>, LedgerError> {
-        let latest =
-            "SELECT coalesce((SELECT time FROM believed), (SELECT max(time) FROM exchanges))";
-        let latest = self
+    fn known_time(&mut self) -> Result<Option<Believed>, LedgerError> {
+        let known = "SELECT coalesce((SELECT time FROM believed), (SELECT max(time) FROM exchanges)), \
+                     (SELECT doubted_since FROM believed)";
+        let known = self.connection.query_row(known, [], |row| {
+            Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?))
+        });
+        let (latest, doubted_since) = known.map_err(|error| self.error(error))?;
+        Ok(latest.map(|latest| Believed {
+            time: time(latest),
+            doubted_since: doubted_since.map(time),
+        }))
+    }
+
+    fn note_time(&mut self, believed: Believed) -> Result<(), LedgerError> {
+        let note = "INSERT INTO believed (one, time, doubted_since) VALUES (1, ?, ?) \
+                    ON CONFLICT (one) DO UPDATE SET time = excluded.time, doubted_since = excluded.doubted_since";
+        let doubted_since = believed.doubted_since.map(millis);
+        let noted = self
             .connection
-            .query_row(latest, [], |row| row.get::<_, Option<i64>>(0));
-        Ok(latest.map_err(|error| self.error(error))?.map(time))
-    }
-
-    fn note_time(&mut self, time: SystemTime) -> Result<(), LedgerError> {
-        let note = "INSERT INTO believed (one, time) VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET time = excluded.time";
-        let noted = self.connection.execute(note, [millis(time)]);
+            .execute(note, params![millis(believed.time), doubted_since]);
         noted.map_err(|error| self.error(error))?;
         Ok(())
     }
@@ -254,7 +282,7 @@ impl Backend for Sqlite {
                 .connection
                 .prepare(&query(by, day, "exchanges", "?1", "?2"))?;
             let rows = sums.query_map([millis(since), millis(until)], |row| {
-                let mut numbers = [None; 12];
+                let mut numbers = [None; NUMBERS];
                 for (at, number) in numbers.iter_mut().enumerate() {
                     *number = row.get(at + 1)?;
                 }
@@ -286,6 +314,12 @@ impl Backend for Sqlite {
             .optional();
         sealed.map_err(|error| self.error(error))
     }
+}
+
+/// How much of the size that a ledger may have is for its rows, and how much for the log beside it.
+fn shares(max_size: u64) -> (u64, u64) {
+    let for_log = LOG_SIZE.min(max_size / 4);
+    (max_size - for_log, for_log)
 }
 
 /// Gives a damaged file, and those beside it, another name.

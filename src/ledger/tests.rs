@@ -7,10 +7,11 @@ use std::{
 use uuid::Uuid;
 
 use super::{
-    backend::{Backend, Purpose},
+    backend::Backend,
     capture::Sealed,
+    clock::Believed,
     queue::Order,
-    row::Row,
+    row::{Row, sample as row},
     sqlite::Sqlite,
     usage::{By, captured, usage},
     writer::Writer,
@@ -22,45 +23,6 @@ const DAY: Duration = Duration::from_hours(24);
 
 fn now() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_hours(500_000)
-}
-
-fn row(number: u128, time: SystemTime) -> Row {
-    Row {
-        id: Uuid::from_u128(number),
-        time,
-        request_id: "request".into(),
-        caller: "anna".into(),
-        team: None,
-        ticket: None,
-        method: "POST".into(),
-        endpoint: "chat",
-        route: Some("default".into()),
-        asked: Some("gpt".into()),
-        model: Some("gpt".into()),
-        provider: Some("up".into()),
-        attempts: 1,
-        status: Some(200),
-        outcome: "ok",
-        error: None,
-        cache: None,
-        shared: false,
-        stream: false,
-        input: Some(10),
-        output: Some(5),
-        cached: None,
-        reasoning: Some(2),
-        estimated: false,
-        cost: Some(1_500_000_000),
-        saved: None,
-        total: 100,
-        reading: 1,
-        upstream: Some(90),
-        first: Some(80),
-        overhead: 9,
-        request_bytes: 60,
-        bytes: 600,
-        captured: None,
-    }
 }
 
 fn settings(folder: &Path) -> (Settings, Place) {
@@ -79,7 +41,7 @@ fn settings(folder: &Path) -> (Settings, Place) {
 }
 
 fn open(folder: &Path) -> Sqlite {
-    Sqlite::open(folder, Purpose::Begin).unwrap()
+    Sqlite::open(folder, true).unwrap()
 }
 
 fn exchanges(place: &Place) -> i64 {
@@ -228,10 +190,138 @@ fn a_time_that_was_believed_is_known_after_a_restart() {
     let mut ledger = open(folder.path());
     assert_eq!(ledger.known_time().unwrap(), None);
     ledger.write(&[row(1, now())], &[]).unwrap();
-    assert_eq!(ledger.known_time().unwrap(), Some(now()));
-    ledger.note_time(now() - DAY).unwrap();
-    drop(ledger);
-    assert_eq!(open(folder.path()).known_time().unwrap(), Some(now() - DAY));
+    let mut noted = Believed {
+        time: now(),
+        doubted_since: None,
+    };
+    assert_eq!(ledger.known_time().unwrap(), Some(noted));
+    for doubted_since in [Some(now() + DAY), None] {
+        noted = Believed {
+            time: now() - DAY,
+            doubted_since,
+        };
+        ledger.note_time(noted).unwrap();
+        drop(ledger);
+        ledger = open(folder.path());
+        assert_eq!(ledger.known_time().unwrap(), Some(noted));
+    }
+}
+
+#[test]
+fn the_log_beside_a_file_counts_and_is_cut_before_rows_are_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, place) = settings(folder.path());
+    let mut ledger = open(folder.path());
+    let rows: Vec<_> = (0..1000).map(|number| row(number, now())).collect();
+    ledger.write(&rows, &[]).unwrap();
+    let log = folder.path().join("ledger.db-wal");
+    let size = |path: &Path| std::fs::metadata(path).unwrap().len();
+    let max_size = 2 << 20;
+    // Somebody reads, and the log cannot be cut as it grows.
+    let reader = rusqlite::Connection::open(folder.path().join(place::FILE)).unwrap();
+    reader
+        .execute_batch("BEGIN; SELECT * FROM believed")
+        .unwrap();
+    let count = || reader.query_row("SELECT count(*) FROM exchanges", [], |row| row.get(0));
+    assert_eq!(count(), Ok(1000));
+    for millis in 0..1000 {
+        let noted = Believed {
+            time: now() + Duration::from_millis(millis),
+            doubted_since: None,
+        };
+        ledger.note_time(noted).unwrap();
+    }
+    assert!(size(&log) > max_size, "{}", size(&log));
+    assert!(ledger.is_larger(max_size));
+    while ledger.prune(SystemTime::UNIX_EPOCH, max_size).unwrap() {}
+    reader.execute_batch("COMMIT").unwrap();
+    assert!(ledger.is_larger(max_size));
+    while ledger.prune(SystemTime::UNIX_EPOCH, max_size).unwrap() {}
+    assert!(!ledger.is_larger(max_size));
+    assert!(size(&log) < max_size / 4, "{}", size(&log));
+    assert_eq!(exchanges(&place), 1000, "no row is deleted for it");
+}
+
+/// A question that never ends: its table is one of endless rows.
+#[test]
+fn a_question_that_takes_too_long_is_interrupted_and_says_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(open(folder.path()));
+    let file = rusqlite::Connection::open(folder.path().join(place::FILE)).unwrap();
+    let view = "ALTER TABLE exchanges RENAME TO finite; CREATE VIEW exchanges AS \
+                WITH RECURSIVE n (at) AS (SELECT 0 UNION ALL SELECT 0 FROM n) \
+                SELECT n.at AS time, 'anna' AS caller, finite.outcome, finite.shared, finite.estimated, finite.input_tokens, \
+                finite.output_tokens, finite.cached_tokens, finite.reasoning_tokens, finite.cost, finite.saved \
+                FROM n LEFT JOIN finite ON finite.id = ''";
+    file.execute_batch(view).unwrap();
+    let mut reading = Sqlite::read(folder.path(), Duration::ZERO).unwrap();
+    let error = reading.usage(SystemTime::UNIX_EPOCH, now(), By::Caller);
+    let error = error.unwrap_err().to_string();
+    assert!(
+        error.contains("10 seconds") && error.contains("less time"),
+        "{error}"
+    );
+}
+
+#[test]
+fn reading_leaves_a_file_of_another_version_as_it_is_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, place) = settings(folder.path());
+    drop(open(folder.path()));
+    let file = rusqlite::Connection::open(folder.path().join(place::FILE)).unwrap();
+    for (version, words) in [(1, "older millgate"), (99, "newer millgate")] {
+        file.pragma_update(None, "user_version", version).unwrap();
+        let asked = usage(&place, SystemTime::UNIX_EPOCH, now(), By::Caller);
+        let error = asked.unwrap_err();
+        assert!(error.to_string().contains(words), "{error}");
+        assert!(!error.is_missing());
+        let after = file.pragma_query_value(None, "user_version", |row| row.get(0));
+        assert_eq!(after, Ok(version));
+    }
+}
+
+#[test]
+fn a_file_that_is_empty_yet_is_no_ledger_yet() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, place) = settings(folder.path());
+    std::fs::write(folder.path().join(place::FILE), "").unwrap();
+    let asked = usage(&place, SystemTime::UNIX_EPOCH, now(), By::Caller);
+    assert!(asked.unwrap_err().is_missing());
+    let size = std::fs::metadata(folder.path().join(place::FILE)).unwrap();
+    assert_eq!(size.len(), 0, "reading makes nothing of it");
+}
+
+#[test]
+fn of_many_keys_the_largest_are_told_and_the_others_in_one_row() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, place) = settings(folder.path());
+    let rows: Vec<_> = (0..1010)
+        .map(|number: u32| Row {
+            caller: format!("caller-{number}").into(),
+            input: Some(i64::from(number)),
+            output: Some(0),
+            cost: Some(1_000_000_000),
+            ..row(number.into(), now())
+        })
+        .collect();
+    open(folder.path()).write(&rows, &[]).unwrap();
+    let told = usage(&place, now(), now() + DAY, By::Caller).unwrap();
+    assert_eq!(told.rows.len(), 1001);
+    assert_eq!(told.rows[0].key.as_deref(), Some("caller-1009"));
+    assert_eq!(told.rows[999].key.as_deref(), Some("caller-10"));
+    let other = &told.rows[1000];
+    assert_eq!(
+        (other.key.as_deref(), other.others),
+        (Some("other"), Some(10))
+    );
+    assert_eq!(
+        (other.exchanges, other.input_tokens, other.cost),
+        (10, 45, Some(10.0))
+    );
+    assert_eq!(told.totals.exchanges, 1010);
+    assert_eq!(told.totals.input_tokens, (0..1010).sum::<i64>());
+    let team = usage(&place, now(), now() + DAY, By::Team).unwrap();
+    assert_eq!((team.rows.len(), team.rows[0].others), (1, None));
 }
 
 /// The thread's work, done by the test.

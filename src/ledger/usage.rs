@@ -1,6 +1,6 @@
 //! What was used, and by whom.
 
-use std::time::SystemTime;
+use std::{cmp::Reverse, time::SystemTime};
 
 use clap::ValueEnum;
 use serde::Serialize;
@@ -50,6 +50,9 @@ impl By {
     }
 }
 
+/// So many keys are told apart: clients choose some of them, and there is no end to those.
+pub const MOST: i64 = 1000;
+
 /// What was used in some time.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Usage {
@@ -59,7 +62,8 @@ pub struct Usage {
     pub until: String,
     /// By what it is told.
     pub by: By,
-    /// Who or what used the most comes first; days are in their order.
+    /// Who or what used the most comes first, and [`MOST`] at most; one row more, the last, has the sums of all others. Days
+    /// are in their order, and all there.
     pub rows: Vec<UsageRow>,
     /// All of it.
     pub totals: UsageRow,
@@ -69,8 +73,11 @@ pub struct Usage {
 /// them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct UsageRow {
-    /// Who or what; `None` for exchanges without one, and in totals.
+    /// Who or what; `None` for exchanges without one, and in totals. `"other"` in the row that stands for several.
     pub key: Option<String>,
+    /// For how many keys this row stands, where it is that of all others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub others: Option<i64>,
     /// Exchanges.
     pub exchanges: i64,
     /// Of those, failures of the gateway or of what is behind it.
@@ -108,7 +115,7 @@ pub fn usage(
     if by == By::Day {
         rows.sort_by(|a, b| a.key.cmp(&b.key));
     } else {
-        rows.sort_by(|a, b| b.weight().cmp(&a.weight()).then_with(|| a.key.cmp(&b.key)));
+        rows.sort_by(|a, b| a.place().cmp(&b.place()));
     }
     Ok(Usage {
         since: moment(since),
@@ -126,16 +133,20 @@ pub fn captured(place: &Place, keys: &Keys, id: Uuid) -> Result<Option<Captured>
 }
 
 impl UsageRow {
-    const fn weight(&self) -> (i64, i64) {
-        let tokens = self.input_tokens + self.output_tokens + self.estimated_tokens;
-        (tokens, self.exchanges)
+    /// By which rows are put into order.
+    fn place(&self) -> (bool, Reverse<(i64, i64)>, Option<&str>) {
+        let prompts_and_answers = self.input_tokens.saturating_add(self.output_tokens);
+        let tokens = prompts_and_answers.saturating_add(self.estimated_tokens);
+        let weight = Reverse((tokens, self.exchanges));
+        (self.others.is_some(), weight, self.key.as_deref())
     }
 }
 
 fn total(rows: &[UsageRow]) -> UsageRow {
-    let sum = |number: fn(&UsageRow) -> i64| rows.iter().map(number).sum();
+    let sum = |number: fn(&UsageRow) -> i64| rows.iter().map(number).fold(0, i64::saturating_add);
     let mut total = UsageRow {
         key: None,
+        others: None,
         exchanges: sum(|row| row.exchanges),
         errors: sum(|row| row.errors),
         cancelled: sum(|row| row.cancelled),
@@ -166,7 +177,7 @@ fn moment(time: SystemTime) -> String {
 }
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
-/// Sums by a key, in the SQL that both databases understand: `day` is how this one writes a day, `from` and `to` how it
+/// Sums by a key, those beyond the first [`MOST`] in one row, in the SQL that both databases understand: `day` is how this one writes a day, `from` and `to` how it
 /// writes the two parameters, `table` where rows are.
 pub(super) fn query(by: By, day: &str, table: &str, from: &str, to: &str) -> String {
     let key = match by {
@@ -194,22 +205,43 @@ pub(super) fn query(by: By, day: &str, table: &str, from: &str, to: &str) -> Str
         count("shared"),
         "CAST(sum(saved) AS BIGINT)".to_owned(),
     ];
+    let most = match by {
+        By::Day => i64::from(u32::MAX),
+        _ => MOST,
+    };
+    let names: Vec<_> = (0..columns.len()).map(|at| format!("n{at}")).collect();
+    let sums: Vec<_> = names
+        .iter()
+        .map(|name| format!("CAST(sum({name}) AS BIGINT)"))
+        .collect();
     format!(
-        "SELECT {key}, {} FROM {table} WHERE time >= {from} AND time < {to} GROUP BY 1",
-        columns.join(", ")
+        "WITH sums (who, {names}) AS \
+         (SELECT {key}, {columns} FROM {table} WHERE time >= {from} AND time < {to} GROUP BY 1), \
+         ranked AS (SELECT sums.*, row_number() OVER (ORDER BY n3 + n4 + n7 DESC, n0 DESC, who) AS nth FROM sums) \
+         SELECT max(who), {sums}, CAST(CASE WHEN max(nth) > {most} THEN count(*) END AS BIGINT) \
+         FROM ranked GROUP BY CASE WHEN nth > {most} THEN 0 ELSE nth END",
+        names = names.join(", "),
+        columns = columns.join(", "),
+        sums = sums.join(", "),
     )
 }
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
+/// Columns of that query after its key.
+pub(super) const NUMBERS: usize = 13;
+
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 /// A row of that query: its key, and its numbers in their order.
-pub(super) fn usage_row(key: Option<String>, numbers: &[Option<i64>; 12]) -> UsageRow {
+pub(super) fn usage_row(key: Option<String>, numbers: &[Option<i64>; NUMBERS]) -> UsageRow {
     let number = |at: usize| numbers[at].unwrap_or_default();
     let dollars = |at: usize, is_none: bool| {
         let known = numbers[at].map(|nanos| nanos as f64 / 1e9);
         known.or_else(|| is_none.then_some(0.0))
     };
+    let others = numbers[NUMBERS - 1];
     UsageRow {
-        key,
+        key: others.map_or(key, |_| Some("other".to_owned())),
+        others,
         exchanges: number(0),
         errors: number(1),
         cancelled: number(2),

@@ -1,16 +1,17 @@
 //! The one thread that writes.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     thread,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use super::{
     LedgerError, Place, Settings,
     backend::{Backend, Purpose},
-    clock::Clock,
-    queue::{Order, Shared},
+    pruning::Pruning,
+    queue::{BATCH, Order, Shared},
     row::Row,
 };
 
@@ -18,20 +19,17 @@ use super::{
 const FIRST_RETRY: Duration = Duration::from_millis(500);
 const LONGEST_RETRY: Duration = Duration::from_secs(15);
 
-/// How often old rows are looked for.
-const PRUNING: Duration = Duration::from_mins(10);
-
-/// Chunks that are deleted before rows are written again.
-const CHUNKS: usize = 8;
-
 /// What the thread works with.
 pub(super) struct Writer {
     shared: Arc<Shared>,
     settings: Settings,
     place: Option<Place>,
-    open: Option<Open>,
+    open: Option<Box<dyn Backend>>,
+    pruning: Pruning,
     /// Taken, and not known to be written.
     batch: Vec<Row>,
+    /// So many of them are written at once: fewer after a failure that fewer might have been spared.
+    at_once: usize,
     retry_at: Option<Instant>,
     pause: Duration,
     /// Whether it was open once: from then on its folder is not made anew, which may be away for a while only.
@@ -40,21 +38,16 @@ pub(super) struct Writer {
     complaint: Option<String>,
 }
 
-struct Open {
-    backend: Box<dyn Backend>,
-    clock: Clock,
-    prune_at: Instant,
-}
-
 impl Writer {
     /// Starts the thread; false where there is none to be had.
-    pub(super) fn start(shared: Arc<Shared>, settings: Settings, place: Place) -> bool {
-        let writer = Self::new(shared, settings, place);
+    pub(super) fn start(shared: &Arc<Shared>, settings: Settings, place: Place) -> bool {
+        let writer = Self::new(shared.clone(), settings, place);
         let started = thread::Builder::new()
             .name("millgate-ledger".to_owned())
-            .spawn(move || writer.run());
+            .spawn(move || writer.live());
         if let Err(error) = &started {
             tracing::error!(%error, "there is no thread for the ledger: exchanges are not written down");
+            shared.set_error(Some(format!("there is no thread for the ledger: {error}")));
         }
         started.is_ok()
     }
@@ -65,16 +58,38 @@ impl Writer {
             settings,
             place: Some(place),
             open: None,
+            pruning: Pruning::new(),
             batch: Vec::new(),
-            retry_at: None,
+            at_once: BATCH,
+            retry_at: Some(Instant::now()),
             pause: FIRST_RETRY,
             was_open: false,
             complaint: None,
         }
     }
 
-    fn run(mut self) {
-        self.beat();
+    /// Works until it is told to stop, and goes on after a panic.
+    fn live(mut self) {
+        while catch_unwind(AssertUnwindSafe(|| self.run())).is_err() {
+            self.outlive();
+        }
+    }
+
+    /// Accounts for a panic: what was in hand may be its cause, and is lost.
+    fn outlive(&mut self) {
+        let lost = self.shared.in_hand();
+        self.batch.clear();
+        self.shared.give_up(lost, 0);
+        self.open = None;
+        self.pruning = Pruning::new();
+        let complaint = "the thread of the ledger has panicked\n  see the log, and report it as a defect of millgate".to_owned();
+        tracing::error!(lost, "{complaint}");
+        self.shared.set_error(Some(complaint.clone()));
+        self.complaint = Some(complaint);
+        self.retry_at = Some(Instant::now() + LONGEST_RETRY);
+    }
+
+    fn run(&mut self) {
         loop {
             let interval = Instant::now() + self.settings.interval;
             let until = self.retry_at.unwrap_or(interval);
@@ -93,6 +108,7 @@ impl Writer {
     /// Writes all that waits, as far as that can be done now, and deletes what is old.
     pub(super) fn beat(&mut self) {
         if self.place.is_none() {
+            self.retry_at = None;
             return;
         }
         match self.work() {
@@ -114,7 +130,7 @@ impl Writer {
         if self.open.is_none() {
             self.beat();
         }
-        self.open.as_ref().unwrap().backend.limit_pages(pages);
+        self.open.as_ref().unwrap().limit_pages(pages);
     }
 
     fn work(&mut self) -> Result<(), LedgerError> {
@@ -129,13 +145,15 @@ impl Writer {
             }
             self.write()?;
         }
-        match &mut self.open {
-            Some(open) => open.prune(&self.settings),
-            None => Ok(()),
+        if let Some(open) = &mut self.open
+            && !self.pruning.tend(&mut **open, &self.settings, &self.shared)
+        {
+            self.open = None;
         }
+        Ok(())
     }
 
-    fn open_place(&self) -> Result<Open, LedgerError> {
+    fn open_place(&self) -> Result<Box<dyn Backend>, LedgerError> {
         let Some(place) = &self.place else {
             return Err(LedgerError::NotBuilt("ledger"));
         };
@@ -144,52 +162,54 @@ impl Writer {
         } else {
             Purpose::Begin
         };
-        let mut backend = place.open(purpose)?;
-        let earlier = backend.known_time()?;
+        let backend = place.open(purpose)?;
         tracing::info!(kind = place.kind(), "the ledger is open");
-        let now = Instant::now();
-        Ok(Open {
-            backend,
-            clock: Clock::new(earlier, SystemTime::now(), now),
-            prune_at: now,
-        })
+        Ok(backend)
     }
 
     fn write(&mut self) -> Result<(), LedgerError> {
         let Some(open) = &mut self.open else {
             return Ok(());
         };
-        let keys = &self.settings.keys;
-        let sealed: Vec<_> = self
-            .batch
+        let count = self.batch.len().min(self.at_once);
+        let (rows, keys) = (&self.batch[..count], &self.settings.keys);
+        let sealed: Vec<_> = rows
             .iter()
             .filter_map(|row| Some((row.id, keys.seal(row.id, row.captured.as_deref()?)?)))
             .collect();
-        let mut lost = 0;
-        match open.backend.write(&self.batch, &sealed) {
-            Err(error) if error.is_of_a_row() => {
-                // One by one, so that the others are written.
-                for row in &self.batch {
-                    let sealed: Vec<_> = sealed
-                        .iter()
-                        .filter(|(id, _)| *id == row.id)
-                        .cloned()
-                        .collect();
-                    match open.backend.write(std::slice::from_ref(row), &sealed) {
-                        Err(error) if error.is_of_a_row() => {
-                            tracing::error!(%error, id = %row.id, "the row of this exchange is lost");
-                            lost += 1;
-                        }
-                        written => written?,
-                    }
-                }
+        match open.write(rows, &sealed) {
+            Ok(()) => {
+                self.batch.drain(..count);
+                // Slowly: where it was too much, every attempt that is too much costs time.
+                self.at_once = (self.at_once + self.at_once / 8 + 1).min(BATCH);
+                self.shared.settle(count, self.batch.len());
+                Ok(())
             }
-            written => written?,
+            Err(error) if error.is_of_these_rows() => self.narrow(count, error),
+            Err(error) => Err(error),
         }
-        self.shared.give_up(lost);
-        self.shared.settle(self.batch.len() - lost);
-        self.batch.clear();
-        Ok(())
+    }
+
+    /// Half as many rows the next time, so that what the database does not take, or not in time, holds up nothing for ever. One
+    /// alone is tried without what was captured of it, and is then lost.
+    fn narrow(&mut self, count: usize, error: LedgerError) -> Result<(), LedgerError> {
+        self.at_once = (count / 2).max(1);
+        if let ([row, ..], 1) = (&mut *self.batch, count) {
+            let id = row.id;
+            if row.captured.take().is_some() {
+                tracing::error!(%error, %id, "what was captured of this exchange is lost: its row is tried without");
+            } else {
+                self.batch.remove(0);
+                self.shared.give_up(1, self.batch.len());
+                tracing::error!(%error, %id, "the row of this exchange is lost");
+            }
+        }
+        if error.is_quick() {
+            return Ok(());
+        }
+        // It is another attempt, and not the same again.
+        self.pause = FIRST_RETRY;
+        Err(error)
     }
 
     /// Says so, once, and comes back later. What does not heal by itself is opened anew then.
@@ -219,6 +239,8 @@ impl Writer {
             self.was_open = false;
             self.complaint = None;
             self.shared.set_error(None);
+            self.pruning = Pruning::new();
+            self.shared.set_pruning_error(None);
         }
         self.settings = settings;
         self.place = place;
@@ -248,7 +270,7 @@ impl Writer {
             lost += self.batch.len();
         }
         if lost > 0 {
-            self.shared.give_up(lost);
+            self.shared.give_up(lost, 0);
             tracing::error!(
                 lost,
                 "the ledger could not be written: the rows that waited are lost"
@@ -257,25 +279,5 @@ impl Writer {
     }
 }
 
-impl Open {
-    /// Deletes what is due, some of it: the rest at the next beats, so that rows do not wait.
-    fn prune(&mut self, settings: &Settings) -> Result<(), LedgerError> {
-        let now = Instant::now();
-        let is_due = now >= self.prune_at || self.backend.is_larger(settings.max_size);
-        if !is_due {
-            return Ok(());
-        }
-        let believed = self.clock.believe(SystemTime::now(), now);
-        self.backend.note_time(believed)?;
-        let cut = believed
-            .checked_sub(settings.max_age)
-            .unwrap_or(SystemTime::UNIX_EPOCH);
-        for _ in 0..CHUNKS {
-            if !self.backend.prune(cut, settings.max_size)? {
-                self.prune_at = now + PRUNING;
-                break;
-            }
-        }
-        Ok(())
-    }
-}
+#[cfg(test)]
+mod tests;

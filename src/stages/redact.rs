@@ -49,7 +49,7 @@ pub struct Config {
     /// Whether the content of requests and replies is kept: `"none"`, or `"redacted"` to write their text, redacted, as
     /// log events of level debug and target `millgate::capture`, and into spans where `[traces]` are on. Default: `"none"`.
     pub capture: Capture,
-    /// How much of a request and of a reply is captured. Default: `"16KiB"`.
+    /// How much of a request and of a reply is captured. At most 1 MiB. Default: `"16KiB"`.
     pub capture_limit: Size,
     /// Patterns of your own, by name: each has a `regex`, and a `type` and a `validate` where they are wanted.
     /// Default: none.
@@ -264,6 +264,9 @@ pub struct Content {
     reply: ReplyText,
 }
 
+/// What is captured is held in memory until it is written: more than this of each text is refused.
+const MOST_CAPTURED: u64 = 1 << 20;
+
 /// So much more than the limit is kept, so that a value at its end can be recognized.
 const MARGIN: usize = 4 << 10;
 
@@ -274,6 +277,10 @@ impl Stage for Redact {
 
     fn new(_name: &str, config: Config, _host: &Host) -> Result<Self, SetupError> {
         let redactor = config.redactor()?;
+        if config.capture_limit.bytes() > MOST_CAPTURED {
+            let message = "more than 1 MiB of each text would be held in memory: set 1MiB or less";
+            return Err(SetupError::at(["capture_limit"], message));
+        }
         let captor = Captor {
             redactor,
             limit: usize::try_from(config.capture_limit.bytes()).unwrap_or(usize::MAX / 2),

@@ -17,7 +17,7 @@ use std::{
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 pub use errors::StoreError;
-pub(crate) use file::Identity;
+pub(crate) use file::{Identity, prepare};
 pub(crate) use opened::Opened;
 pub(crate) use schema::Schema;
 

@@ -1,15 +1,15 @@
 //! Reading a ledger past the gateway.
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
 
 use rusqlite::{Connection, types::ValueRef};
 use serde_json::{Map, Value};
 
-use crate::support::PATIENCE;
+use crate::support::{Gateway, PATIENCE};
 
 /// Where a gateway of a test keeps its ledger.
 #[derive(Clone)]
-pub enum Database {
+pub(crate) enum Database {
     /// In this folder.
     Sqlite(std::path::PathBuf),
     /// At this URL.
@@ -19,11 +19,11 @@ pub enum Database {
 
 impl Database {
     /// The table `[ledger]` for it, with these keys in it.
-    pub fn config(&self, keys: &str) -> String {
+    pub(crate) fn config(&self, keys: &str) -> String {
         match self {
-            Self::Sqlite(_) => format!("[ledger]\n{keys}\n"),
+            Self::Sqlite(_) => format!("{LOG}[ledger]\n{keys}\n"),
             #[cfg(feature = "postgres")]
-            Self::Postgres(url) => format!("[ledger]\nurl = \"{url}\"\n{keys}\n"),
+            Self::Postgres(url) => format!("{LOG}[ledger]\nurl = \"{url}\"\n{keys}\n"),
         }
     }
 
@@ -32,7 +32,7 @@ impl Database {
         not(feature = "postgres"),
         expect(clippy::unused_async, reason = "a server is waited for")
     )]
-    pub async fn rows(&self) -> Vec<Value> {
+    pub(crate) async fn rows(&self) -> Vec<Value> {
         match self {
             Self::Sqlite(folder) => sqlite_rows(&folder.join("ledger.db")),
             #[cfg(feature = "postgres")]
@@ -40,26 +40,44 @@ impl Database {
         }
     }
 
-    /// All rows once there are as many.
-    pub async fn wait_for_rows(&self, count: usize) -> Vec<Value> {
-        let waiting = async {
-            loop {
-                let rows = self.rows().await;
-                if rows.len() >= count {
-                    return rows;
-                }
-                tokio::time::sleep(Duration::from_millis(20)).await;
+    /// All rows once there are as many, which this gateway writes.
+    pub(crate) async fn wait_for_rows(&self, gateway: &Gateway, count: usize) -> Vec<Value> {
+        loop {
+            let logged = gateway.log().len();
+            let rows = self.rows().await;
+            if rows.len() >= count {
+                return rows;
             }
-        };
-        match tokio::time::timeout(PATIENCE, waiting).await {
-            Ok(rows) => rows,
-            Err(_) => panic!("never {count} rows: {:#?}", self.rows().await),
+            // It logs each batch that it has written.
+            gateway.log_lines(logged + 1).await;
         }
     }
 }
 
+/// Waits until this gateway has written so many rows.
+#[cfg(feature = "postgres")]
+pub(crate) async fn wrote(gateway: &Gateway, count: u64) {
+    loop {
+        let lines = gateway.log();
+        let written = lines
+            .iter()
+            .filter(|line| line["message"] == "rows are written to the ledger");
+        if written
+            .filter_map(|line| line["rows"].as_u64())
+            .sum::<u64>()
+            >= count
+        {
+            return;
+        }
+        gateway.log_lines(lines.len() + 1).await;
+    }
+}
+
+/// What has a gateway log each batch that it has written.
+pub(crate) const LOG: &str = "[log]\nlevel = \"info,millgate::ledger=debug\"\n";
+
 /// The rows of a file; none where it is not there yet.
-pub fn sqlite_rows(file: &Path) -> Vec<Value> {
+pub(crate) fn sqlite_rows(file: &Path) -> Vec<Value> {
     let Ok(connection) =
         Connection::open_with_flags(file, rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE)
     else {

@@ -22,7 +22,7 @@ const INTERVAL: Duration = Duration::from_millis(300);
 const SETTLING: Duration = Duration::from_millis(700);
 
 /// Kills it, starts it again on the same ledger, and looks for what is lost and what is there twice.
-pub async fn what_a_killed_gateway_loses(database: Database, state: &str) {
+pub(crate) async fn what_a_killed_gateway_loses(database: Database, state: &str) {
     let config = format!(
         "[server]\nstate_dir = \"{state}\"\n[providers.rehearsal]\n[routes.default]\ntargets = [\"rehearsal\"]\n{}",
         database.config("interval = \"300ms\"")
@@ -49,7 +49,7 @@ pub async fn what_a_killed_gateway_loses(database: Database, state: &str) {
             }
         }));
     }
-    database.wait_for_rows(200).await;
+    database.wait_for_rows(&gateway, 200).await;
     is_over.store(true, Ordering::Relaxed);
     gateway.signal("KILL");
     let killed = Instant::now();

@@ -146,7 +146,7 @@ fn with(mut row: Value, changes: Value) -> Value {
 }
 
 /// Sends the mix, stops the gateway in good order, and compares every row.
-pub async fn every_exchange_has_its_exact_row(database: Database, state: &str) {
+pub(crate) async fn every_exchange_has_its_exact_row(database: Database, state: &str) {
     let mock = Mock::with(plan()).await.unwrap();
     let mut gateway = Gateway::start(&config(&mock, &database, state)).await;
     let mut bench = Bench {
@@ -293,7 +293,7 @@ pub async fn every_exchange_has_its_exact_row(database: Database, state: &str) {
     let listed = paths.get("/v1/models").copied().unwrap_or_default();
     let requests = mock.counts().requests - listed;
     let expected = std::mem::take(&mut bench.expected);
-    let rows = database.wait_for_rows(expected.len()).await;
+    let rows = database.wait_for_rows(&gateway, expected.len()).await;
     let usage_while_running = usage_json(&gateway.config_path(), "caller");
     gateway.signal("TERM");
     assert!(gateway.ended().await.success());

@@ -1,130 +1,23 @@
 //! The same in a real `PostgreSQL`: one that the test starts, or the one that `MILLGATE_TEST_POSTGRES` names, in which every
 //! test has a schema of its own.
 
-use std::{
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    time::{Duration, SystemTime},
-};
+use std::time::SystemTime;
 
 use millgate::telemetry::ended::id_of;
 use serde_json::Value;
 use tokio_postgres::NoTls;
 
 use crate::{
-    database::Database,
+    cluster::Cluster,
+    database::{Database, wrote},
     killed::what_a_killed_gateway_loses,
     mix::every_exchange_has_its_exact_row,
-    support::{Client, Gateway, PATIENCE},
+    support::{Client, Gateway, chat_body},
+    usage,
 };
 
-/// A cluster of the test's own. Stopped, and gone, when dropped.
-struct Cluster {
-    folder: tempfile::TempDir,
-    server: Option<Child>,
-}
-
-/// Where Debian, Ubuntu and others put what is not in the path.
-fn program(name: &str) -> PathBuf {
-    let versions = std::fs::read_dir("/usr/lib/postgresql")
-        .into_iter()
-        .flatten();
-    let mut found: Vec<_> = versions
-        .filter_map(|version| Some(version.ok()?.path().join("bin").join(name)))
-        .filter(|path| path.exists())
-        .collect();
-    found.sort();
-    found.pop().unwrap_or_else(|| name.into())
-}
-
-/// The server refuses to run as root: it then runs as nobody.
-fn as_user(program: &Path) -> Command {
-    if !rustix::process::geteuid().is_root() {
-        return Command::new(program);
-    }
-    let mut command = Command::new("setpriv");
-    command
-        .args(["--reuid=nobody", "--regid=nogroup", "--clear-groups", "--"])
-        .arg(program);
-    command
-}
-
-impl Cluster {
-    async fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let open = std::fs::Permissions::from_mode(0o777);
-        std::fs::set_permissions(folder.path(), open).unwrap();
-        let made = as_user(&program("initdb"))
-            .args([
-                "--auth=trust",
-                "--username=millgate",
-                "--encoding=UTF8",
-                "--no-sync",
-                "-D",
-            ])
-            .arg(folder.path().join("data"))
-            .env("LC_ALL", "C.UTF-8")
-            .current_dir(folder.path())
-            .output()
-            .unwrap();
-        assert!(made.status.success(), "{made:?}");
-        let mut cluster = Self {
-            folder,
-            server: None,
-        };
-        cluster.run().await;
-        cluster
-    }
-
-    /// Starts the server and waits until it answers. Its socket is in the folder; it has no port.
-    async fn run(&mut self) {
-        let server = as_user(&program("postgres"))
-            .arg("-D")
-            .arg(self.folder.path().join("data"))
-            .arg("-k")
-            .arg(self.folder.path())
-            .args(["-c", "listen_addresses=", "-c", "fsync=off"])
-            .current_dir(self.folder.path())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        self.server = Some(server);
-        let answers = async {
-            while tokio_postgres::connect(&self.url(), NoTls).await.is_err() {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        let answered = tokio::time::timeout(PATIENCE, answers).await;
-        answered.expect("PostgreSQL did not start");
-    }
-
-    /// Ends the server at once, without a word to its clients.
-    fn stop(&mut self) {
-        if let Some(mut server) = self.server.take() {
-            let quit = Command::new("kill")
-                .args(["-s", "QUIT", &server.id().to_string()])
-                .status();
-            assert!(quit.unwrap().success());
-            server.wait().unwrap();
-        }
-    }
-
-    fn url(&self) -> String {
-        let folder = self.folder.path().to_str().unwrap().replace('/', "%2F");
-        format!("postgres://millgate:canary-password@{folder}/postgres?sslmode=disable")
-    }
-}
-
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        self.stop();
-    }
-}
-
 /// A database, and what keeps it running.
-async fn database() -> (Database, Option<Cluster>) {
+pub(crate) async fn database() -> (Database, Option<Cluster>) {
     let Ok(url) = std::env::var("MILLGATE_TEST_POSTGRES") else {
         let cluster = Cluster::start().await;
         return (Database::Postgres(cluster.url()), Some(cluster));
@@ -138,14 +31,14 @@ async fn database() -> (Database, Option<Cluster>) {
     (Database::Postgres(url), None)
 }
 
-async fn connect(url: &str) -> tokio_postgres::Client {
+pub(crate) async fn connect(url: &str) -> tokio_postgres::Client {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
     tokio::spawn(connection);
     client
 }
 
 /// All rows; none where there is no table yet.
-pub async fn rows(url: &str) -> Vec<Value> {
+pub(crate) async fn rows(url: &str) -> Vec<Value> {
     let client = connect(url).await;
     let read = "SELECT row_to_json(e)::text FROM millgate_exchanges e ORDER BY id";
     let rows = client.query(read, &[]).await.unwrap_or_default();
@@ -174,21 +67,21 @@ async fn a_killed_gateway_loses_what_ended_last_and_writes_nothing_twice_in_post
     what_a_killed_gateway_loses(database, &state).await;
 }
 
-fn config(database: &Database, keys: &str) -> String {
+pub(crate) fn config(database: &Database, keys: &str) -> String {
     format!(
         "[providers.rehearsal]\n[routes.default]\ntargets = [\"rehearsal\"]\n{}",
         database.config(keys)
     )
 }
 
-async fn serves(gateway: &Gateway, times: usize) {
+pub(crate) async fn serves(gateway: &Gateway, times: usize) {
     let client = Client::new(gateway);
     for _ in 0..times {
         assert_eq!(client.chat("hi", false).await.status, 200);
     }
 }
 
-fn says(line: &Value, words: &str) -> bool {
+pub(crate) fn says(line: &Value, words: &str) -> bool {
     line["message"]
         .as_str()
         .is_some_and(|message| message.contains(words))
@@ -201,7 +94,7 @@ async fn a_server_that_goes_and_comes_back_costs_what_does_not_fit_the_queue() {
     let keys = "interval = \"50ms\"\nqueue = 10";
     let gateway = Gateway::start(&config(&database, keys)).await;
     serves(&gateway, 3).await;
-    database.wait_for_rows(3).await;
+    database.wait_for_rows(&gateway, 3).await;
     cluster.stop();
     serves(&gateway, 15).await;
     let line = gateway
@@ -212,13 +105,13 @@ async fn a_server_that_goes_and_comes_back_costs_what_does_not_fit_the_queue() {
         .log_line(|line| says(line, "their rows are lost"))
         .await;
     cluster.run().await;
-    assert_eq!(database.wait_for_rows(13).await.len(), 13);
+    assert_eq!(database.wait_for_rows(&gateway, 13).await.len(), 13);
     let line = gateway
         .log_line(|line| says(line, "these rows of exchanges are lost"))
         .await;
     assert_eq!(line["lost"], 5);
     serves(&gateway, 2).await;
-    assert_eq!(database.wait_for_rows(15).await.len(), 15);
+    assert_eq!(database.wait_for_rows(&gateway, 15).await.len(), 15);
 }
 
 /// A connection is held up in the middle of its work, as by a lock that somebody else has.
@@ -228,7 +121,7 @@ async fn a_table_that_is_locked_keeps_nobody_waiting() {
     let database = Database::Postgres(cluster.url());
     let mut gateway = Gateway::start(&config(&database, "interval = \"50ms\"")).await;
     serves(&gateway, 1).await;
-    database.wait_for_rows(1).await;
+    database.wait_for_rows(&gateway, 1).await;
     let other = connect(&cluster.url()).await;
     let lock = "BEGIN; LOCK TABLE millgate_exchanges IN ACCESS EXCLUSIVE MODE";
     other.batch_execute(lock).await.unwrap();
@@ -251,5 +144,140 @@ async fn gateways_that_start_at_once_share_their_tables() {
     for gateway in [&one, &two, &three] {
         serves(gateway, 4).await;
     }
-    assert_eq!(database.wait_for_rows(12).await.len(), 12);
+    for gateway in [&one, &two, &three] {
+        wrote(gateway, 4).await;
+    }
+    assert_eq!(database.rows().await.len(), 12);
+}
+
+const KEY: &str = "0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f";
+
+fn capturing(database: &Database, keys: &str) -> String {
+    let keys = format!("capture_key = \"{KEY}\"\n{keys}");
+    format!(
+        "pipeline = [\"redact\", \"route\"]\n[stages.redact]\ncapture = \"redacted\"\n{}",
+        config(database, &keys)
+    )
+}
+
+async fn asks(gateway: &Gateway, id: &str, prompt: &str) {
+    let headers = [("content-type", "application/json"), ("x-request-id", id)];
+    let body = chat_body(prompt, false).to_string();
+    let path = "/v1/chat/completions";
+    let live = Client::new(gateway)
+        .send(http::Method::POST, path, &headers, body)
+        .await;
+    assert_eq!(live.rest().await.status, 200);
+}
+
+#[tokio::test]
+async fn captured_content_is_encrypted_in_the_server_and_read_by_the_command() {
+    let (database, _cluster) = database().await;
+    let Database::Postgres(url) = &database else {
+        panic!("another database")
+    };
+    let gateway = Gateway::start(&capturing(&database, "interval = \"50ms\"")).await;
+    asks(&gateway, "one", "canary of content").await;
+    let rows = database.wait_for_rows(&gateway, 1).await;
+    let client = connect(url).await;
+    let read = "SELECT content FROM millgate_captured";
+    let kept: Vec<u8> = client.query_one(read, &[]).await.unwrap().get(0);
+    assert!(!kept.windows(6).any(|window| window == b"canary"));
+    let id = rows[0]["id"].as_str().unwrap();
+    let told = usage(&gateway.config_path(), &["--exchange", id]);
+    let told = String::from_utf8(told.stdout).unwrap();
+    assert!(
+        told.contains("canary of content") && told.contains("── reply"),
+        "{told}"
+    );
+    gateway.write_config(&config(&database, ""));
+    let told = usage(&gateway.config_path(), &["--exchange", id]);
+    let told = String::from_utf8(told.stderr).unwrap();
+    assert!(told.contains("old_capture_keys"), "{told}");
+}
+
+/// A server that takes no more than eight rows in its time, and one of them never.
+#[tokio::test]
+async fn a_batch_that_takes_too_long_is_written_in_parts_and_one_bad_row_is_lost_alone() {
+    let cluster = Cluster::start().await;
+    let database = Database::Postgres(cluster.url());
+    let mut gateway = Gateway::start(&capturing(&database, "interval = \"50ms\"")).await;
+    asks(&gateway, "first", "hi").await;
+    database.wait_for_rows(&gateway, 1).await;
+    let other = connect(&cluster.url()).await;
+    let slow = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+                IF (SELECT count(*) FROM fresh) > 8 OR EXISTS (SELECT FROM fresh WHERE request_id = 'never') THEN \
+                RAISE 'canceling statement due to statement timeout' USING ERRCODE = '57014'; END IF; RETURN NULL; END $$; \
+                CREATE TRIGGER refuse AFTER INSERT ON millgate_exchanges REFERENCING NEW TABLE AS fresh \
+                FOR EACH STATEMENT EXECUTE FUNCTION refuse()";
+    other.batch_execute(slow).await.unwrap();
+    // Others are in the way until enough rows wait.
+    let lock = "BEGIN; LOCK TABLE millgate_exchanges IN ACCESS EXCLUSIVE MODE";
+    other.batch_execute(lock).await.unwrap();
+    for number in 0..20 {
+        asks(&gateway, &format!("before-{number}"), "hi").await;
+    }
+    asks(&gateway, "never", "hi").await;
+    for number in 0..20 {
+        asks(&gateway, &format!("after-{number}"), "hi").await;
+    }
+    other.batch_execute("ROLLBACK").await.unwrap();
+    let line = gateway
+        .log_line(|line| says(line, "the row of this exchange is lost"))
+        .await;
+    let error = line["error"].as_str().unwrap();
+    assert!(error.contains("within 10 seconds"), "{line}");
+    let rows = database.wait_for_rows(&gateway, 41).await;
+    assert!(rows.iter().all(|row| row["request_id"] != "never"));
+    let contents = "SELECT count(*) FROM millgate_captured";
+    let contents: i64 = other.query_one(contents, &[]).await.unwrap().get(0);
+    assert_eq!(contents, 41);
+    gateway.signal("TERM");
+    assert!(gateway.ended().await.success());
+}
+
+#[tokio::test]
+async fn reading_makes_no_tables_and_changes_none() {
+    let (database, _cluster) = database().await;
+    let Database::Postgres(url) = &database else {
+        panic!("another database")
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.toml");
+    std::fs::write(&file, config(&database, "")).unwrap();
+    let client = connect(url).await;
+    let refusal = || {
+        let output = usage(&file, &[]);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let text = refusal();
+    assert!(
+        text.contains("no ledger") && text.contains("millgate serve"),
+        "{text}"
+    );
+    let is_there = "SELECT to_regclass('millgate_schema') IS NOT NULL";
+    let is_there: bool = client.query_one(is_there, &[]).await.unwrap().get(0);
+    assert!(!is_there);
+    let mut gateway = Gateway::start(&config(&database, "interval = \"50ms\"")).await;
+    serves(&gateway, 1).await;
+    database.wait_for_rows(&gateway, 1).await;
+    gateway.signal("TERM");
+    assert!(gateway.ended().await.success());
+    let versions = "SELECT max(version), count(*) FROM millgate_schema";
+    let versions = async || {
+        let row = client.query_one(versions, &[]).await.unwrap();
+        (row.get::<_, i32>(0), row.get::<_, i64>(1))
+    };
+    let last =
+        "DELETE FROM millgate_schema WHERE version = (SELECT max(version) FROM millgate_schema)";
+    client.batch_execute(last).await.unwrap();
+    let before = versions().await;
+    let text = refusal();
+    assert!(text.contains("older millgate"), "{text}");
+    assert_eq!(versions().await, before);
+    let later = "INSERT INTO millgate_schema (version) VALUES (99)";
+    client.batch_execute(later).await.unwrap();
+    let text = refusal();
+    assert!(text.contains("newer millgate"), "{text}");
 }

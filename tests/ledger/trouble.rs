@@ -5,14 +5,14 @@ use std::{fs, path::Path};
 use serde_json::Value;
 
 use crate::{
-    database::{Database, sqlite_rows},
+    database::{Database, LOG, sqlite_rows},
     support::{Client, Gateway},
     usage,
 };
 
 fn config(state: &Path, ledger: &str) -> String {
     format!(
-        "[server]\nstate_dir = \"{}\"\n[providers.rehearsal]\n[routes.default]\ntargets = [\"rehearsal\"]\n[ledger]\ninterval = \"50ms\"\n{ledger}\n",
+        "[server]\nstate_dir = \"{}\"\n[providers.rehearsal]\n[routes.default]\ntargets = [\"rehearsal\"]\n{LOG}[ledger]\ninterval = \"50ms\"\n{ledger}\n",
         state.display()
     )
 }
@@ -44,7 +44,7 @@ async fn a_damaged_file_is_moved_aside_and_a_new_one_begun() {
     assert_eq!(fs::read_to_string(aside).unwrap(), "damaged".repeat(1000));
     serves(&gateway, 3).await;
     Database::Sqlite(state.path().to_owned())
-        .wait_for_rows(3)
+        .wait_for_rows(&gateway, 3)
         .await;
 }
 
@@ -54,7 +54,7 @@ async fn a_locked_file_is_written_once_it_is_free() {
     let gateway = Gateway::start(&config(state.path(), "")).await;
     serves(&gateway, 1).await;
     let database = Database::Sqlite(state.path().to_owned());
-    database.wait_for_rows(1).await;
+    database.wait_for_rows(&gateway, 1).await;
     let other = rusqlite::Connection::open(state.path().join("ledger.db")).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     serves(&gateway, 5).await;
@@ -63,7 +63,7 @@ async fn a_locked_file_is_written_once_it_is_free() {
         .await;
     serves(&gateway, 5).await;
     other.execute_batch("ROLLBACK").unwrap();
-    assert_eq!(database.wait_for_rows(11).await.len(), 11);
+    assert_eq!(database.wait_for_rows(&gateway, 11).await.len(), 11);
     gateway
         .log_line(|line| says(line, "the ledger is written again"))
         .await;
@@ -101,12 +101,12 @@ async fn a_file_that_is_taken_away_is_begun_anew() {
     let gateway = Gateway::start(&config(state.path(), "")).await;
     serves(&gateway, 2).await;
     let database = Database::Sqlite(state.path().to_owned());
-    database.wait_for_rows(2).await;
+    database.wait_for_rows(&gateway, 2).await;
     for name in ["ledger.db", "ledger.db-wal", "ledger.db-shm"] {
         let _ = fs::remove_file(state.path().join(name));
     }
     serves(&gateway, 3).await;
-    assert_eq!(database.wait_for_rows(3).await.len(), 3);
+    assert_eq!(database.wait_for_rows(&gateway, 3).await.len(), 3);
 }
 
 #[tokio::test]
@@ -121,7 +121,7 @@ async fn a_reload_moves_the_ledger_and_turns_it_off() {
         .await;
     serves(&gateway, 2).await;
     let database = Database::Sqlite(state.path().to_owned());
-    assert_eq!(database.wait_for_rows(2).await.len(), 2);
+    assert_eq!(database.wait_for_rows(&gateway, 2).await.len(), 2);
     gateway.write_config(&config(state.path(), "enabled = false"));
     gateway.signal("HUP");
     gateway.log_line(|line| line["generation"] == 3).await;
@@ -161,6 +161,38 @@ fn usage_says_what_to_do_where_it_has_nothing_to_tell() {
     let (code, text) = refused("capture_key = \"short\"\nmax_size = \"1KiB\"", &[]);
     assert!(
         code == Some(1) && text.contains("openssl rand") && text.contains("1 MiB"),
+        "{text}"
+    );
+}
+
+#[test]
+fn usage_says_where_a_service_has_its_ledger() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.toml");
+    fs::write(
+        &file,
+        "[providers.rehearsal]\n[routes.default]\ntargets = [\"rehearsal\"]\n",
+    )
+    .unwrap();
+    let refused = |environment: &[(&str, &str)]| {
+        let output = crate::usage_with(&file, &[], environment);
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let home = folder.path().to_str().unwrap();
+    let text = refused(&[("HOME", home)]);
+    assert!(
+        text.contains(".local/state/millgate/ledger.db") && text.contains("STATE_DIRECTORY="),
+        "{text}"
+    );
+    let text = refused(&[("HOME", home), ("STATE_DIRECTORY", home)]);
+    assert!(
+        text.contains("millgate serve") && !text.contains("STATE_DIRECTORY"),
+        "{text}"
+    );
+    let text = refused(&[]);
+    assert!(
+        text.contains("state_dir") && text.contains("STATE_DIRECTORY"),
         "{text}"
     );
 }

@@ -73,7 +73,11 @@ pub(super) fn for_people(usage: &Usage) -> String {
 
 fn cells(row: &UsageRow) -> [String; 13] {
     [
-        row.key.as_deref().map_or_else(|| "-".to_owned(), printable),
+        match (&row.key, row.others) {
+            (Some(key), Some(others)) => format!("{} ({})", printable(key), thousands(others)),
+            (Some(key), None) => printable(key),
+            (None, _) => "-".to_owned(),
+        },
         thousands(row.exchanges),
         thousands(row.input_tokens),
         thousands(row.output_tokens),

@@ -52,7 +52,21 @@ CREATE TABLE millgate_believed (
     one  int4 PRIMARY KEY CHECK (one = 1),
     time timestamptz NOT NULL
 );
+", "
+-- Since when the clock is ahead and not believed; null: it is believed.
+ALTER TABLE millgate_believed ADD COLUMN doubted_since timestamptz;
 "];
+
+/// The version that is there; `None` where there is none.
+pub(super) async fn version(client: &Client) -> Result<Option<i32>, Error> {
+    let is_there = "SELECT to_regclass('millgate_schema') IS NOT NULL";
+    let is_there: bool = client.query_one(is_there, &[]).await?.get(0);
+    if !is_there {
+        return Ok(None);
+    }
+    let version = "SELECT max(version) FROM millgate_schema";
+    Ok(client.query_one(version, &[]).await?.get(0))
+}
 
 /// Takes the steps that are missing; the version that is there then. Several gateways may do so at once.
 pub(super) async fn bring_up(client: &mut Client) -> Result<i32, Error> {

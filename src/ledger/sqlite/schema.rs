@@ -58,4 +58,7 @@ CREATE TABLE believed (
     one  INTEGER PRIMARY KEY CHECK (one = 1),
     time INTEGER NOT NULL
 ) STRICT;
+", "
+-- Since when the clock is ahead and not believed; null: it is believed.
+ALTER TABLE believed ADD COLUMN doubted_since INTEGER;
 "];

@@ -166,6 +166,17 @@ fn stage(table: &str) -> Result<Redact, SetupError> {
 }
 
 #[test]
+fn more_than_a_mebibyte_of_each_text_is_not_captured() {
+    assert!(stage("capture_limit = \"1MiB\"").is_ok());
+    let error = stage("capture_limit = \"1025KiB\"").err().unwrap();
+    let error = error.to_string();
+    assert!(
+        error.starts_with("capture_limit: more than 1 MiB"),
+        "{error}"
+    );
+}
+
+#[test]
 fn nothing_is_called_unless_there_is_something_to_capture() {
     assert_eq!(stage("").unwrap().hooks(), Hooks::NONE);
     assert_eq!(stage("capture = \"none\"").unwrap().hooks(), Hooks::NONE);

@@ -36,7 +36,7 @@ impl Identity {
 /// Sees to it that there is a file that only its owner reads and writes. A new file belongs to the owner of its folder,
 /// so that an administrator may make the first key of a service. SQLite gives the files beside it (`-wal`,
 /// `-shm`) the mode and owner of this one.
-pub(super) fn prepare(folder: &Path, path: &Path, create: bool) -> Result<Identity, StoreError> {
+pub(crate) fn prepare(folder: &Path, path: &Path, create: bool) -> Result<Identity, StoreError> {
     let told = |path: &Path| {
         let path = path.to_owned();
         move |error: io::Error| StoreError::File { path, error }
