@@ -5,6 +5,9 @@
 mod collector;
 #[path = "traces/delivery.rs"]
 mod delivery;
+#[cfg(feature = "otlp-grpc")]
+#[path = "traces/grpc.rs"]
+mod grpc;
 mod support;
 
 use collector::{Collector, attributes, normalised};

@@ -1,5 +1,8 @@
 //! An exchange that has ended, as all who observe exchanges see it: metrics, the ledger, traces, the recent ones.
 
+#[cfg(test)]
+pub(crate) mod sample;
+
 use std::{
     net::IpAddr,
     sync::Arc,

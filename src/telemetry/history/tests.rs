@@ -1,53 +1,33 @@
-use std::net::Ipv4Addr;
-
-use http::{HeaderValue, Method};
-use millgate_plugin::{CacheStatus, Endpoint, Outcome};
+use millgate_plugin::{CacheStatus, Outcome};
 use proptest::prelude::*;
-use uuid::Uuid;
 
 use super::*;
-use crate::{routing::scanner::Usage, telemetry::ended::Tokens};
+use crate::{
+    routing::scanner::Usage,
+    telemetry::ended::{Tokens, sample::sample},
+};
 
 /// An exchange that took a second, from this many seconds after the beginning on.
 fn ended(beginning: Instant, second: u64, route: &str) -> Ended {
     Ended {
-        id: Uuid::nil(),
-        request_id: HeaderValue::from_static("r"),
-        // The clock on the wall says nothing here.
-        time: std::time::SystemTime::UNIX_EPOCH,
         started: beginning + Duration::from_secs(second),
         total: Duration::from_secs(1),
         reading: Duration::from_millis(100),
         upstream: Some(Duration::from_millis(800)),
         first: Some(Duration::from_millis(300)),
-        peer: Ipv4Addr::LOCALHOST.into(),
-        caller: crate::pipeline::request::Caller::default(),
-        method: Method::POST,
-        path: "/v1/chat/completions".into(),
-        endpoint: Endpoint::Chat,
-        stream: false,
         route: Some(route.into()),
-        asked: "gpt".into(),
         provider: Some("up".into()),
         model: Some("gpt-4".into()),
-        attempts: smallvec::SmallVec::new(),
         stages: smallvec::smallvec![("limit".into(), Duration::from_millis(2))],
-        looked_up: None,
-        status: 200,
-        outcome: Outcome::Ok,
-        error: None,
         cache: Some(CacheStatus::Miss),
         tokens: Some(Tokens {
             usage: Usage::estimated(10, 3),
             is_estimate: true,
         }),
         cost: Some(7),
-        saved: None,
         request_bytes: 1,
         bytes: 1,
-        captured: None,
-        trace: None,
-        parameters: None,
+        ..sample()
     }
 }
 
