@@ -125,7 +125,9 @@ async fn content_that_waits_is_bounded_and_what_does_not_fit_is_counted() {
     let gateway = Gateway::start(&traced(&base, &collector, "")).await;
     let client = Client::new(&gateway);
     for _ in 0..36 {
-        assert_eq!(client.chat(&prompt, false).await.status, 200);
+        let reply = client.chat(&prompt, false).await;
+        assert_eq!(reply.status, 200);
+        gateway.access_line(reply.header("x-request-id")).await;
     }
     let operators = Client::at(&format!("http://{}", gateway.admin));
     let metrics = operators.get("/metrics").await.text();
