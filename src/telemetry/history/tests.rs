@@ -3,8 +3,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    routing::scanner::Usage,
-    telemetry::ended::{Tokens, sample::sample},
+    routing::{retry::FailureClass, scanner::Usage},
+    runtime::host::Process,
+    telemetry::ended::{Attempted, Tokens, sample::sample},
 };
 
 /// An exchange that took a second, from this many seconds after the beginning on.
@@ -127,5 +128,49 @@ fn a_minute_is_about_a_minute_and_no_longer_than_the_process_has_lived() {
         let now = beginning + Duration::from_secs(second);
         let series = history.series(of(Range::Minute), now);
         assert_eq!(series.covered.as_secs(), covered, "{second}");
+    }
+}
+
+/// The one target of a config's one route.
+fn target() -> Arc<crate::routing::target::Target> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.toml");
+    let text = "[providers.up]\nkind = \"openai\"\nbase_url = \"http://127.0.0.1:9\"\n[routes.default]\ntargets = [\"up\"]\n";
+    std::fs::write(&path, text).unwrap();
+    let loaded = crate::config::load(&path, &|_| None);
+    let runtime = crate::runtime::compile::compile(&loaded, None, &Process::default()).unwrap();
+    runtime.routes.0[0].targets[0].clone()
+}
+
+/// Exchanges end long after their attempts have failed: of those, the upstream is known to be dead when they end.
+#[test]
+fn attempts_are_dated_by_the_end_of_their_exchange_and_an_answer_of_the_cache_hides_none() {
+    let beginning = Instant::now();
+    let target = target();
+    for cache in [CacheStatus::Miss, CacheStatus::Stale] {
+        let mut history = History::since(beginning);
+        let mut failed = ended(beginning, 1, "a");
+        failed.total = Duration::from_mins(5);
+        failed.cache = Some(cache);
+        failed.attempts.push(Attempted {
+            target: target.clone(),
+            model: "gpt".into(),
+            begun: Duration::ZERO,
+            took: Duration::from_secs(1),
+            failure: Some(FailureClass::Status(503)),
+            stages: smallvec::SmallVec::new(),
+            pace: None,
+            witness: None,
+        });
+        for _ in 0..3 {
+            history.add(&failed);
+        }
+        let end = beginning + Duration::from_secs(301);
+        let upstreams = &history.upstreams;
+        let rested = end + Duration::from_secs(30);
+        assert!(!upstreams.is_live("up", end), "{cache:?}");
+        assert!(upstreams.is_live("up", rested), "{cache:?}");
+        assert_eq!(upstreams.since_start("up"), (3, 3), "{cache:?}");
+        assert_eq!(upstreams.minute("up", None, end).0.failures, 3, "{cache:?}");
     }
 }
