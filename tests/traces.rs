@@ -1,10 +1,23 @@
 //! Spans of exchanges, as a collector gets them: all of a trace, its way in and out, sampling, content, and what happens
 //! where the collector is away, slow or refusing.
 
+#[path = "traces/agreement.rs"]
+mod agreement;
 #[path = "traces/collector.rs"]
 mod collector;
 #[path = "traces/delivery.rs"]
 mod delivery;
+#[cfg(feature = "otlp-grpc")]
+#[path = "traces/grpc.rs"]
+mod grpc;
+#[allow(
+    dead_code,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "it belongs to the tests of metrics"
+)]
+#[path = "metrics/scrape.rs"]
+mod scrape;
 mod support;
 
 use collector::{Collector, attributes, normalised};

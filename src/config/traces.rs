@@ -13,7 +13,8 @@ use super::{Duration, Secret, url::BaseUrl};
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Traces {
-    /// Whether spans are made at all; `OTEL_SDK_DISABLED=true` comes before it. Default: `true`.
+    /// Whether spans are made at all; `OTEL_SDK_DISABLED=true` comes before it. Variable: `OTEL_TRACES_EXPORTER`, which is `otlp`,
+    /// or `none` for `false`. Default: `true`.
     pub enabled: bool,
     /// The collector, such as `"http://localhost:4318"`. Without a path, that of the protocol (`/v1/traces`) is added.
     /// Variables: `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`, the same, and `OTEL_EXPORTER_OTLP_ENDPOINT`, to which `/v1/traces` is
@@ -22,6 +23,9 @@ pub struct Traces {
     /// What it speaks: `"http/protobuf"`, or `"grpc"` where the gateway was built with that. Variables:
     /// `OTEL_EXPORTER_OTLP_TRACES_PROTOCOL`, `OTEL_EXPORTER_OTLP_PROTOCOL`. Default: `"http/protobuf"`.
     pub protocol: Protocol,
+    /// How what it is sent is compressed: `"none"` or `"gzip"`. Variables: `OTEL_EXPORTER_OTLP_TRACES_COMPRESSION`,
+    /// `OTEL_EXPORTER_OTLP_COMPRESSION`. Default: `"none"`.
+    pub compression: Compression,
     /// Headers for it, by name; their values are secrets. Variables: `OTEL_EXPORTER_OTLP_TRACES_HEADERS`,
     /// `OTEL_EXPORTER_OTLP_HEADERS`. Default: none.
     pub headers: BTreeMap<String, Secret>,
@@ -54,6 +58,7 @@ impl Default for Traces {
             enabled: true,
             endpoint: None,
             protocol: Protocol::default(),
+            compression: Compression::default(),
             headers: BTreeMap::new(),
             sampler: None,
             sample: None,
@@ -77,6 +82,17 @@ pub enum Protocol {
     /// OTLP over gRPC.
     #[serde(rename = "grpc")]
     Grpc,
+}
+
+/// How what a collector is sent is compressed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// Not at all.
+    #[default]
+    None,
+    /// RFC 1952.
+    Gzip,
 }
 
 /// Of which exchanges spans are made.

@@ -410,10 +410,11 @@ impl Exchange {
         above.on_end(states, &mut view, outcome);
         let route = self.route.as_deref();
         let name = route.map(|route| &*route.name);
-        access::line(&self.request, name, &self.tried, &self.record);
         let mut ended = self.record.ended(&self.request, route, &self.tried, took);
         ended.captured = Captured::take_from(&mut self.vars);
         runtime.observer.end(ended);
+        // Last: what is in the log is counted already.
+        access::line(&self.request, name, &self.tried, &self.record);
         if let Some(upload) = &self.request.upload {
             upload.abandon();
         }
@@ -478,4 +479,22 @@ pub(crate) fn request_id(headers: &HeaderMap) -> HeaderValue {
     let id = id_of(SystemTime::now()).simple();
     let id = id.encode_lower(&mut buffer);
     HeaderValue::from_str(id).unwrap_or_else(|_| HeaderValue::from_static("none"))
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[test]
+    fn a_request_id_does_not_keep_the_head_that_it_came_in() {
+        let head = Bytes::from("x".repeat(100) + "id-7");
+        let within = HeaderValue::from_maybe_shared(head.slice(100..)).unwrap();
+        let headers = HeaderMap::from_iter([("x-request-id".parse().unwrap(), within)]);
+        let id = request_id(&headers);
+        assert_eq!(id, "id-7");
+        drop(headers);
+        assert!(head.is_unique(), "the id holds on to it");
+    }
 }

@@ -155,8 +155,17 @@ pub enum SendError {
 }
 
 impl Transport {
-    /// A client for `base`.
+    /// A client for `base`. Over TLS it speaks HTTP/2 where the server does, else HTTP/1.1.
     pub fn new(base: Base, options: Options<'_>) -> Result<Self, String> {
+        Self::build(base, options, false)
+    }
+
+    /// The same for a server of which it is known that it speaks HTTP/2, also without TLS (RFC 9113, section 3.3).
+    pub fn http2(base: Base, options: Options<'_>) -> Result<Self, String> {
+        Self::build(base, options, true)
+    }
+
+    fn build(base: Base, options: Options<'_>, only_http2: bool) -> Result<Self, String> {
         let tls = tls_config(base.is_https(), options.ca_file)?;
         let proxy_authorization = match &options.proxy {
             Some(proxy) if !base.is_https() => proxy.authorization.clone(),
@@ -179,6 +188,7 @@ impl Transport {
             .pool_idle_timeout(options.pool_idle_timeout)
             .pool_max_idle_per_host(options.pool_max_idle)
             .http2_adaptive_window(true)
+            .http2_only(only_http2)
             .build(Bounded::new(
                 connector,
                 options.connect_timeout,

@@ -1,5 +1,9 @@
 //! An exchange that has ended, as all who observe exchanges see it: metrics, the ledger, traces, the recent ones.
 
+mod judged;
+#[cfg(test)]
+pub(crate) mod sample;
+
 use std::{
     net::IpAddr,
     sync::Arc,
@@ -7,6 +11,7 @@ use std::{
 };
 
 use http::{HeaderValue, Method};
+pub use judged::{Judged, provider_name};
 use millgate_plugin::{CacheStatus, Endpoint, Outcome};
 use smallvec::SmallVec;
 use uuid::Uuid;

@@ -4,7 +4,6 @@
 //! One thread at a time counts, under the observer's lock, so that there are no atomics and no handles: an exchange is a
 //! few look-ups in tables. Numbers that rise and fall are read when somebody asks (`admin/metrics/`).
 
-pub mod attempts;
 pub mod family;
 mod genai;
 pub mod histogram;

@@ -1,4 +1,5 @@
-//! A collector of the test's own: it takes OTLP over HTTP, remembers every span, and can refuse or keep silent.
+//! A collector of the test's own: it takes OTLP over HTTP and over gRPC, remembers every span, and can refuse or keep
+//! silent.
 #![allow(
     missing_docs,
     unreachable_pub,
@@ -10,14 +11,19 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     convert::Infallible,
+    io::Read as _,
     sync::{Arc, Mutex},
 };
 
-use bytes::Bytes;
-use http::{HeaderMap, Request, Response};
-use http_body_util::{BodyExt, Full};
+use bytes::{BufMut as _, Bytes};
+use flate2::read::GzDecoder;
+use http::{HeaderMap, Request, Response, request::Parts};
+use http_body_util::{BodyExt, Full, combinators::BoxBody};
 use hyper::{body::Incoming, service::service_fn};
-use hyper_util::rt::TokioIo;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+};
 use opentelemetry_proto::tonic::{
     collector::trace::v1::{
         ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
@@ -38,7 +44,7 @@ pub enum Answer {
     Ok,
     /// It is taken, but for so many spans.
     Partial(i64),
-    /// This status, and this `Retry-After`.
+    /// This status, and this `Retry-After`; over gRPC, this status of its own.
     Status(u16, Option<&'static str>),
     /// Nothing ever comes.
     Silence,
@@ -77,8 +83,12 @@ impl Collector {
                     let (state, tell) = (state.clone(), tell.clone());
                     async move { Ok::<_, Infallible>(take(request, &state, &tell).await) }
                 });
-                let connection = hyper::server::conn::http1::Builder::new();
-                tokio::task::spawn(connection.serve_connection(TokioIo::new(stream), service));
+                tokio::task::spawn(async move {
+                    let connection = auto::Builder::new(TokioExecutor::new());
+                    let served = connection.serve_connection(TokioIo::new(stream), service);
+                    // A gateway that is gone is none of the collector's concern.
+                    let _ = served.await;
+                });
             }
         });
         Self { url, state, news }
@@ -143,12 +153,12 @@ async fn take(
     request: Request<Incoming>,
     state: &Mutex<State>,
     tell: &watch::Sender<usize>,
-) -> Response<Full<Bytes>> {
+) -> Response<BoxBody<Bytes, Infallible>> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
-    assert_eq!(head.uri.path(), "/v1/traces");
-    assert_eq!(head.headers["content-type"], "application/x-protobuf");
-    let batch = ExportTraceServiceRequest::decode(body.clone()).unwrap();
+    let is_grpc = head.headers["content-type"] == "application/grpc";
+    let message = message(&head, &body, is_grpc);
+    let batch = ExportTraceServiceRequest::decode(&*message).unwrap();
     let answer = {
         let mut state = state.lock().unwrap();
         state.heads.push(head.headers);
@@ -171,21 +181,74 @@ async fn take(
             rejected_spans,
             error_message: "no".to_owned(),
         });
-        let reply = ExportTraceServiceResponse { partial_success };
-        Response::new(Full::new(Bytes::from(reply.encode_to_vec())))
+        ExportTraceServiceResponse { partial_success }.encode_to_vec()
     };
     match answer {
-        Answer::Ok => Response::new(Full::default()),
-        Answer::Partial(rejected) => reply(rejected),
+        Answer::Silence => std::future::pending().await,
+        Answer::Ok if is_grpc => trailed(&[]),
+        Answer::Partial(rejected) if is_grpc => trailed(&reply(rejected)),
+        Answer::Status(status, _) if is_grpc => {
+            let response = Response::builder().header("content-type", "application/grpc");
+            let response = response.header("grpc-status", status);
+            response.body(Full::default().boxed()).unwrap()
+        }
+        Answer::Ok => Response::new(Full::default().boxed()),
+        Answer::Partial(rejected) => Response::new(Full::from(reply(rejected)).boxed()),
         Answer::Status(status, after) => {
             let mut response = Response::builder().status(status);
             if let Some(after) = after {
                 response = response.header("retry-after", after);
             }
-            response.body(Full::default()).unwrap()
+            response.body(Full::default().boxed()).unwrap()
         }
-        Answer::Silence => std::future::pending().await,
     }
+}
+
+/// The message of a request, as the protocol demands it.
+fn message(head: &Parts, body: &[u8], is_grpc: bool) -> Vec<u8> {
+    let unpacked = |packed: &[u8]| {
+        let mut message = Vec::new();
+        GzDecoder::new(packed).read_to_end(&mut message).unwrap();
+        message
+    };
+    let headers = &head.headers;
+    if !is_grpc {
+        assert_eq!(head.uri.path(), "/v1/traces");
+        assert_eq!(headers["content-type"], "application/x-protobuf");
+        return match headers.get("content-encoding") {
+            Some(encoding) => {
+                assert_eq!(encoding, "gzip");
+                unpacked(body)
+            }
+            None => body.to_vec(),
+        };
+    }
+    assert_eq!(head.version, http::Version::HTTP_2);
+    let call = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+    assert_eq!(head.uri.path(), call);
+    assert_eq!(headers["te"], "trailers");
+    let (prefix, message) = body.split_at(5);
+    assert_eq!(prefix[1..], u32::to_be_bytes(message.len() as u32));
+    if prefix[0] == 0 {
+        assert_eq!(headers.get("grpc-encoding"), None);
+        return message.to_vec();
+    }
+    assert_eq!(
+        (prefix[0], &headers["grpc-encoding"]),
+        (1, &"gzip".parse().unwrap())
+    );
+    unpacked(message)
+}
+
+/// A reply over gRPC that ends well: its status comes last.
+fn trailed(message: &[u8]) -> Response<BoxBody<Bytes, Infallible>> {
+    let mut framed = vec![0];
+    framed.put_u32(message.len() as u32);
+    framed.extend(message);
+    let trailers = HeaderMap::from_iter([("grpc-status".parse().unwrap(), "0".parse().unwrap())]);
+    let body = Full::from(framed).with_trailers(async { Some(Ok(trailers)) });
+    let response = Response::builder().header("content-type", "application/grpc");
+    response.body(body.boxed()).unwrap()
 }
 
 /// Attributes as JSON, by name.

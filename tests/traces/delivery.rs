@@ -19,6 +19,7 @@ async fn a_collector_that_asks_for_time_gets_it_and_one_that_takes_a_part_is_bel
         Answer::Status(503, Some("0")),
         Answer::Partial(1),
         Answer::Status(400, Some("0")),
+        Answer::Status(413, None),
     ]);
     let mock = Mock::with(Script::default()).await.unwrap();
     let base = config(&[("a", "openai", &mock.url())], "");
@@ -36,15 +37,18 @@ async fn a_collector_that_asks_for_time_gets_it_and_one_that_takes_a_part_is_bel
     collector.batches(4).await;
     client.chat("hi", false).await;
     collector.batches(5).await;
-    assert_ne!(collector.bodies()[3], collector.bodies()[4]);
+    client.chat("hi", false).await;
+    collector.batches(6).await;
+    let bodies = collector.bodies();
+    assert!(bodies[3] != bodies[4] && bodies[4] != bodies[5]);
     gateway.signal("TERM");
     let told = gateway
         .log_line(|line| line["message"] == "some spans were not sent")
         .await;
-    // One that the collector would not have, and two that it refused.
+    // One that the collector would not have, and four that it refused.
     assert_eq!(
         (&told["dropped"], &told["exported"]),
-        (&json!(3), &json!(3))
+        (&json!(5), &json!(3))
     );
     assert!(gateway.ended().await.success());
 }
@@ -80,6 +84,65 @@ async fn a_collector_that_is_away_or_silent_costs_no_request_anything_and_the_st
             (&json!(80), &json!(0))
         );
     }
+}
+
+/// Content of this many bytes in each request, kept whole.
+fn content(base: &str, bytes: usize) -> (String, String) {
+    let stage = "[stages.redact]\ncapture = \"redacted\"\ncapture_limit = \"1MiB\"\n";
+    let base = base.replace("pipeline = [", "pipeline = [\"redact\", ") + stage;
+    (base, "word ".repeat(bytes / 5))
+}
+
+#[tokio::test]
+async fn much_content_makes_batches_small_and_early() {
+    let collector = Collector::start().await;
+    let mock = Mock::with(Script::default()).await.unwrap();
+    let base = config(&[("a", "openai", &mock.url())], "");
+    let (base, prompt) = content(&base, 60 << 10);
+    let table = traced(&base, &collector, "").replace("delay = \"20ms\"", "delay = \"1h\"");
+    let mut gateway = Gateway::start(&table).await;
+    let client = Client::new(&gateway);
+    let count = 60;
+    for _ in 0..count {
+        assert_eq!(client.chat(&prompt, false).await.status, 200);
+    }
+    // Far fewer spans than make a batch, and far less time than they may wait.
+    collector.batches(3).await;
+    gateway.signal("TERM");
+    assert!(gateway.ended().await.success());
+    assert_eq!(collector.taken(), 2 * count);
+    let sizes: Vec<_> = collector.bodies().iter().map(bytes::Bytes::len).collect();
+    assert!(sizes.iter().all(|size| *size < 2 << 20), "{sizes:?}");
+}
+
+#[tokio::test]
+async fn content_that_waits_is_bounded_and_what_does_not_fit_is_counted() {
+    let collector = Collector::start().await;
+    collector.then(Answer::Silence);
+    let mock = Mock::with(Script::default()).await.unwrap();
+    let base = config(&[("a", "openai", &mock.url())], "");
+    let (base, prompt) = content(&base, 1 << 20);
+    let gateway = Gateway::start(&traced(&base, &collector, "")).await;
+    let client = Client::new(&gateway);
+    for _ in 0..36 {
+        let reply = client.chat(&prompt, false).await;
+        assert_eq!(reply.status, 200);
+        gateway.access_line(reply.header("x-request-id")).await;
+    }
+    let operators = Client::at(&format!("http://{}", gateway.admin));
+    let metrics = operators.get("/metrics").await.text();
+    let value = |name: &str| -> u64 {
+        let line = metrics.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap().trim().parse().unwrap()
+    };
+    // 32 MiB, and two spans for each: far fewer than may wait.
+    let waiting = value("millgate_traces_waiting_spans ");
+    let lost = value("millgate_traces_spans_lost_total ");
+    assert!((60..=64).contains(&waiting), "{waiting}");
+    assert_eq!(
+        (waiting + lost, value("millgate_traces_spans_sent_total ")),
+        (72, 0)
+    );
 }
 
 #[tokio::test]

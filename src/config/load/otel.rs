@@ -22,6 +22,14 @@ const PLAIN: &[(&str, &[&str], &str)] = &[
         "",
     ),
     (
+        "compression",
+        &[
+            "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION",
+            "OTEL_EXPORTER_OTLP_COMPRESSION",
+        ],
+        "",
+    ),
+    (
         "timeout",
         &[
             "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT",
@@ -111,6 +119,8 @@ impl Variables<'_> {
             && off.text.trim().eq_ignore_ascii_case("true")
         {
             self.put("enabled", &off, "false".to_owned());
+        } else if !is_written("enabled") {
+            self.exporter();
         }
         if !is_written("endpoint") {
             self.endpoint();
@@ -139,6 +149,23 @@ impl Variables<'_> {
             self.resolver.note(name, origin.clone());
             Some(Found { name, text, origin })
         })
+    }
+
+    fn exporter(&mut self) {
+        let Some(exporter) = self.first(&["OTEL_TRACES_EXPORTER"]) else {
+            return;
+        };
+        match &*exporter.text.trim().to_ascii_lowercase() {
+            "otlp" => {}
+            "none" => self.put("enabled", &exporter, "false".to_owned()),
+            _ => {
+                let message = format!("`{}` names an exporter that is not there", exporter.name);
+                let finding = Finding::error(message)
+                    .at(place(exporter.name))
+                    .help("write `otlp`, or `none` for no traces".to_owned());
+                self.findings.add(finding);
+            }
+        }
     }
 
     fn endpoint(&mut self) {

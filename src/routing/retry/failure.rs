@@ -1,6 +1,6 @@
 //! In which ways an attempt fails, and which of them let another target be asked.
 
-use std::{fmt, ops::RangeInclusive};
+use std::{borrow::Cow, fmt, ops::RangeInclusive};
 
 use crate::nearest::nearest;
 
@@ -207,19 +207,27 @@ fn unknown(entry: &str) -> String {
     }
 }
 
+impl FailureClass {
+    /// The name that a config has for it, where it has one: for logs, metrics and spans.
+    #[must_use]
+    pub fn name(self) -> Cow<'static, str> {
+        let name = match self {
+            Self::Status(status) => return status.to_string().into(),
+            Self::Unsupported => "unsupported",
+            Self::Client => "client",
+            Self::Connect => "connect",
+            Self::Timeout => "timeout",
+            Self::UpstreamAuth => "upstream_auth",
+            Self::ModelMissing => "model_missing",
+            Self::Stream => "stream",
+            Self::Rejected => "rejected",
+        };
+        name.into()
+    }
+}
+
 impl fmt::Display for FailureClass {
-    /// The name that a config has for it, where it has one: for logs and metrics.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Status(status) => write!(f, "{status}"),
-            Self::Unsupported => f.write_str("unsupported"),
-            Self::Client => f.write_str("client"),
-            Self::Connect => f.write_str("connect"),
-            Self::Timeout => f.write_str("timeout"),
-            Self::UpstreamAuth => f.write_str("upstream_auth"),
-            Self::ModelMissing => f.write_str("model_missing"),
-            Self::Stream => f.write_str("stream"),
-            Self::Rejected => f.write_str("rejected"),
-        }
+        f.write_str(&self.name())
     }
 }

@@ -70,21 +70,12 @@ pub(super) fn compile(loaded: &Loaded, previous: Option<&Runtime>) -> Option<Arc
         report("endpoint", "not a URL", "write http://host:port");
         return None;
     };
-    let is_https = endpoint.scheme_str() == Some("https");
-    let transport = match traces.protocol {
-        Protocol::Grpc if is_https => {
-            let help = "write http://host:port, or use \"http/protobuf\"";
-            report("endpoint", "gRPC is spoken without TLS here", help);
+    let transport = match transport(&endpoint, traces) {
+        Ok(transport) => transport,
+        Err(error) => {
+            report("endpoint", &error, "write http://host:port");
             return None;
         }
-        Protocol::Grpc => None,
-        Protocol::HttpProtobuf => match transport(&endpoint, traces.timeout.get()) {
-            Ok(transport) => Some(transport),
-            Err(error) => {
-                report("endpoint", &error, "write http://host:port");
-                return None;
-            }
-        },
     };
     let by_share = traces.sample.map(|_| Sampler::ParentbasedTraceidratio);
     Some(Arc::new(Settings {
@@ -94,6 +85,7 @@ pub(super) fn compile(loaded: &Loaded, previous: Option<&Runtime>) -> Option<Arc
         },
         endpoint,
         protocol: traces.protocol,
+        compression: traces.compression,
         transport,
         headers,
         timeout: traces.timeout.get(),
@@ -127,7 +119,7 @@ fn whole(endpoint: &str, protocol: Protocol) -> String {
     }
 }
 
-fn transport(endpoint: &Uri, timeout: Duration) -> Result<Transport, String> {
+fn transport(endpoint: &Uri, traces: &Traces) -> Result<Transport, String> {
     let origin = format!(
         "{}://{}",
         endpoint.scheme_str().unwrap_or_default(),
@@ -137,13 +129,16 @@ fn transport(endpoint: &Uri, timeout: Duration) -> Result<Transport, String> {
     );
     let base = Base::parse(&origin, "")?;
     let options = Options {
-        connect_timeout: timeout,
+        connect_timeout: traces.timeout.get(),
         pool_idle_timeout: Duration::from_secs(90),
         pool_max_idle: 1,
         proxy: None,
         ca_file: None,
     };
-    Transport::new(base, options)
+    match traces.protocol {
+        Protocol::HttpProtobuf => Transport::new(base, options),
+        Protocol::Grpc => Transport::http2(base, options),
+    }
 }
 
 fn headers(loaded: &Loaded, traces: &Traces) -> HeaderMap {

@@ -1,53 +1,34 @@
-use std::net::Ipv4Addr;
-
-use http::{HeaderValue, Method};
-use millgate_plugin::{CacheStatus, Endpoint, Outcome};
+use millgate_plugin::{CacheStatus, Outcome};
 use proptest::prelude::*;
-use uuid::Uuid;
 
 use super::*;
-use crate::{routing::scanner::Usage, telemetry::ended::Tokens};
+use crate::{
+    routing::{retry::FailureClass, scanner::Usage},
+    runtime::host::Process,
+    telemetry::ended::{Attempted, Tokens, sample::sample},
+};
 
 /// An exchange that took a second, from this many seconds after the beginning on.
 fn ended(beginning: Instant, second: u64, route: &str) -> Ended {
     Ended {
-        id: Uuid::nil(),
-        request_id: HeaderValue::from_static("r"),
-        // The clock on the wall says nothing here.
-        time: std::time::SystemTime::UNIX_EPOCH,
         started: beginning + Duration::from_secs(second),
         total: Duration::from_secs(1),
         reading: Duration::from_millis(100),
         upstream: Some(Duration::from_millis(800)),
         first: Some(Duration::from_millis(300)),
-        peer: Ipv4Addr::LOCALHOST.into(),
-        caller: crate::pipeline::request::Caller::default(),
-        method: Method::POST,
-        path: "/v1/chat/completions".into(),
-        endpoint: Endpoint::Chat,
-        stream: false,
         route: Some(route.into()),
-        asked: "gpt".into(),
         provider: Some("up".into()),
         model: Some("gpt-4".into()),
-        attempts: smallvec::SmallVec::new(),
         stages: smallvec::smallvec![("limit".into(), Duration::from_millis(2))],
-        looked_up: None,
-        status: 200,
-        outcome: Outcome::Ok,
-        error: None,
         cache: Some(CacheStatus::Miss),
         tokens: Some(Tokens {
             usage: Usage::estimated(10, 3),
             is_estimate: false,
         }),
         cost: Some(7),
-        saved: None,
         request_bytes: 1,
         bytes: 1,
-        captured: None,
-        trace: None,
-        parameters: None,
+        ..sample()
     }
 }
 
@@ -149,5 +130,49 @@ fn a_minute_is_about_a_minute_and_no_longer_than_the_process_has_lived() {
         let now = beginning + Duration::from_secs(second);
         let series = history.series(of(Range::Minute), now);
         assert_eq!(series.covered.as_secs(), covered, "{second}");
+    }
+}
+
+/// The one target of a config's one route.
+fn target() -> Arc<crate::routing::target::Target> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.toml");
+    let text = "[providers.up]\nkind = \"openai\"\nbase_url = \"http://127.0.0.1:9\"\n[routes.default]\ntargets = [\"up\"]\n";
+    std::fs::write(&path, text).unwrap();
+    let loaded = crate::config::load(&path, &|_| None);
+    let runtime = crate::runtime::compile::compile(&loaded, None, &Process::default()).unwrap();
+    runtime.routes.0[0].targets[0].clone()
+}
+
+/// Exchanges end long after their attempts have failed: of those, the upstream is known to be dead when they end.
+#[test]
+fn attempts_are_dated_by_the_end_of_their_exchange_and_an_answer_of_the_cache_hides_none() {
+    let beginning = Instant::now();
+    let target = target();
+    for cache in [CacheStatus::Miss, CacheStatus::Stale] {
+        let mut history = History::since(beginning);
+        let mut failed = ended(beginning, 1, "a");
+        failed.total = Duration::from_mins(5);
+        failed.cache = Some(cache);
+        failed.attempts.push(Attempted {
+            target: target.clone(),
+            model: "gpt".into(),
+            begun: Duration::ZERO,
+            took: Duration::from_secs(1),
+            failure: Some(FailureClass::Status(503)),
+            stages: smallvec::SmallVec::new(),
+            pace: None,
+            witness: None,
+        });
+        for _ in 0..3 {
+            history.add(&failed);
+        }
+        let end = beginning + Duration::from_secs(301);
+        let upstreams = &history.upstreams;
+        let rested = end + Duration::from_secs(30);
+        assert!(!upstreams.is_live("up", end), "{cache:?}");
+        assert!(upstreams.is_live("up", rested), "{cache:?}");
+        assert_eq!(upstreams.since_start("up"), (3, 3), "{cache:?}");
+        assert_eq!(upstreams.minute("up", None, end).0.failures, 3, "{cache:?}");
     }
 }

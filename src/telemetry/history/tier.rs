@@ -2,8 +2,9 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-/// So many keys are told apart within one step; what has further ones is counted under the default key.
-const MOST_KEYS: usize = 32;
+/// So many keys are told apart within one step: more than the routes and providers of a config make. What has further ones is
+/// counted under the default key, which is nobody's, and so in the totals alone.
+const MOST_KEYS: usize = 256;
 
 /// So many buckets a tier may fill; beyond that the oldest step is forgotten. About 8 MB.
 const MOST_EXTENT: usize = 1 << 20;
@@ -135,7 +136,7 @@ mod tests {
         }
     }
 
-    fn counted(tier: &Tier<u8, Sum>, from: u64, to: u64) -> u64 {
+    fn counted(tier: &Tier<u16, Sum>, from: u64, to: u64) -> u64 {
         tier.between(from, to).map(|(_, _, sum)| sum.0).sum()
     }
 
@@ -143,7 +144,7 @@ mod tests {
         /// Whatever comes in whatever order, each step that is kept counts just what fell into it.
         #[test]
         fn each_step_counts_what_fell_into_it(
-            events in proptest::collection::vec((0_u64..200, 0_u8..80), 0..300),
+            events in proptest::collection::vec((0_u64..200, 0_u16..600), 0..300),
         ) {
             let mut tier = Tier::new(Duration::from_secs(5), 20);
             let mut latest = 0;
@@ -175,5 +176,22 @@ mod tests {
             tier.count(time, 0, |sum: &mut Sum| sum.0 = MOST_EXTENT as u64 / 4);
         }
         assert_eq!((tier.begin(), tier.extent), (6, MOST_EXTENT));
+    }
+
+    #[test]
+    fn as_many_keys_are_told_apart_as_there_is_room_for_and_the_rest_is_counted_together() {
+        let mut tier: Tier<u16, Sum> = Tier::new(Duration::from_secs(5), 20);
+        for key in 1..=300 {
+            tier.count(Duration::ZERO, key, |sum| sum.0 += 1);
+        }
+        let of = |wanted: u16| -> u64 {
+            let cells = tier.between(0, 1);
+            let own = cells.filter(|(_, key, _)| **key == wanted);
+            own.map(|(_, _, sum)| sum.0).sum()
+        };
+        let apart = MOST_KEYS as u16;
+        assert!((1..=apart).all(|key| of(key) == 1));
+        assert_eq!((of(apart + 1), of(0)), (0, 300 - u64::from(apart)));
+        assert_eq!(counted(&tier, 0, 1), 300);
     }
 }

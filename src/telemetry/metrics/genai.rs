@@ -2,11 +2,10 @@
 //! `docs/gen-ai/gen-ai-metrics.md`), by the names that Prometheus gives them: `gen_ai.client.*` of each attempt, as of a client
 //! of its upstream, `gen_ai.server.*` of each exchange, as its client sees it.
 
-use millgate_plugin::{Endpoint, Outcome};
+use millgate_plugin::Endpoint;
 use smallvec::smallvec;
 
 use super::{
-    attempts::{attempts, operation, status_word},
     family::{Family, Labels},
     histogram::{DURATION, FIRST_TOKEN, Histogram, PER_TOKEN, TOKENS},
     known::Known,
@@ -71,7 +70,7 @@ impl Default for GenAi {
 
 impl GenAi {
     pub(super) fn add(&mut self, ended: &Ended, known: &Known, room: &mut Room) {
-        let Some(operation) = operation(ended.endpoint) else {
+        let Some(operation) = ended.operation() else {
             return;
         };
         self.add_attempts(ended, operation, known, room);
@@ -86,7 +85,8 @@ impl GenAi {
         known: &Known,
         room: &mut Room,
     ) {
-        for (attempt, lasted, error) in attempts(ended) {
+        for judged in ended.judged() {
+            let attempt = judged.attempt;
             let provider = Word::from(&attempt.target.provider.name);
             let model = known.model(&attempt.model);
             if let Some(pace) = &attempt.pace
@@ -97,11 +97,11 @@ impl GenAi {
                 chunks.first.record(first.as_secs_f64());
                 chunks.each.add(&pace.gaps(), pace.spread().as_secs_f64());
             }
-            let error = error.unwrap_or(Word::Own(""));
+            let error = judged.error.map_or(Word::Own(""), Word::from);
             let words = smallvec![operation.into(), provider, model, error];
             self.operations
                 .row(words, room)
-                .record_of(lasted.as_secs_f64(), ended);
+                .record_of(judged.lasted.as_secs_f64(), ended);
         }
     }
 
@@ -141,17 +141,14 @@ impl GenAi {
     ) {
         let provider = ended.provider.as_deref();
         let provider = provider.map_or(Word::Own(OWN), |provider| known.kind(provider));
-        let model = known.model(&ended.asked);
-        let error = match ended.outcome {
-            Outcome::Ok if ended.status < 400 => Word::Own(""),
-            _ if ended.status >= 400 => status_word(ended.status),
-            outcome => outcome.name().into(),
-        };
+        let model = known.asked(ended);
+        let error = ended.error_type();
+        let is_good = error.is_none();
+        let error = error.map_or(Word::Own(""), Word::from);
         let words = smallvec![operation.into(), provider.clone(), model.clone(), error];
         self.requests
             .row(words, room)
             .record_of(ended.total.as_secs_f64(), ended);
-        let is_good = ended.outcome == Outcome::Ok && ended.status < 400;
         let Some(first) = ended.first.filter(|_| ended.stream && is_good) else {
             return;
         };

@@ -6,7 +6,6 @@ use millgate_plugin::Outcome;
 use smallvec::smallvec;
 
 use super::{
-    attempts::attempts,
     family::{Family, Kind, Value},
     histogram::{FINE, Histogram, WIDE},
     known::{Known, OTHER},
@@ -141,12 +140,13 @@ impl Own {
 
     fn add_attempts(&mut self, ended: &Ended, room: &mut Room) {
         let mut before = None;
-        for (attempt, lasted, error) in attempts(ended) {
+        for judged in ended.judged() {
+            let attempt = judged.attempt;
             let provider = Word::from(&attempt.target.provider.name);
-            let result = error.unwrap_or(Word::Own("ok"));
+            let result = judged.error.map_or(Word::Own("ok"), Word::from);
             *self.attempts.row(smallvec![provider.clone(), result], room) += 1;
             let asked = self.providers.row(smallvec![provider], room);
-            asked.duration.record(lasted.as_secs_f64());
+            asked.duration.record(judged.lasted.as_secs_f64());
             match before.replace(&attempt.target) {
                 None => {}
                 Some(before) if std::sync::Arc::ptr_eq(before, &attempt.target) => {

@@ -61,6 +61,15 @@ impl From<&Arc<str>> for Word {
     }
 }
 
+impl From<Cow<'static, str>> for Word {
+    fn from(word: Cow<'static, str>) -> Self {
+        match word {
+            Cow::Borrowed(word) => Self::Own(word),
+            Cow::Owned(word) => Self::Shared(word.into()),
+        }
+    }
+}
+
 /// The values of a series' labels, in the order of their names.
 pub type Words = SmallVec<[Word; 5]>;
 

@@ -60,6 +60,22 @@ impl Form {
         }
     }
 
+    /// A bound as all libraries write it, since for those who compare labels it is a text: `0.25`, `1e-05`, `1.048576e+06`.
+    /// `OpenMetrics` wants a point in what has no exponent: `1.0`.
+    fn bound(self, bound: f64) -> String {
+        if bound.is_infinite() {
+            return "+Inf".to_owned();
+        }
+        let text = format!("{bound:e}");
+        let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+        match exponent.parse().unwrap_or(0_i32) {
+            small @ ..-4 => format!("{digits}e-{:02}", small.abs()),
+            large @ 6.. => format!("{digits}e+{large:02}"),
+            _ if self == Self::Classic => bound.to_string(),
+            _ => format!("{bound:?}"),
+        }
+    }
+
     /// Writes families, in the order of their names.
     #[must_use]
     pub fn write(self, mut families: Vec<Family>) -> String {
@@ -99,7 +115,16 @@ impl Writer {
             (_, Kind::Gauge) => (&*family.name, "gauge"),
             (_, Kind::Histogram) => (&*family.name, "histogram"),
         };
-        writeln!(self.text, "# HELP {name} {}", escaped(&family.help))?;
+        let help = match self.form {
+            // There a quote stands for itself, and one that is escaped makes the whole scrape fail.
+            Form::Classic => family
+                .help
+                .replace('\\', "\\\\")
+                .replace('\n', "\\n")
+                .into(),
+            Form::OpenMetrics => escaped(&family.help),
+        };
+        writeln!(self.text, "# HELP {name} {help}")?;
         writeln!(self.text, "# TYPE {name} {kind}")?;
         if let Some(unit) = family.unit().filter(|_| self.form == Form::OpenMetrics) {
             writeln!(self.text, "# UNIT {name} {unit}")?;
@@ -120,12 +145,7 @@ impl Writer {
         let bucket = format!("{name}_bucket");
         let infinite = std::iter::once((f64::INFINITY, buckets.count));
         for (at, (bound, count)) in buckets.within.iter().copied().chain(infinite).enumerate() {
-            let bound = match self.form {
-                _ if bound.is_infinite() => "+Inf".to_owned(),
-                Form::Classic => bound.to_string(),
-                // Always with a point: 1.0.
-                Form::OpenMetrics => format!("{bound:?}"),
-            };
+            let bound = self.form.bound(bound);
             self.labelled(&bucket, labels, Some(&bound))?;
             write!(self.text, " {count}")?;
             if let (Form::OpenMetrics, Some(Some(exemplar))) =
@@ -179,7 +199,7 @@ impl Writer {
     }
 }
 
-/// A text between quotes, or of `# HELP`.
+/// A text between quotes, or of `# HELP` in `OpenMetrics`.
 fn escaped(text: &str) -> std::borrow::Cow<'_, str> {
     if !text.contains(['\\', '"', '\n']) {
         return text.into();

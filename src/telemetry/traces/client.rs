@@ -1,28 +1,38 @@
-//! How batches get to the collector: the gateway's own transport in the place of the exporter's, and a verdict on what
-//! came back (OTLP 1.x, <https://opentelemetry.io/docs/specs/otlp/#otlphttp-response>).
+//! How batches get to the collector: over the transport that upstreams are asked over, and a verdict on what came back (OTLP
+//! 1.x, <https://opentelemetry.io/docs/specs/otlp/>).
 
 use std::{
-    future::Future,
-    pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    io::Write as _,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use flate2::write::GzEncoder;
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Limited};
-use opentelemetry_http::{HttpClient, HttpError};
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
+use opentelemetry_proto::tonic::{
+    collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse},
+    common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value::Value},
+    resource::v1::Resource,
+    trace::v1::{ResourceSpans, ScopeSpans},
+};
+use opentelemetry_sdk::trace::SpanData;
 use prost::Message as _;
 
+#[cfg(feature = "otlp-grpc")]
+use super::grpc;
 use super::settings::Settings;
-use crate::routing::upload::UpstreamBody;
+use crate::{
+    config::traces::{Compression, Protocol},
+    routing::upload::UpstreamBody,
+};
 
 /// A collector says no more than that.
 const LARGEST_REPLY: usize = 64 << 10;
 
 /// What a collector that is told to come back may ask for at most.
-const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
 /// What became of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,87 +48,137 @@ pub(super) enum Verdict {
     Refused,
 }
 
-/// Sends for the exporter.
-#[derive(Debug)]
+impl Verdict {
+    /// What a collector says of a batch that it has taken (partial success).
+    pub(super) fn taken(reply: &[u8]) -> Self {
+        let reply = ExportTraceServiceResponse::decode(reply);
+        let partial = reply.ok().and_then(|reply| reply.partial_success);
+        let rejected = partial.map_or(0, |partial| partial.rejected_spans);
+        Self::Taken {
+            rejected: rejected.try_into().unwrap_or(0),
+        }
+    }
+}
+
+/// Sends batches.
 pub(super) struct Client {
     settings: Arc<Settings>,
-    verdict: Arc<Mutex<Verdict>>,
 }
 
 impl Client {
-    pub(super) fn new(settings: Arc<Settings>, verdict: Arc<Mutex<Verdict>>) -> Self {
-        Self { settings, verdict }
+    pub(super) const fn new(settings: Arc<Settings>) -> Self {
+        Self { settings }
     }
 
-    async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        self.judge(Verdict::Again(None));
-        let sent = self.exchange(request);
-        let response = tokio::time::timeout(self.settings.timeout, sent)
-            .await
-            .map_err(|_| "it took too long")??;
-        self.judge(verdict(&response));
-        Ok(response)
+    /// A batch as it goes out.
+    pub(super) fn body(&self, spans: Vec<SpanData>) -> Bytes {
+        let attributes = self.settings.resource.iter();
+        let resource = Resource {
+            attributes: attributes.map(|(key, value)| text(key, value)).collect(),
+            ..Resource::default()
+        };
+        let scope = InstrumentationScope {
+            name: "millgate".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            ..InstrumentationScope::default()
+        };
+        let spans = ScopeSpans {
+            scope: Some(scope),
+            spans: spans.into_iter().map(Into::into).collect(),
+            ..ScopeSpans::default()
+        };
+        let request = ExportTraceServiceRequest {
+            resource_spans: vec![ResourceSpans {
+                resource: Some(resource),
+                scope_spans: vec![spans],
+                ..ResourceSpans::default()
+            }],
+        };
+        let message = request.encode_to_vec();
+        let message = match self.settings.compression {
+            Compression::None => message,
+            Compression::Gzip => gzip(&message),
+        };
+        match self.settings.protocol {
+            Protocol::HttpProtobuf => message.into(),
+            #[cfg(feature = "otlp-grpc")]
+            Protocol::Grpc => grpc::framed(&message, self.settings.compression),
+            // It has been refused with the config.
+            #[cfg(not(feature = "otlp-grpc"))]
+            Protocol::Grpc => Bytes::new(),
+        }
     }
 
-    async fn exchange(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        let transport = self
-            .settings
-            .transport
-            .as_ref()
-            .ok_or("there is no way to it")?;
-        let (parts, body) = request.into_parts();
-        // The exporter reads headers from the environment by itself; those of the config come from there too, and are
-        // the only ones that count.
-        let mut headers = HeaderMap::new();
-        for name in [header::CONTENT_TYPE, header::CONTENT_ENCODING] {
-            if let Some(value) = parts.headers.get(&name) {
-                headers.insert(name, value.clone());
+    /// Sends such a batch.
+    pub(super) async fn send(&self, body: Bytes) -> Verdict {
+        let reply = tokio::time::timeout(self.settings.timeout, self.exchange(body)).await;
+        let Ok(Some((reply, trailers))) = reply else {
+            return Verdict::Again(None);
+        };
+        match self.settings.protocol {
+            #[cfg(feature = "otlp-grpc")]
+            Protocol::Grpc if reply.status() == StatusCode::OK => grpc::verdict(&reply, &trailers),
+            _ => {
+                drop(trailers);
+                verdict(&reply)
             }
         }
-        headers.extend(self.settings.headers.clone());
-        let response = transport
-            .send(
-                Method::POST,
-                parts.uri.path(),
-                parts.uri.query(),
-                headers,
-                UpstreamBody::Full(Some(body)),
-            )
-            .await
-            .map_err(|error| format!("{error:?}"))?;
-        let (head, body) = response.into_parts();
-        let body = Limited::new(body, LARGEST_REPLY).collect().await?;
-        Ok(Response::from_parts(head, body.to_bytes()))
     }
 
-    fn judge(&self, verdict: Verdict) {
-        *self.verdict.lock().unwrap_or_else(PoisonError::into_inner) = verdict;
+    /// The reply and its trailers; `None` where none came, or not all of it.
+    async fn exchange(&self, body: Bytes) -> Option<(Response<Bytes>, HeaderMap)> {
+        let endpoint = &self.settings.endpoint;
+        let mut headers = self.settings.headers.clone();
+        let is_gzip = self.settings.compression == Compression::Gzip;
+        let path = match self.settings.protocol {
+            Protocol::HttpProtobuf => {
+                let protobuf = HeaderValue::from_static("application/x-protobuf");
+                headers.insert(header::CONTENT_TYPE, protobuf);
+                if is_gzip {
+                    let gzip = HeaderValue::from_static("gzip");
+                    headers.insert(header::CONTENT_ENCODING, gzip);
+                }
+                endpoint.path()
+            }
+            #[cfg(feature = "otlp-grpc")]
+            Protocol::Grpc => {
+                headers.extend(grpc::headers(is_gzip));
+                grpc::PATH
+            }
+            #[cfg(not(feature = "otlp-grpc"))]
+            Protocol::Grpc => return None,
+        };
+        let body = UpstreamBody::Full(Some(body));
+        let transport = &self.settings.transport;
+        let query = endpoint.query();
+        let sent = transport.send(Method::POST, path, query, headers, body);
+        let (head, body) = sent.await.ok()?.into_parts();
+        let body = Limited::new(body, LARGEST_REPLY).collect().await.ok()?;
+        let trailers = body.trailers().cloned().unwrap_or_default();
+        Some((Response::from_parts(head, body.to_bytes()), trailers))
     }
 }
 
-impl HttpClient for Client {
-    fn send_bytes<'client, 'future>(
-        &'client self,
-        request: Request<Bytes>,
-    ) -> Pin<Box<dyn Future<Output = Result<Response<Bytes>, HttpError>> + Send + 'future>>
-    where
-        'client: 'future,
-        Self: 'future,
-    {
-        Box::pin(self.send(request))
+fn text(key: &str, value: &str) -> KeyValue {
+    KeyValue {
+        key: key.to_owned(),
+        value: Some(AnyValue {
+            value: Some(Value::StringValue(value.to_owned())),
+        }),
+        ..KeyValue::default()
     }
+}
+
+fn gzip(message: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    // Writing to memory does not fail.
+    let _ = encoder.write_all(message);
+    encoder.finish().unwrap_or_default()
 }
 
 fn verdict(response: &Response<Bytes>) -> Verdict {
     match response.status() {
-        status if status.is_success() => {
-            let reply = ExportTraceServiceResponse::decode(response.body().clone());
-            let partial = reply.ok().and_then(|reply| reply.partial_success);
-            let rejected = partial.map_or(0, |partial| partial.rejected_spans);
-            Verdict::Taken {
-                rejected: rejected.try_into().unwrap_or(0),
-            }
-        }
+        status if status.is_success() => Verdict::taken(response.body()),
         StatusCode::TOO_MANY_REQUESTS
         | StatusCode::BAD_GATEWAY
         | StatusCode::SERVICE_UNAVAILABLE

@@ -2,19 +2,11 @@
 
 use std::{
     io,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use opentelemetry::KeyValue;
-use opentelemetry_otlp::{
-    ExporterBuildError, Protocol as Wire, RetryPolicy, SpanExporter, WithExportConfig as _,
-    WithHttpConfig as _,
-};
-use opentelemetry_sdk::{
-    Resource,
-    trace::{SpanData, SpanExporter as _},
-};
+use opentelemetry_sdk::trace::SpanData;
 
 use super::{
     client::{Client, Verdict},
@@ -22,7 +14,6 @@ use super::{
     settings::Settings,
     spans,
 };
-use crate::config::traces::Protocol;
 
 /// How often a batch is sent again before it is given up.
 const RETRIES: u32 = 4;
@@ -40,12 +31,7 @@ pub(super) fn start(settings: Arc<Settings>, queue: Arc<Queue>) -> io::Result<()
         .build()?;
     let work = move || {
         let over = Over(queue.clone());
-        match runtime.block_on(async { Sending::new(settings, queue) }) {
-            Ok(mut sending) => runtime.block_on(sending.run()),
-            Err(error) => {
-                tracing::error!(%error, "the exporter of spans cannot be made: no traces");
-            }
-        }
+        runtime.block_on(Sending::new(settings, queue).run());
         drop(over);
         runtime.shutdown_background();
     };
@@ -67,26 +53,18 @@ impl Drop for Over {
 struct Sending {
     settings: Arc<Settings>,
     queue: Arc<Queue>,
-    exporter: SpanExporter,
-    verdict: Arc<Mutex<Verdict>>,
+    client: Client,
     told: Option<Instant>,
 }
 
 impl Sending {
-    fn new(settings: Arc<Settings>, queue: Arc<Queue>) -> Result<Self, ExporterBuildError> {
-        let verdict = Arc::new(Mutex::new(Verdict::Refused));
-        let mut exporter = exporter(&settings, &verdict)?;
-        let attributes = settings.resource.iter();
-        let attributes = attributes.map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
-        let resource = Resource::builder_empty().with_attributes(attributes);
-        exporter.set_resource(&resource.build());
-        Ok(Self {
+    fn new(settings: Arc<Settings>, queue: Arc<Queue>) -> Self {
+        Self {
+            client: Client::new(settings.clone()),
             settings,
             queue,
-            exporter,
-            verdict,
             told: None,
-        })
+        }
     }
 
     async fn run(&mut self) {
@@ -111,10 +89,11 @@ impl Sending {
     /// Sends a batch, more than once if need be; how many of its spans were taken.
     async fn deliver(&mut self, spans: Vec<SpanData>) -> u64 {
         let count = spans.len() as u64;
+        let body = self.client.body(spans);
         let mut pause = PAUSE;
         let mut retries = 0;
         loop {
-            match self.send(spans.clone()).await {
+            match self.client.send(body.clone()).await {
                 Verdict::Taken { rejected } => {
                     if rejected > 0 {
                         self.tell(rejected, "the collector does not take them");
@@ -140,20 +119,6 @@ impl Sending {
         }
     }
 
-    async fn send(&self, spans: Vec<SpanData>) -> Verdict {
-        // Until the client is called, which it is not for what the exporter itself refuses.
-        *self.verdict.lock().unwrap_or_else(PoisonError::into_inner) = Verdict::Refused;
-        let exported = self.exporter.export(spans).await;
-        match (exported, self.settings.protocol) {
-            (Ok(()), Protocol::Grpc) => Verdict::Taken { rejected: 0 },
-            // It has tried again by itself.
-            (Err(_), Protocol::Grpc) => Verdict::Refused,
-            (_, Protocol::HttpProtobuf) => {
-                *self.verdict.lock().unwrap_or_else(PoisonError::into_inner)
-            }
-        }
-    }
-
     /// Tells that spans are lost, now and then.
     fn tell(&mut self, spans: u64, why: &str) {
         if self.told.is_some_and(|told| told.elapsed() < TELL) {
@@ -168,27 +133,5 @@ impl Sending {
             dropped,
             "spans are lost; further losses are counted"
         );
-    }
-}
-
-fn exporter(
-    settings: &Arc<Settings>,
-    verdict: &Arc<Mutex<Verdict>>,
-) -> Result<SpanExporter, ExporterBuildError> {
-    match settings.protocol {
-        Protocol::HttpProtobuf => SpanExporter::builder()
-            .with_http()
-            .with_http_client(Client::new(settings.clone(), verdict.clone()))
-            .with_endpoint(settings.endpoint.to_string())
-            .with_protocol(Wire::HttpBinary)
-            .with_timeout(settings.timeout)
-            .with_retry_policy(RetryPolicy::disabled())
-            .build(),
-        #[cfg(feature = "otlp-grpc")]
-        Protocol::Grpc => super::grpc::exporter(settings),
-        #[cfg(not(feature = "otlp-grpc"))]
-        Protocol::Grpc => Err(ExporterBuildError::InvalidConfiguration(
-            "gRPC is not built in".to_owned(),
-        )),
     }
 }

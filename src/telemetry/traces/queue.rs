@@ -1,4 +1,8 @@
-//! Exchanges that wait for their spans to be made and sent: bounded, and what does not fit is counted.
+//! Exchanges that wait for their spans to be made and sent: bounded in number and, where content is captured, in bytes.
+//! What does not fit is counted.
+
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::VecDeque,
@@ -13,6 +17,13 @@ use tokio::sync::Notify;
 
 use super::Stats;
 use crate::telemetry::ended::Ended;
+
+/// Bytes of captured content that may wait. Of what exchanges hold beside it, the number of spans is bound enough.
+const MOST_CONTENT: u64 = 32 << 20;
+
+/// About how many bytes of it are sent at a time: collectors take 4 MiB over gRPC unless they are told otherwise, and
+/// quotes and line breaks take twice their room in a span.
+const BATCH_CONTENT: u64 = 1 << 20;
 
 /// Spans, by what has become of them.
 #[derive(Debug, Default)]
@@ -52,6 +63,48 @@ pub fn spans_of(ended: &Ended) -> u64 {
     1 + ended.attempts.len() as u64
 }
 
+/// Bytes of captured content that an exchange holds.
+fn content_of(ended: &Ended) -> u64 {
+    let captured = ended.captured.as_ref();
+    captured.map_or(0, |all| (all.request.len() + all.reply.len()) as u64)
+}
+
+/// What takes up room.
+#[derive(Clone, Copy, Debug, Default)]
+struct Load {
+    spans: u64,
+    /// Bytes.
+    content: u64,
+}
+
+impl Load {
+    fn of(ended: &Ended) -> Self {
+        Self {
+            spans: spans_of(ended),
+            content: content_of(ended),
+        }
+    }
+
+    const fn and(self, more: Self) -> Self {
+        Self {
+            spans: self.spans + more.spans,
+            content: self.content + more.content,
+        }
+    }
+
+    const fn less(self, part: Self) -> Self {
+        Self {
+            spans: self.spans - part.spans,
+            content: self.content - part.content,
+        }
+    }
+
+    /// Whether it makes a batch of so many spans.
+    const fn fills(self, batch: u64) -> bool {
+        self.spans >= batch || self.content >= BATCH_CONTENT
+    }
+}
+
 /// Exchanges that wait.
 pub struct Queue {
     state: Mutex<State>,
@@ -66,10 +119,10 @@ pub struct Queue {
 #[derive(Default)]
 struct State {
     waiting: VecDeque<Arc<Ended>>,
-    /// Spans of those that wait, and of those that are being sent.
-    spans: u64,
-    /// Spans of those that are being sent.
-    taken: u64,
+    /// Of those that wait, and of those that are being sent.
+    held: Load,
+    /// Of those that are being sent.
+    taken: Load,
     is_closed: bool,
     is_over: bool,
 }
@@ -87,32 +140,34 @@ impl Queue {
         }
     }
 
-    /// One more. Where its spans do not fit, all of them are lost: half a trace is worse than none.
+    /// One more. Where its spans or its content do not fit, all of it is lost: half a trace is worse than none.
     pub fn push(&self, ended: Arc<Ended>) {
-        let spans = spans_of(&ended);
+        let load = Load::of(&ended);
         let mut state = self.lock();
-        if state.is_closed || state.spans + spans > self.capacity {
+        let held = state.held.and(load);
+        let is_full = held.spans > self.capacity || held.content > MOST_CONTENT;
+        if state.is_closed || is_full {
             drop(state);
-            self.counts.drop_spans(spans);
+            self.counts.drop_spans(load.spans);
             return;
         }
-        state.spans += spans;
+        state.held = held;
         state.waiting.push_back(ended);
-        self.counts.waiting.fetch_add(spans, Ordering::Relaxed);
+        self.counts.waiting.fetch_add(load.spans, Ordering::Relaxed);
         drop(state);
         self.news.notify_one();
     }
 
-    /// The next ones, of about so many spans together; none where none waits. Their spans take up room until they are
-    /// [settled](Self::settle).
+    /// The next ones, of about so many spans together, or fewer where they hold much content; none where none waits. They take
+    /// up room until they are [settled](Self::settle).
     pub fn take(&self, most: u64) -> Vec<Arc<Ended>> {
         let mut state = self.lock();
         let mut batch = Vec::new();
-        while state.taken < most {
+        while !state.taken.fills(most) {
             let Some(ended) = state.waiting.pop_front() else {
                 break;
             };
-            state.taken += spans_of(&ended);
+            state.taken = state.taken.and(Load::of(&ended));
             batch.push(ended);
         }
         batch
@@ -121,19 +176,19 @@ impl Queue {
     /// Of the spans that were taken last the collector has so many; the rest is lost.
     pub fn settle(&self, taken: u64) {
         let mut state = self.lock();
-        let spans = std::mem::take(&mut state.taken);
-        state.spans -= spans;
-        self.counts.settle(spans, taken.min(spans));
+        let load = std::mem::take(&mut state.taken);
+        state.held = state.held.less(load);
+        self.counts.settle(load.spans, taken.min(load.spans));
     }
 
-    /// Waits until there are spans enough for a batch, or for so long, or until it is closed.
+    /// Waits until there is enough for a batch of so many spans, or for so long, or until it is closed.
     pub async fn filled(&self, batch: u64, patience: Duration) {
         let filled = async {
             loop {
                 let news = self.news.notified();
                 {
                     let state = self.lock();
-                    if state.is_closed || state.spans >= batch {
+                    if state.is_closed || state.held.fills(batch) {
                         return;
                     }
                 }
@@ -171,10 +226,10 @@ impl Queue {
         let mut state = self.lock();
         state.is_closed = true;
         state.is_over = true;
-        let spans = std::mem::take(&mut state.spans);
-        state.taken = 0;
+        let held = std::mem::take(&mut state.held);
+        state.taken = Load::default();
         state.waiting.clear();
-        self.counts.settle(spans, 0);
+        self.counts.settle(held.spans, 0);
         drop(state);
         self.over.notify_all();
     }

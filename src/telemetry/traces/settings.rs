@@ -6,7 +6,10 @@ use http::{HeaderMap, Uri};
 
 use super::sampling::Sampling;
 use crate::{
-    config::{traces::Protocol, tree::Node},
+    config::{
+        traces::{Compression, Protocol},
+        tree::Node,
+    },
     routing::transport::Transport,
 };
 
@@ -18,8 +21,10 @@ pub struct Settings {
     pub endpoint: Uri,
     /// What it speaks.
     pub protocol: Protocol,
-    /// The way to it; only where it speaks HTTP.
-    pub transport: Option<Transport>,
+    /// How what it is sent is compressed.
+    pub compression: Compression,
+    /// The way to it.
+    pub transport: Transport,
     /// Headers for it. Secret.
     pub headers: HeaderMap,
     /// Bounds the sending of a batch.

@@ -24,8 +24,8 @@ pub(super) fn of(ended: &Ended) -> Vec<SpanData> {
     };
     let mut spans = Vec::with_capacity(1 + ended.attempts.len());
     spans.push(exchange::span(ended, trace));
-    let attempts = 0..ended.attempts.len();
-    spans.extend(attempts.filter_map(|at| attempt::span(ended, trace, at)));
+    let judged = ended.judged().enumerate();
+    spans.extend(judged.filter_map(|(at, judged)| attempt::span(ended, trace, at, &judged)));
     spans
 }
 

@@ -1,6 +1,7 @@
 //! The standard variables of OpenTelemetry.
 
 use super::{load_with, render};
+use crate::config::traces::Compression;
 
 const GENERAL: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 const TRACES: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
@@ -37,4 +38,56 @@ fn the_file_comes_first_and_then_the_variable_for_traces() {
     let file = "[traces]\nendpoint = \"http://file\"\n";
     assert_eq!(endpoint(file, &both).as_deref(), Some("http://file"));
     assert_eq!(endpoint("", &[]), None);
+}
+
+#[test]
+fn an_exporter_of_none_turns_traces_off_unless_the_file_turns_them_on() {
+    let enabled = |config: &str, exporter: &str| {
+        let variables = [
+            (GENERAL, "http://c:4318"),
+            ("OTEL_TRACES_EXPORTER", exporter),
+        ];
+        let loaded = load_with(&format!("{config}{CONFIG}"), "", &variables);
+        assert_eq!(render(&loaded), "", "{exporter}");
+        loaded.config.traces.enabled
+    };
+    for (config, exporter, expected) in [
+        ("", "none", false),
+        ("", " None ", false),
+        ("", "otlp", true),
+        ("", "", true),
+        ("[traces]\nendpoint = \"http://file\"\n", "none", false),
+        ("[traces]\nenabled = true\n", "none", true),
+        ("[traces]\nenabled = false\n", "otlp", false),
+    ] {
+        assert_eq!(enabled(config, exporter), expected, "{config}{exporter}");
+    }
+    for exporter in ["zipkin", "console", "otlp,none"] {
+        let loaded = load_with(CONFIG, "", &[("OTEL_TRACES_EXPORTER", exporter)]);
+        let told = render(&loaded);
+        assert!(told.contains("`OTEL_TRACES_EXPORTER` names"), "{told}");
+        assert!(!told.contains(exporter), "{told}");
+    }
+}
+
+#[test]
+fn compression_is_gzip_or_none() {
+    let compression = |config: &str, variables: &[(&str, &str)]| {
+        let loaded = load_with(&format!("{config}{CONFIG}"), "", variables);
+        (loaded.config.traces.compression, render(&loaded))
+    };
+    let general = ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip");
+    let traces = ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "none");
+    let file = "[traces]\ncompression = \"none\"\n";
+    for (config, variables, expected) in [
+        ("", &[][..], Compression::None),
+        ("", &[general], Compression::Gzip),
+        ("", &[general, traces], Compression::None),
+        (file, &[general], Compression::None),
+    ] {
+        let said = compression(config, variables);
+        assert_eq!(said, (expected, String::new()), "{config}{variables:?}");
+    }
+    let (_, told) = compression("", &[(general.0, "zstd")]);
+    assert!(told.contains(general.0) && !told.contains("zstd"), "{told}");
 }

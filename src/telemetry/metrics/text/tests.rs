@@ -106,3 +106,32 @@ fn the_form_is_the_one_that_is_preferred() {
         assert_eq!(Form::accepted(accept), Form::Classic, "{accept}");
     }
 }
+
+#[test]
+fn bounds_are_written_as_all_others_write_them() {
+    for (bound, classic, open) in [
+        (0.000_01, "1e-05", "1e-05"),
+        (0.000_025, "2.5e-05", "2.5e-05"),
+        (0.000_1, "0.0001", "0.0001"),
+        (0.25, "0.25", "0.25"),
+        (1.0, "1", "1.0"),
+        (262_144.0, "262144", "262144.0"),
+        (1_048_576.0, "1.048576e+06", "1.048576e+06"),
+        (1e10, "1e+10", "1e+10"),
+        (f64::INFINITY, "+Inf", "+Inf"),
+    ] {
+        assert_eq!(Form::Classic.bound(bound), classic);
+        assert_eq!(Form::OpenMetrics.bound(bound), open);
+    }
+}
+
+#[test]
+fn quotes_in_a_help_are_escaped_only_where_they_have_to_be() {
+    let help = || vec![Family::new("mill", Kind::Gauge, "A \"mill\"\\\nit is")];
+    let classic = Form::Classic.write(help());
+    let expected = "# HELP mill A \"mill\"\\\\\\nit is\n# TYPE mill gauge\n";
+    assert_eq!(classic, expected);
+    let open = Form::OpenMetrics.write(help());
+    let expected = "# HELP mill A \\\"mill\\\"\\\\\\nit is\n";
+    assert!(open.starts_with(expected), "{open}");
+}

@@ -3,7 +3,7 @@
 
 use std::time::SystemTime;
 
-use millgate_plugin::{Endpoint, Outcome};
+use millgate_plugin::Endpoint;
 use opentelemetry::trace::{SpanKind, Status};
 use opentelemetry_sdk::trace::SpanData;
 use serde_json::{Value, json};
@@ -16,21 +16,27 @@ use super::{
 use crate::{
     routing::scanner::Witnessed,
     telemetry::{
-        ended::{Attempted, Ended},
+        ended::{Attempted, Ended, Judged, provider_name},
         traces::context::TraceContext,
     },
 };
 
 /// The span of one of an exchange's attempts; `None` where it was not watched.
-pub(super) fn span(ended: &Ended, trace: TraceContext, index: usize) -> Option<SpanData> {
-    let attempt = ended.attempts.get(index)?;
+pub(super) fn span(
+    ended: &Ended,
+    trace: TraceContext,
+    index: usize,
+    judged: &Judged<'_>,
+) -> Option<SpanData> {
+    let attempt = judged.attempt;
     let witness = attempt.witness.as_ref()?;
     let seen = witness.seen();
     let is_last = index + 1 == ended.attempts.len();
     let begun = at(ended, attempt.begun);
-    let over = end(ended, attempt, is_last);
+    let over = begun + judged.lasted;
     let mut attributes = Attributes::default();
-    let name = if let Some(operation) = operation(ended.endpoint) {
+    let operation = ended.operation();
+    let name = if let Some(operation) = operation {
         attributes.put("gen_ai.operation.name", operation);
         asked(ended, attempt, &mut attributes);
         format!("{operation} {}", clean(&attempt.model))
@@ -51,14 +57,13 @@ pub(super) fn span(ended: &Ended, trace: TraceContext, index: usize) -> Option<S
     attributes.text("millgate.provider", &attempt.target.provider.name);
     attributes.text("millgate.target", &attempt.target.label());
     attributes.put("millgate.attempt", count(index as u64 + 1));
-    if attempt.failure.is_none() && operation(ended.endpoint).is_some() {
+    if attempt.failure.is_none() && operation.is_some() {
         answered(ended, &seen, begun, &mut attributes);
     }
     if is_last {
         content(ended, &seen, &mut attributes);
     }
-    let why = error(ended, attempt, is_last);
-    attributes.maybe_text("error.type", why.as_deref());
+    attributes.maybe_text("error.type", judged.error.as_deref());
     let frame = Frame {
         trace,
         span: witness.span.get(),
@@ -69,44 +74,16 @@ pub(super) fn span(ended: &Ended, trace: TraceContext, index: usize) -> Option<S
         ended: over,
     };
     let events = stages(&attempt.stages, begun, over);
-    let status = why.map_or(Status::Unset, |why| failed(&why));
+    let status = match &judged.error {
+        Some(why) if judged.has_failed() => failed(why),
+        _ => Status::Unset,
+    };
     Some(frame.span(name, attributes, events, status))
-}
-
-/// When it was over: one that has answered goes on until the answer has come.
-fn end(ended: &Ended, attempt: &Attempted, is_last: bool) -> SystemTime {
-    let settled = attempt.begun + attempt.took;
-    let first = ended
-        .attempts
-        .first()
-        .map_or(attempt.begun, |first| first.begun);
-    let whole = ended.upstream.map_or(settled, |upstream| first + upstream);
-    let is_answer = is_last && attempt.failure.is_none();
-    at(
-        ended,
-        if is_answer {
-            whole.max(settled)
-        } else {
-            settled
-        },
-    )
-}
-
-/// The conventions' name of a call; `None` where it is none of a model that they know.
-const fn operation(endpoint: Endpoint) -> Option<&'static str> {
-    match endpoint {
-        Endpoint::Chat | Endpoint::Responses => Some("chat"),
-        Endpoint::Completions => Some("text_completion"),
-        Endpoint::Embeddings => Some("embeddings"),
-        _ => None,
-    }
 }
 
 /// What was asked of whom.
 fn asked(ended: &Ended, attempt: &Attempted, attributes: &mut Attributes) {
-    let kind = attempt.target.provider.codec.kind();
-    // `plugin/kind`
-    let provider = kind.rsplit('/').next().unwrap_or(kind);
+    let provider = provider_name(attempt.target.provider.codec.kind());
     attributes.put("gen_ai.provider.name", provider.to_owned());
     attributes.text("gen_ai.request.model", &attempt.model);
     if provider == "openai" {
@@ -219,16 +196,4 @@ fn content(ended: &Ended, seen: &Witnessed, attributes: &mut Attributes) {
         }]);
         attributes.put("gen_ai.output.messages", output.to_string());
     }
-}
-
-/// In which way it failed: before its commit, or, if it is the one that has answered, after that.
-fn error(ended: &Ended, attempt: &Attempted, is_last: bool) -> Option<String> {
-    if let Some(failure) = attempt.failure {
-        return Some(failure.to_string());
-    }
-    let has_broken = matches!(ended.outcome, Outcome::UpstreamError | Outcome::Timeout);
-    (is_last && has_broken).then(|| match &ended.error {
-        Some(error) => error.to_string(),
-        None => ended.outcome.name().to_owned(),
-    })
 }

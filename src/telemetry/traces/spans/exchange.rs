@@ -63,10 +63,10 @@ pub(super) fn span(ended: &Ended, trace: TraceContext) -> SpanData {
     attributes.maybe("http.response.status_code", status);
     attributes.put("http.request.body.size", count(ended.request_bytes));
     attributes.put("http.response.body.size", count(ended.bytes));
-    let why = ended.error.as_deref().unwrap_or(ended.outcome.name());
-    if ended.has_failed() || ended.status >= 500 {
-        attributes.text("error.type", why);
-    }
+    // What the client is to blame for is no error of a server, say the conventions.
+    let has_failed = ended.has_failed() || ended.status >= 500;
+    let error = ended.error_type().filter(|_| has_failed);
+    attributes.maybe_text("error.type", error.as_deref());
     own(ended, &mut attributes);
     let frame = Frame {
         trace,
@@ -77,8 +77,8 @@ pub(super) fn span(ended: &Ended, trace: TraceContext) -> SpanData {
         begun: ended.time,
         ended: at(ended, ended.total),
     };
-    let status = if ended.has_failed() || ended.status >= 500 {
-        failed(why)
+    let status = if has_failed {
+        failed(ended.error.as_deref().unwrap_or(ended.outcome.name()))
     } else {
         Status::Unset
     };
