@@ -62,7 +62,7 @@ const CANARIES: [&str; 16] = [
 type Seen = Vec<(String, Vec<u8>)>;
 
 fn config(mock: &Mock, collector: &Collector, state: &Path, redacts: bool) -> String {
-    let (pipeline, stage) = if redacts {
+    let (pipeline, table) = if redacts {
         ("\"redact\",", "[stages.redact]")
     } else {
         ("", "")
@@ -83,7 +83,7 @@ endpoint = "{collector}"
 delay = "20ms"
 headers = {{ authorization = "Bearer {COLLECTOR_KEY}" }}
 [stages.auth]
-{stage}
+{table}
 [stages.ticket]
 kind = "auth_header"
 headers = {{ x-stage = "{STAGE_KEY}" }}

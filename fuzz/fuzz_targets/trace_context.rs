@@ -45,10 +45,20 @@ fn goes_on(parent: Option<Parent>, is_sampled: bool, client: &HeaderMap) {
     if let Some(parent) = parent {
         assert_eq!(next.trace, parent.trace);
     }
-    let states = |headers: &HeaderMap| headers.get_all(TRACESTATE).iter().cloned().collect::<Vec<_>>();
+    let states = |headers: &HeaderMap| {
+        headers
+            .get_all(TRACESTATE)
+            .iter()
+            .cloned()
+            .collect::<Vec<_>>()
+    };
     if parent.is_some() && is_tracestate(client) {
         assert_eq!(states(&sent), states(client));
-        assert!(members(&sent).iter().all(|member| member.split(|&byte| byte == b'=').count() == 2));
+        assert!(
+            members(&sent)
+                .iter()
+                .all(|member| member.split(|&byte| byte == b'=').count() == 2)
+        );
         assert!((1..=32).contains(&members(&sent).len()));
     } else {
         assert!(!sent.contains_key(TRACESTATE));
@@ -59,5 +69,8 @@ fn goes_on(parent: Option<Parent>, is_sampled: bool, client: &HeaderMap) {
 fn members(headers: &HeaderMap) -> Vec<Vec<u8>> {
     let lists = headers.get_all(TRACESTATE).iter();
     let members = lists.flat_map(|list| list.as_bytes().split(|&byte| byte == b','));
-    members.map(|member| member.trim_ascii().to_vec()).filter(|member| !member.is_empty()).collect()
+    members
+        .map(|member| member.trim_ascii().to_vec())
+        .filter(|member| !member.is_empty())
+        .collect()
 }
