@@ -15,9 +15,8 @@ use opentelemetry_proto::tonic::{
     collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse},
     common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value::Value},
     resource::v1::Resource,
-    trace::v1::{ResourceSpans, ScopeSpans},
+    trace::v1::{ResourceSpans, ScopeSpans, Span},
 };
-use opentelemetry_sdk::trace::SpanData;
 use prost::Message as _;
 
 #[cfg(feature = "otlp-grpc")]
@@ -71,7 +70,7 @@ impl Client {
     }
 
     /// A batch as it goes out.
-    pub(super) fn body(&self, spans: Vec<SpanData>) -> Bytes {
+    pub(super) fn body(&self, spans: Vec<Span>) -> Bytes {
         let attributes = self.settings.resource.iter();
         let resource = Resource {
             attributes: attributes.map(|(key, value)| text(key, value)).collect(),
@@ -84,7 +83,7 @@ impl Client {
         };
         let spans = ScopeSpans {
             scope: Some(scope),
-            spans: spans.into_iter().map(Into::into).collect(),
+            spans,
             ..ScopeSpans::default()
         };
         let request = ExportTraceServiceRequest {

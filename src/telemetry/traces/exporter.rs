@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use opentelemetry_sdk::trace::SpanData;
+use opentelemetry_proto::tonic::trace::v1::Span;
 
 use super::{
     client::{Client, Verdict},
@@ -79,7 +79,7 @@ impl Sending {
                 }
                 continue;
             }
-            let spans: Vec<SpanData> = batch.iter().flat_map(|ended| spans::of(ended)).collect();
+            let spans: Vec<Span> = batch.iter().flat_map(|ended| spans::of(ended)).collect();
             drop(batch);
             let taken = self.deliver(spans).await;
             self.queue.settle(taken);
@@ -87,7 +87,7 @@ impl Sending {
     }
 
     /// Sends a batch, more than once if need be; how many of its spans were taken.
-    async fn deliver(&mut self, spans: Vec<SpanData>) -> u64 {
+    async fn deliver(&mut self, spans: Vec<Span>) -> u64 {
         let count = spans.len() as u64;
         let body = self.client.body(spans);
         let mut pause = PAUSE;

@@ -7,18 +7,18 @@ mod exchange;
 
 use std::time::{Duration, SystemTime};
 
-use opentelemetry::{
-    InstrumentationScope, KeyValue, SpanId, TraceFlags, TraceId,
-    trace::{Event, SpanContext, SpanKind, Status, TraceState},
+use opentelemetry_proto::tonic::trace::v1::{
+    Span, SpanFlags, Status,
+    span::{Event, SpanKind},
+    status::StatusCode,
 };
-use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 
 use super::context::TraceContext;
 use crate::{routing::flight::StageTimes, telemetry::ended::Ended};
 use attributes::Attributes;
 
 /// The spans of an exchange, its own first; none where it is in no trace.
-pub(super) fn of(ended: &Ended) -> Vec<SpanData> {
+pub(super) fn of(ended: &Ended) -> Vec<Span> {
     let Some(trace) = ended.trace else {
         return Vec::new();
     };
@@ -47,43 +47,44 @@ impl Frame {
         attributes: Attributes,
         mut events: Vec<Event>,
         status: Status,
-    ) -> SpanData {
-        events.sort_by_key(|event| event.timestamp);
-        let mut all = SpanEvents::default();
-        all.events = events;
-        SpanData {
-            span_context: SpanContext::new(
-                TraceId::from_bytes(self.trace.trace.get().to_be_bytes()),
-                id(self.span),
-                TraceFlags::new(self.trace.flags),
-                false,
-                TraceState::NONE,
-            ),
-            parent_span_id: self.parent.map_or(SpanId::INVALID, id),
-            parent_span_is_remote: self.is_parent_remote,
-            span_kind: self.kind,
-            name: name.into(),
-            start_time: self.begun,
-            end_time: self.ended,
+    ) -> Span {
+        events.sort_by_key(|event| event.time_unix_nano);
+        let mut flags = u32::from(self.trace.flags) | SpanFlags::ContextHasIsRemoteMask as u32;
+        if self.is_parent_remote {
+            flags |= SpanFlags::ContextIsRemoteMask as u32;
+        }
+        let parent = self.parent.map(u64::to_be_bytes);
+        Span {
+            trace_id: self.trace.trace.get().to_be_bytes().to_vec(),
+            span_id: self.span.to_be_bytes().to_vec(),
+            parent_span_id: parent.map_or_else(Vec::new, Into::into),
+            flags,
+            name,
+            kind: self.kind.into(),
+            start_time_unix_nano: nanos(self.begun),
+            end_time_unix_nano: nanos(self.ended),
             attributes: attributes.into_list(),
-            dropped_attributes_count: 0,
-            events: all,
-            links: SpanLinks::default(),
-            status,
-            instrumentation_scope: InstrumentationScope::builder("millgate")
-                .with_version(env!("CARGO_PKG_VERSION"))
-                .build(),
+            events,
+            status: Some(status),
+            ..Span::default()
         }
     }
 }
 
-fn id(span: u64) -> SpanId {
-    SpanId::from_bytes(span.to_be_bytes())
+/// Nanoseconds since the epoch.
+fn nanos(time: SystemTime) -> u64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_nanos() as u64)
 }
 
 /// Something that happened within a span.
-fn event(name: &'static str, at: SystemTime, attributes: Vec<KeyValue>) -> Event {
-    Event::new(name, at, attributes, 0)
+fn event(name: &str, at: SystemTime, attributes: Attributes) -> Event {
+    Event {
+        time_unix_nano: nanos(at),
+        name: name.to_owned(),
+        attributes: attributes.into_list(),
+        dropped_attributes_count: 0,
+    }
 }
 
 /// What stages took, one event for each. Only how long each took is known: they are put one behind the other, from `begun` on.
@@ -91,19 +92,27 @@ fn stages(times: &StageTimes, begun: SystemTime, until: SystemTime) -> Vec<Event
     let mut at = begun;
     let mut events = Vec::with_capacity(times.len());
     for (name, took) in times {
-        let attributes = vec![
-            KeyValue::new("millgate.stage.name", name.to_string()),
-            KeyValue::new("millgate.stage.duration", took.as_secs_f64()),
-        ];
+        let attributes = stage(name, *took);
         events.push(event("millgate.stage", at.min(until), attributes));
         at += *took;
     }
     events
 }
 
+/// A stage, and how long it took.
+fn stage(name: &str, took: Duration) -> Attributes {
+    let mut attributes = Attributes::default();
+    attributes.put("millgate.stage.name", name.to_owned());
+    attributes.put("millgate.stage.duration", took.as_secs_f64());
+    attributes
+}
+
 /// That an exchange, or an attempt, has failed.
 fn failed(why: &str) -> Status {
-    Status::error(why.to_owned())
+    Status {
+        code: StatusCode::Error.into(),
+        message: why.to_owned(),
+    }
 }
 
 /// A moment of an exchange by the clock on the wall.

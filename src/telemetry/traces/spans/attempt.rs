@@ -4,8 +4,7 @@
 use std::time::SystemTime;
 
 use millgate_plugin::Endpoint;
-use opentelemetry::trace::{SpanKind, Status};
-use opentelemetry_sdk::trace::SpanData;
+use opentelemetry_proto::tonic::trace::v1::{Span, Status, span::SpanKind};
 use serde_json::{Value, json};
 
 use super::{
@@ -27,7 +26,7 @@ pub(super) fn span(
     trace: TraceContext,
     index: usize,
     judged: &Judged<'_>,
-) -> Option<SpanData> {
+) -> Option<Span> {
     let attempt = judged.attempt;
     let witness = attempt.witness.as_ref()?;
     let seen = witness.seen();
@@ -76,7 +75,7 @@ pub(super) fn span(
     let events = stages(&attempt.stages, begun, over);
     let status = match &judged.error {
         Some(why) if judged.has_failed() => failed(why),
-        _ => Status::Unset,
+        _ => Status::default(),
     };
     Some(frame.span(name, attributes, events, status))
 }

@@ -1,6 +1,6 @@
 //! Attributes as they are put together.
 
-use opentelemetry::{Array, KeyValue, StringValue, Value};
+use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, any_value::Value};
 
 use crate::telemetry::filter;
 
@@ -13,12 +13,16 @@ pub(super) struct Attributes(Vec<KeyValue>);
 
 impl Attributes {
     /// A number, a flag, or a word of the gateway's own.
-    pub(super) fn put(&mut self, key: &'static str, value: impl Into<Value>) {
-        self.0.push(KeyValue::new(key, value));
+    pub(super) fn put(&mut self, key: &'static str, value: impl Told) {
+        self.0.push(KeyValue {
+            key: key.to_owned(),
+            value: Some(any(value)),
+            ..KeyValue::default()
+        });
     }
 
     /// The same where there is one.
-    pub(super) fn maybe(&mut self, key: &'static str, value: Option<impl Into<Value>>) {
+    pub(super) fn maybe(&mut self, key: &'static str, value: Option<impl Told>) {
         if let Some(value) = value {
             self.put(key, value);
         }
@@ -38,14 +42,62 @@ impl Attributes {
 
     /// A list of such texts; nothing where it is empty.
     pub(super) fn texts<'t>(&mut self, key: &'static str, texts: impl Iterator<Item = &'t str>) {
-        let texts: Vec<StringValue> = texts.map(|text| clean(text).into()).collect();
-        if !texts.is_empty() {
-            self.put(key, Value::Array(Array::String(texts)));
+        let values: Vec<_> = texts.map(|text| any(clean(text))).collect();
+        if !values.is_empty() {
+            self.put(key, ArrayValue { values });
         }
     }
 
     pub(super) fn into_list(self) -> Vec<KeyValue> {
         self.0
+    }
+}
+
+/// What an attribute may be.
+pub(super) trait Told {
+    /// The same as OTLP has it.
+    fn told(self) -> Value;
+}
+
+impl Told for &'static str {
+    fn told(self) -> Value {
+        Value::StringValue(self.to_owned())
+    }
+}
+
+impl Told for String {
+    fn told(self) -> Value {
+        Value::StringValue(self)
+    }
+}
+
+impl Told for i64 {
+    fn told(self) -> Value {
+        Value::IntValue(self)
+    }
+}
+
+impl Told for f64 {
+    fn told(self) -> Value {
+        Value::DoubleValue(self)
+    }
+}
+
+impl Told for bool {
+    fn told(self) -> Value {
+        Value::BoolValue(self)
+    }
+}
+
+impl Told for ArrayValue {
+    fn told(self) -> Value {
+        Value::ArrayValue(self)
+    }
+}
+
+fn any(value: impl Told) -> AnyValue {
+    AnyValue {
+        value: Some(value.told()),
     }
 }
 

@@ -4,16 +4,15 @@ use std::time::SystemTime;
 
 use http::Method;
 use millgate_plugin::CacheStatus;
-use opentelemetry::{
-    KeyValue,
-    trace::{Event, SpanKind, Status},
+use opentelemetry_proto::tonic::trace::v1::{
+    Span, Status,
+    span::{Event, SpanKind},
 };
-use opentelemetry_sdk::trace::SpanData;
 
 use super::{
     Frame, at,
     attributes::{Attributes, count, dollars},
-    event, failed, stages,
+    event, failed, stage, stages,
 };
 use crate::{
     api::endpoint::{Call, classify},
@@ -36,7 +35,7 @@ const KNOWN: [Method; 9] = [
     Method::PATCH,
 ];
 
-pub(super) fn span(ended: &Ended, trace: TraceContext) -> SpanData {
+pub(super) fn span(ended: &Ended, trace: TraceContext) -> Span {
     let is_known = KNOWN.contains(&ended.method);
     let method = if is_known {
         ended.method.as_str()
@@ -80,7 +79,7 @@ pub(super) fn span(ended: &Ended, trace: TraceContext) -> SpanData {
     let status = if has_failed {
         failed(ended.error.as_deref().unwrap_or(ended.outcome.name()))
     } else {
-        Status::Unset
+        Status::default()
     };
     frame.span(name, attributes, events(ended), status)
 }
@@ -133,11 +132,8 @@ fn events(ended: &Ended) -> Vec<Event> {
     if let Some((name, took)) = &ended.looked_up {
         let begun = end.checked_sub(*took).unwrap_or(ended.time);
         let status = ended.cache.map_or("none", CacheStatus::name);
-        let attributes = vec![
-            KeyValue::new("millgate.stage.name", name.to_string()),
-            KeyValue::new("millgate.stage.duration", took.as_secs_f64()),
-            KeyValue::new("millgate.cache", status),
-        ];
+        let mut attributes = stage(name, *took);
+        attributes.put("millgate.cache", status);
         events.push(event(
             "millgate.cache.lookup",
             begun.max(ended.time),
@@ -150,7 +146,8 @@ fn events(ended: &Ended) -> Vec<Event> {
         }
     }
     if let Some(first) = ended.first {
-        events.push(event("millgate.first_byte", at(ended, first), Vec::new()));
+        let attributes = Attributes::default();
+        events.push(event("millgate.first_byte", at(ended, first), attributes));
     }
     events
 }
@@ -163,13 +160,11 @@ fn again(before: &Attempted, after: &Attempted, time: SystemTime) -> Event {
     } else {
         "millgate.fallback"
     };
-    let mut attributes = vec![
-        KeyValue::new("millgate.from", before.target.label()),
-        KeyValue::new("millgate.to", after.target.label()),
-    ];
-    if let Some(failure) = before.failure {
-        attributes.push(KeyValue::new("error.type", failure.to_string()));
-    }
+    let mut attributes = Attributes::default();
+    attributes.put("millgate.from", before.target.label());
+    attributes.put("millgate.to", after.target.label());
+    let why = before.failure.map(|failure| failure.to_string());
+    attributes.maybe("error.type", why);
     event(name, time, attributes)
 }
 
