@@ -60,7 +60,8 @@ def of_history(totals):
         **{f"chart.latency.{name}": latency[f"{name}_ms"] for name in ("p50", "p95", "p99")},
         **{f"chart.overhead.{name}": overhead[f"{name}_ms"] for name in ("p50", "p95", "p99")},
         **{f"chart.first.{name}": first[f"{name}_ms"] for name in ("p50", "p95")},
-        "chart.tokens.input": totals["input_tokens"], "chart.tokens.output": totals["output_tokens"], "chart.cost.cost": totals["cost"], "chart.cost.saved": totals["saved"],
+        "chart.tokens.input": totals["input_tokens"], "chart.tokens.output": totals["output_tokens"],
+        "chart.tokens.estimated": totals["estimated_tokens"], "chart.cost.cost": totals["cost"], "chart.cost.saved": totals["saved"],
     }
 
 

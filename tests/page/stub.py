@@ -70,7 +70,7 @@ class Figures:
             "time": stamp(moment), "exchanges": exchanges, "errors": errors, "refused": round(exchanges * 0.021), "cancelled": round(exchanges * 0.013),
             "rate": round(exchanges / step, 4), "latency": percentiles(640 * slow, 2100 * slow, 4900 * slow),
             "overhead": percentiles(0.085 * slow, 0.31 * slow, 0.92 * slow), "first": percentiles(210 * slow, 690 * slow),
-            "input_tokens": served * 812, "output_tokens": served * 268, "tokens_per_s": round(served * 268 / step, 3),
+            "input_tokens": served * 812, "output_tokens": served * 268, "estimated_tokens": served * 9, "tokens_per_s": round(served * 268 / step, 3),
             "cost": round(served * 0.00212, 6), "cache_hits": hits, "cache_misses": served - hits, "saved": round(hits * 0.0019, 6),
         }
 
@@ -79,7 +79,7 @@ class Figures:
         self.random.seed(name)
         last = datetime.fromtimestamp(self.now.timestamp() // step * step, timezone.utc)
         points = [self.point(last - timedelta(seconds=step * back), step) for back in reversed(range(steps))]
-        summed = ["exchanges", "errors", "refused", "cancelled", "input_tokens", "output_tokens", "cache_hits", "cache_misses"]
+        summed = ["exchanges", "errors", "refused", "cancelled", "input_tokens", "output_tokens", "estimated_tokens", "cache_hits", "cache_misses"]
         totals = {member: sum(point[member] for point in points) for member in summed}
         totals |= {member: round(sum(point[member] for point in points), 6) for member in ("cost", "saved")}
         totals |= {

@@ -28,6 +28,7 @@ const CHARTS = [
   { id: 'tokens', title: 'chart_tokens', format: format.short, stacked: true, steps: true, series: [
     line('input', '--c1', (point) => point.input_tokens),
     line('output', '--c2', (point) => point.output_tokens),
+    line('estimated', '--quiet', (point) => point.estimated_tokens),
   ] },
   { id: 'cost', title: 'chart_cost', format: format.money, steps: true, series: [
     line('cost', '--c1', (point) => point.cost ?? null),
