@@ -22,6 +22,7 @@ const INTERVAL: Duration = Duration::from_millis(300);
 const SETTLING: Duration = Duration::from_millis(700);
 
 /// Kills it, starts it again on the same ledger, and looks for what is lost and what is there twice.
+#[expect(clippy::disallowed_methods, reason = "clients end with the test")]
 pub(crate) async fn what_a_killed_gateway_loses(database: Database, state: &str) {
     let config = format!(
         "[server]\nstate_dir = \"{state}\"\n[providers.rehearsal]\n[routes.default]\ntargets = [\"rehearsal\"]\n{}",

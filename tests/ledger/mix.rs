@@ -138,6 +138,7 @@ fn answered(input: u64, output: u64) -> Value {
         "input_tokens": input, "output_tokens": output, "estimated": false, "shared": false, "attempts": 1, "cost": null})
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "as `json!` gives it")]
 fn with(mut row: Value, changes: Value) -> Value {
     for (key, value) in changes.as_object().unwrap() {
         row[key] = value.clone();
@@ -146,6 +147,7 @@ fn with(mut row: Value, changes: Value) -> Value {
 }
 
 /// Sends the mix, stops the gateway in good order, and compares every row.
+#[expect(clippy::too_many_lines, reason = "a list of exchanges")]
 pub(crate) async fn every_exchange_has_its_exact_row(database: Database, state: &str) {
     let mock = Mock::with(plan()).await.unwrap();
     let mut gateway = Gateway::start(&config(&mock, &database, state)).await;

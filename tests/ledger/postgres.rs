@@ -31,6 +31,10 @@ pub(crate) async fn database() -> (Database, Option<Cluster>) {
     (Database::Postgres(url), None)
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the connection ends with its client"
+)]
 pub(crate) async fn connect(url: &str) -> tokio_postgres::Client {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
     tokio::spawn(connection);

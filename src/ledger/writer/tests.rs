@@ -21,6 +21,8 @@ use crate::{
 #[derive(Clone, Default)]
 struct Scripted(Arc<Mutex<Script>>);
 
+type Fault = fn(&[Row], &[(Uuid, Sealed)]) -> Result<(), LedgerError>;
+
 #[derive(Default)]
 struct Script {
     /// Ids that are written, and how much was captured of each.
@@ -28,7 +30,7 @@ struct Script {
     /// How many rows each attempt had.
     attempts: Vec<usize>,
     /// What becomes of an attempt.
-    fault: Option<fn(&[Row], &[(Uuid, Sealed)]) -> Result<(), LedgerError>>,
+    fault: Option<Fault>,
     /// What becomes of what is noted and deleted, and how often that was tried.
     pruning_fault: Option<fn() -> LedgerError>,
     prunings: usize,
