@@ -20,6 +20,7 @@ use super::{
 use crate::{
     config::{self, Loaded},
     plugin::image::Image,
+    telemetry::observer::Views,
 };
 
 /// Where the listeners are, whatever a config says that is read later.
@@ -150,9 +151,10 @@ impl Gateway {
 /// What a runtime needs of its process before anybody is served from it.
 fn put_in_force(runtime: &Runtime, process: &Process) {
     runtime.filter.install();
-    process.observer.look(|views| views.metrics.learn(runtime));
-    // What has ended by now belongs to the traces of before.
-    process.observer.look(|_| ());
+    let providers = runtime.providers.iter().map(|provider| &*provider.made);
+    // What has ended by now is settled with this, and belongs to the traces of before.
+    let learn = |views: &mut Views| views.metrics.learn(providers, &runtime.routes);
+    process.observer.look(learn);
     process
         .observer
         .traces

@@ -21,7 +21,7 @@ use self::{
     table::Room,
 };
 use super::ended::Ended;
-use crate::runtime::Runtime;
+use crate::routing::{provider::Provider, route::Routes};
 
 /// Series of exchanges in all; each line of a scrape is one. What finds no room is counted as `overflow`.
 const MOST_SERIES: usize = 20_000;
@@ -49,8 +49,8 @@ impl Default for Metrics {
 
 impl Metrics {
     /// Learns which names may become labels, from a config that is put in force.
-    pub fn learn(&mut self, runtime: &Runtime) {
-        self.known.learn(runtime);
+    pub fn learn<'r>(&mut self, providers: impl Iterator<Item = &'r Provider>, routes: &Routes) {
+        self.known.learn(providers, routes);
     }
 
     /// An exchange has ended.

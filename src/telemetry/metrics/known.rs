@@ -7,7 +7,7 @@ use std::{
 
 use super::table::Word;
 use crate::{
-    runtime::Runtime,
+    routing::{provider::Provider, route::Routes},
     telemetry::ended::{Ended, provider_name},
 };
 
@@ -36,9 +36,8 @@ pub struct Facts {
 impl Known {
     /// Learns the names of a config that is put in force. What was known before stays so: exchanges under way keep the
     /// config that they began with.
-    pub fn learn(&mut self, runtime: &Runtime) {
-        for provider in &runtime.providers {
-            let provider = &provider.made;
+    pub fn learn<'r>(&mut self, providers: impl Iterator<Item = &'r Provider>, routes: &Routes) {
+        for provider in providers {
             let server = provider
                 .transport
                 .as_ref()
@@ -52,7 +51,7 @@ impl Known {
             let models = models.into_iter().flatten();
             models.for_each(|model| name(&mut self.models, model));
         }
-        for route in &runtime.routes.0 {
+        for route in &routes.0 {
             let exact = route.models.iter().filter(|model| model.is_exact());
             exact.for_each(|model| name(&mut self.models, model.as_str()));
             for target in &route.targets {
