@@ -54,7 +54,8 @@ function itself({ ledger, traces, memory }) {
     const { written, waiting, dropped } = ledger;
     const row = sink('ledger', !isOn ? 'off' : ledger.ok === false ? 'broken' : 'on', isOn, { written, waiting, dropped });
     if (isOn) row.querySelector('.state').append(` · ${ledger.kind}`);
-    if (ledger.error) row.lastElementChild.append(h('span', { class: 'wrong' }, ledger.error));
+    const wrong = ledger.error ?? ledger.pruning_error;
+    if (wrong) row.lastElementChild.append(h('span', { class: 'wrong' }, wrong));
     rows.push(row);
   }
   if (traces) {
