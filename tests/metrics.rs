@@ -16,8 +16,6 @@ mod pages;
 mod scrape;
 mod support;
 
-use std::time::Duration;
-
 use http::Method;
 use millgate::{
     mock::{Fault, Mock, Plan, Script},
@@ -110,7 +108,7 @@ backoff = "1ms"
                 if scrape.count("millgate_in_flight_exchanges", &[]) == 0 && busy == 0.0 {
                     return scrape;
                 }
-                tokio::time::sleep(Duration::from_millis(2)).await;
+                // Asked again at once: a connection comes back to its pool a moment after the reply, and tells nobody.
             }
         };
         tokio::time::timeout(PATIENCE, settled)

@@ -7,14 +7,14 @@ use std::net::SocketAddr;
 
 use hyper::body::Incoming;
 use hyper::http::uri::{Authority, Scheme};
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, Uri};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
+
+use crate::listener;
 
 type Upstream = Client<HttpConnector, Incoming>;
 type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -29,20 +29,8 @@ pub(crate) async fn run(listen: SocketAddr, upstream: SocketAddr) -> Result<Infa
         .pool_timer(TokioTimer::new())
         .build(connector);
     let upstream: Authority = upstream.to_string().parse()?;
-    let listener = TcpListener::bind(listen).await?;
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => {
-                let (stream, _) = accepted?;
-                stream.set_nodelay(true)?;
-                let (client, upstream) = (client.clone(), upstream.clone());
-                let service = service_fn(move |request| pass(client.clone(), upstream.clone(), request));
-                connections.spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
-            }
-            Some(_) = connections.join_next() => {}
-        }
-    }
+    let service = service_fn(move |request| pass(client.clone(), upstream.clone(), request));
+    listener::serve(TcpListener::bind(listen).await?, service).await
 }
 
 async fn pass(

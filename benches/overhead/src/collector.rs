@@ -4,11 +4,11 @@ use std::convert::Infallible;
 use std::net::Ipv4Addr;
 
 use hyper::body::{Body, Incoming};
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
+
+use crate::listener;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
@@ -18,12 +18,7 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 pub(crate) async fn run() -> Result<Infallible, Error> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     println!("listening on http://{} ", listener.local_addr()?);
-    loop {
-        let (stream, _) = listener.accept().await?;
-        let connection =
-            http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(take));
-        tokio::spawn(connection);
-    }
+    listener::serve(listener, service_fn(take)).await
 }
 
 async fn take(request: Request<Incoming>) -> Result<Response<String>, hyper::Error> {

@@ -34,6 +34,7 @@
 mod bare;
 mod client;
 mod collector;
+mod listener;
 mod load;
 mod process;
 mod proxies;
