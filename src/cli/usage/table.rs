@@ -12,7 +12,7 @@ const ALWAYS: usize = 4;
 pub(super) fn for_people(usage: &Usage) -> String {
     let mut text = format!("{} to {}\n", minute(&usage.since), minute(&usage.until));
     if usage.rows.is_empty() {
-        text.push_str("no exchanges\n");
+        text.push_str("no exchanges; what has just ended is written a moment later\n");
         return text;
     }
     let titles = [
