@@ -56,7 +56,7 @@ TOML
         curl --silent --fail --output /dev/null "$clients/v1/chat/completions" -H 'content-type: application/json' -d "$body"
     done
     (cd "$folder" && "$venv/bin/st" --config-file "$here/schemathesis.toml" run "$here/../../src/admin/openapi.json" --url "$operators" \
-        --exclude-path /api/events --max-examples "$examples" --workers 4 --warnings off --seed 1 "$@")
+        --exclude-path /api/events --max-examples "$examples" --warnings off --seed 1 "$@")
     kill "$gateway"
     wait "$gateway" || true
     gateway=
