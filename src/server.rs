@@ -133,26 +133,30 @@ fn tell(peer: SocketAddr, ended: Result<(), Box<dyn std::error::Error + Send + S
     }
 }
 
-/// One exchange, watched by the wire that it is on.
-async fn answer(
+/// One exchange, watched by the wire that it is on. It has begun before anybody polls it: of a client that is gone at once
+/// nobody ever does.
+fn answer(
     exchanges: Exchanges,
     runtime: Arc<Runtime>,
     ends: Ends,
     mut request: Request<Incoming>,
-) -> Result<Response<Watched<ReplyBody>>, Infallible> {
+) -> impl Future<Output = Result<Response<Watched<ReplyBody>>, Infallible>> + Send {
     let under_way = exchanges.begin();
     if under_way.is_distrusted() {
         request.extensions_mut().insert(Misframed);
     }
     let has_body = !request.body().is_end_stream();
-    let response = exchange::serve(runtime, ends, request).await;
-    let status = response.status();
-    let is_error = status.is_client_error() || status.is_server_error();
-    let is_early = response.extensions().get::<Unread>().is_some();
-    if has_body && (is_error || is_early) {
-        exchanges.leave_unread();
+    let answered = exchange::serve(runtime, ends, request);
+    async move {
+        let response = answered.await;
+        let status = response.status();
+        let is_error = status.is_client_error() || status.is_server_error();
+        let is_early = response.extensions().get::<Unread>().is_some();
+        if has_body && (is_error || is_early) {
+            exchanges.leave_unread();
+        }
+        Ok(response.map(|body| Watched::new(body, under_way)))
     }
-    Ok(response.map(|body| Watched::new(body, under_way)))
 }
 
 fn prepare(stream: &TcpStream, peer: SocketAddr) -> std::io::Result<Ends> {

@@ -12,7 +12,7 @@
 
 mod support;
 
-use std::time::Duration;
+use std::{io::Write as _, time::Duration};
 
 use millgate::mock::{Counts, Fault, Mock, Script};
 use serde_json::json;
@@ -252,5 +252,24 @@ async fn a_provider_that_answers_by_itself_stops_when_its_reader_leaves() {
         tokio::time::timeout(PATIENCE, gateway.ended())
             .await
             .unwrap();
+    }
+}
+
+/// A request and the end of what its client sends come in one read: nobody ever polls what would answer it.
+#[tokio::test]
+async fn who_is_gone_as_soon_as_all_is_sent_is_told_of_all_the_same() {
+    let gateway = rehearsing("latency = \"10m\"").await;
+    let body = chat_body("hi", true).to_string();
+    for number in 0..30 {
+        let id = format!("gone-{number}");
+        let request = format!(
+            "POST {CHAT} HTTP/1.1\r\nhost: localhost\r\nx-request-id: {id}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let mut client = std::net::TcpStream::connect(gateway.address).unwrap();
+        client.write_all(request.as_bytes()).unwrap();
+        client.shutdown(std::net::Shutdown::Write).unwrap();
+        let access = gateway.access_line(&id).await;
+        assert_eq!(access["outcome"], "client_closed", "{access}");
     }
 }

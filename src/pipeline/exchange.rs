@@ -63,16 +63,18 @@ pub struct Ends {
 #[derive(Clone, Copy, Debug)]
 pub struct Misframed;
 
-/// Answers one request. Dropping the future, or later the body, is the client leaving.
-pub async fn serve(
+/// Answers one request. Dropping the future, even before it is polled, or later the body, is the client leaving.
+pub fn serve(
     runtime: Arc<Runtime>,
     ends: Ends,
     request: Request<Incoming>,
-) -> Response<ReplyBody> {
+) -> impl Future<Output = Response<ReplyBody>> + Send {
     let (parts, body) = request.into_parts();
     let mut exchange = Box::new(Exchange::open(runtime, ends, &parts));
-    let answer = exchange.answer(ends, parts, body).await;
-    exchange.respond(answer).await
+    async move {
+        let answer = exchange.answer(ends, parts, body).await;
+        exchange.respond(answer).await
+    }
 }
 
 /// An exchange. Whatever way it ends, its stages and the access log hear of it when it is dropped.
