@@ -46,6 +46,8 @@ pub enum Answer {
     Partial(i64),
     /// This status, and this `Retry-After`; over gRPC, this status of its own.
     Status(u16, Option<&'static str>),
+    /// It is taken, with many words.
+    Long,
     /// Nothing ever comes.
     Silence,
 }
@@ -164,7 +166,7 @@ async fn take(
         state.heads.push(head.headers);
         state.bodies.push(body);
         let answer = state.next.pop_front().or(state.then).unwrap_or(Answer::Ok);
-        if matches!(answer, Answer::Ok | Answer::Partial(_)) {
+        if matches!(answer, Answer::Ok | Answer::Partial(_) | Answer::Long) {
             for group in batch.resource_spans {
                 state.resource = attributes(&group.resource.unwrap().attributes);
                 for scope in group.scope_spans {
@@ -185,7 +187,7 @@ async fn take(
     };
     match answer {
         Answer::Silence => std::future::pending().await,
-        Answer::Ok if is_grpc => trailed(&[]),
+        Answer::Ok | Answer::Long if is_grpc => trailed(&[]),
         Answer::Partial(rejected) if is_grpc => trailed(&reply(rejected)),
         Answer::Status(status, _) if is_grpc => {
             let response = Response::builder().header("content-type", "application/grpc");
@@ -193,6 +195,7 @@ async fn take(
             response.body(Full::default().boxed()).unwrap()
         }
         Answer::Ok => Response::new(Full::default().boxed()),
+        Answer::Long => Response::new(Full::from(vec![b' '; 1 << 20]).boxed()),
         Answer::Partial(rejected) => Response::new(Full::from(reply(rejected)).boxed()),
         Answer::Status(status, after) => {
             let mut response = Response::builder().status(status);

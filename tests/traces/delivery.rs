@@ -20,6 +20,7 @@ async fn a_collector_that_asks_for_time_gets_it_and_one_that_takes_a_part_is_bel
         Answer::Partial(1),
         Answer::Status(400, Some("0")),
         Answer::Status(413, None),
+        Answer::Long,
     ]);
     let mock = Mock::with(Script::default()).await.unwrap();
     let base = config(&[("a", "openai", &mock.url())], "");

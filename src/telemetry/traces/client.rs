@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use flate2::write::GzEncoder;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
-use http_body_util::{BodyExt as _, Limited};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use opentelemetry_proto::tonic::{
     collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse},
     common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value::Value},
@@ -27,7 +27,7 @@ use crate::{
     routing::upload::UpstreamBody,
 };
 
-/// A collector says no more than that.
+/// Of what a collector says no more than that is read.
 const LARGEST_REPLY: usize = 64 << 10;
 
 /// What a collector that is told to come back may ask for at most.
@@ -152,9 +152,16 @@ impl Client {
         let query = endpoint.query();
         let sent = transport.send(Method::POST, path, query, headers, body);
         let (head, body) = sent.await.ok()?.into_parts();
-        let body = Limited::new(body, LARGEST_REPLY).collect().await.ok()?;
-        let trailers = body.trailers().cloned().unwrap_or_default();
-        Some((Response::from_parts(head, body.to_bytes()), trailers))
+        let (body, trailers) = match Limited::new(body, LARGEST_REPLY).collect().await {
+            Ok(body) => {
+                let trailers = body.trailers().cloned();
+                (body.to_bytes(), trailers.unwrap_or_default())
+            }
+            // Its status says enough.
+            Err(error) if error.is::<LengthLimitError>() => Default::default(),
+            Err(_) => return None,
+        };
+        Some((Response::from_parts(head, body), trailers))
     }
 }
 
