@@ -213,6 +213,9 @@ async fn answer(
     let is_public = found.is_some_and(|(route, _)| route.access == routes::Access::Public);
     let cookie = Cookie::of(headers, caller.local.port());
     let pass = admin.access.pass(admin.token(), headers, &cookie);
+    if pass.is_none() {
+        caller.seat.seats_a_guest();
+    }
     let Some(pass) = pass.or(is_public.then_some(access::Pass::Open)) else {
         return Err(session::unauthorized(what_is_wrong(headers)));
     };

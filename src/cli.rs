@@ -85,11 +85,14 @@ struct ConfigFile {
         short,
         long,
         env = "MILLGATE_CONFIG",
-        default_value = "config.toml",
+        default_value = DEFAULT_CONFIG,
         value_name = "FILE"
     )]
     config: PathBuf,
 }
+
+/// The config file that nobody need name, nor have.
+const DEFAULT_CONFIG: &str = "config.toml";
 
 /// Runs the command of the process arguments.
 #[must_use]

@@ -212,7 +212,7 @@ async fn another_token_ends_the_sessions_of_the_old_one_and_no_token_is_not_put_
     );
     let finding = refused.json()["findings"][0]["message"].to_string();
     assert!(
-        finding.contains("operators are being served on"),
+        finding.contains("operators are being served: "),
         "{finding}"
     );
     let is_let_in = async || {

@@ -445,6 +445,12 @@ async fn a_reload_tells_what_came_of_it() {
         (&warned["generation"], &warned["findings"][0]["severity"]),
         (&3.into(), &"warning".into())
     );
+    gateway.write_config(&format!("{base}[admin]\nhosts = [\"ops.example.com\"]\n"));
+    let held_back = reload(&client).await.json();
+    assert_eq!(
+        held_back["findings"][0]["message"],
+        "`admin.hosts` changed, but read only at start: restart to put it in force"
+    );
     gateway.write_config(&base.replace("targets", "tragets"));
     let refused = reload(&client).await;
     assert_eq!(
@@ -461,7 +467,7 @@ async fn a_reload_tells_what_came_of_it() {
         (&finding["file"], finding["line"].is_u64()),
         (&"config.toml".into(), true)
     );
-    assert_eq!(client.get("/api/status").await.json()["generation"], 3);
+    assert_eq!(client.get("/api/status").await.json()["generation"], 4);
     // Many at once: each is told of a config that was read after it had asked.
     gateway.write_config(&base);
     let mut all = tokio::task::JoinSet::new();

@@ -243,3 +243,22 @@ async fn without_a_terminal_top_draws_one_picture() {
     let status: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(status["ready"], true);
 }
+
+/// Whoever misspells the config is not sent to the gateway of another one.
+#[tokio::test]
+async fn a_config_that_cannot_be_read_means_no_gateway() {
+    let folder = tempfile::tempdir().unwrap();
+    let broken = folder.path().join("broken.toml");
+    std::fs::write(&broken, "[admin\n").unwrap();
+    let missing = folder.path().join("missing.toml");
+    for file in [&broken, &missing] {
+        let file = file.to_str().unwrap();
+        for arguments in [&["logs"][..], &["cache", "purge", "--all"]] {
+            let output = run(&[arguments, &["--config", file]].concat()).await;
+            let said = text(&output.stderr);
+            assert!(!output.status.success());
+            assert!(said.contains("the config has errors"), "{said}");
+            assert!(said.contains(".toml"), "{said}");
+        }
+    }
+}

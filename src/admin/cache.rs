@@ -27,11 +27,12 @@ struct Asked {
 
 impl Asked {
     fn purge(self) -> Option<Purge> {
+        if self.key.as_deref().is_some_and(|key| !is_key(key)) {
+            return None;
+        }
         let mut asked = [
             self.all.then_some(Purge::All),
-            self.key
-                .filter(|key| is_key(key))
-                .map(|key| Purge::Key(key.to_ascii_lowercase())),
+            self.key.map(|key| Purge::Key(key.to_ascii_lowercase())),
             self.model.map(Purge::Model),
             self.caller.map(Purge::Caller),
             self.tag.map(Purge::Tag),
@@ -91,4 +92,30 @@ fn no_cache() -> Reply {
         "no_cache",
         "There is no cache in the pipeline of this gateway.",
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(body: &str) -> Option<Purge> {
+        serde_json::from_str::<Asked>(body).unwrap().purge()
+    }
+
+    #[test]
+    fn what_is_to_be_forgotten_is_said_once_and_rightly() {
+        assert!(matches!(asked(r#"{"all":true}"#), Some(Purge::All)));
+        let key = r#"{"key":"ABCDEF01"}"#;
+        assert!(matches!(asked(key), Some(Purge::Key(key)) if key == "abcdef01"));
+        for wrong in [
+            "{}",
+            r#"{"all":false}"#,
+            r#"{"key":"typo"}"#,
+            r#"{"all":true,"key":"typo"}"#,
+            r#"{"all":true,"key":"abcdef01"}"#,
+            r#"{"model":"a","tag":"b"}"#,
+        ] {
+            assert!(asked(wrong).is_none(), "{wrong}");
+        }
+    }
 }

@@ -3,11 +3,12 @@
 //! Whoever connects is a guest: a probe, a page that is being loaded, somebody who signs in, or somebody who means harm. A
 //! guest too many sends one away who is there: the oldest of the address that most of them come from. So whoever connects
 //! is let in, and a probe is answered, however many connections others hold and however slowly they use them. A guest who
-//! asks for what is the operators' alone, and may, is an operator from then on, and is never sent away.
+//! asks for what is the operators' alone, and may, is an operator from then on, and is not sent away, until a request comes
+//! that shows nothing of the kind: whoever knew a token that has been changed since holds no operator's place with it.
 
 use std::{
     net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
@@ -27,6 +28,7 @@ pub(super) struct Room {
     operators: Arc<Semaphore>,
 }
 
+#[derive(Clone)]
 struct Guest {
     network: IpAddr,
     leave: Arc<Notify>,
@@ -35,8 +37,8 @@ struct Guest {
 /// The place of one connection, which is free again when this is dropped.
 pub(super) struct Seat {
     room: Arc<Room>,
-    leave: Arc<Notify>,
-    operator: OnceLock<OwnedSemaphorePermit>,
+    guest: Guest,
+    operator: Mutex<Option<OwnedSemaphorePermit>>,
 }
 
 impl Room {
@@ -50,20 +52,24 @@ impl Room {
 
     /// A place for a guest from this address, where need be that of another.
     pub(super) fn enter(self: &Arc<Self>, address: IpAddr) -> Seat {
-        let leave = Arc::new(Notify::new());
-        let mut guests = self.guests();
-        guests.push(Guest {
+        let guest = Guest {
             network: network(address),
-            leave: leave.clone(),
-        });
+            leave: Arc::new(Notify::new()),
+        };
+        self.seat(guest.clone());
+        Seat {
+            room: self.clone(),
+            guest,
+            operator: Mutex::default(),
+        }
+    }
+
+    fn seat(&self, guest: Guest) {
+        let mut guests = self.guests();
+        guests.push(guest);
         if guests.len() > MOST_GUESTS {
             let at = one_too_many(&guests);
             guests.remove(at).leave.notify_one();
-        }
-        Seat {
-            room: self.clone(),
-            leave,
-            operator: OnceLock::new(),
         }
     }
 
@@ -75,26 +81,37 @@ impl Room {
 impl Seat {
     /// Comes to an end when this guest has to go.
     pub(super) async fn is_needed(&self) {
-        self.leave.notified().await;
+        self.guest.leave.notified().await;
     }
 
     /// An operator sits here from now on. False where there is no room for one more.
     pub(super) fn seats_an_operator(&self) -> bool {
-        if self.operator.get().is_some() {
+        let mut operator = self.operator();
+        if operator.is_some() {
             return true;
         }
         let Ok(permit) = self.room.operators.clone().try_acquire_owned() else {
             return false;
         };
         self.leave_the_guests();
-        // The requests of a connection come one after another.
-        let _ = self.operator.set(permit);
+        *operator = Some(permit);
         true
+    }
+
+    /// Whoever sits here shows nothing that makes an operator, any more perhaps: a guest, from now on the latest.
+    pub(super) fn seats_a_guest(&self) {
+        if self.operator().take().is_some() {
+            self.room.seat(self.guest.clone());
+        }
+    }
+
+    fn operator(&self) -> MutexGuard<'_, Option<OwnedSemaphorePermit>> {
+        self.operator.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn leave_the_guests(&self) {
         let mut guests = self.room.guests();
-        guests.retain(|guest| !Arc::ptr_eq(&guest.leave, &self.leave));
+        guests.retain(|guest| !Arc::ptr_eq(&guest.leave, &self.guest.leave));
     }
 }
 
@@ -171,7 +188,12 @@ mod tests {
             .collect();
         assert!(!operators.iter().any(must_go));
         assert_eq!(room.guests().len(), MOST_GUESTS);
-        drop(operators);
+        operators[0].seats_a_guest();
         assert!(guests[2 * MOST_GUESTS - 1].seats_an_operator());
+        assert!(!operators[0].seats_an_operator());
+        let _one_more = room.enter(Ipv4Addr::new(10, 0, 0, 1).into());
+        assert_eq!(room.guests().len(), MOST_GUESTS);
+        drop(operators);
+        assert!(guests[2 * MOST_GUESTS - 2].seats_an_operator());
     }
 }

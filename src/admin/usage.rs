@@ -17,6 +17,9 @@ use crate::{
 /// So many questions are answered at a time: each reads much, and goes on after its client has left.
 static ASKING: Semaphore = Semaphore::const_new(4);
 
+/// How long one more waits for its turn: a page asks two at once, and several may be open.
+const TURN: Duration = Duration::from_secs(5);
+
 /// Over which time, unless the query says so.
 const DAY: Duration = Duration::from_hours(24);
 
@@ -37,7 +40,10 @@ pub(super) async fn usage(gateway: &Gateway, query: &mut Query<'_>) -> Result<Us
         return Err(invalid("until", "lies before `since`"));
     }
     let place = gateway.process().observer.ledger.place().ok_or_else(off)?;
-    let told = ask(&ASKING, move || usage::usage(&place, since, until, by)).await?;
+    let told = ask(&ASKING, TURN, move || {
+        usage::usage(&place, since, until, by)
+    })
+    .await?;
     told.map_err(|error| {
         ApiError::new(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -47,12 +53,16 @@ pub(super) async fn usage(gateway: &Gateway, query: &mut Query<'_>) -> Result<Us
     })
 }
 
-/// Has a question answered, which blocks; refuses it where too many are being answered.
+/// Has a question answered, which blocks; refuses it where its turn does not come in this time.
 async fn ask<T: Send + 'static>(
     asking: &'static Semaphore,
+    patience: Duration,
     question: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, ApiError> {
-    let permit = asking.try_acquire().map_err(|_| busy())?;
+    let turn = tokio::time::timeout(patience, asking.acquire()).await;
+    let Ok(Ok(permit)) = turn else {
+        return Err(busy());
+    };
     let asked = tokio::task::spawn_blocking(move || {
         // Held for as long as the database works, whether or not the client waits for it.
         let _permit = permit;
@@ -128,13 +138,13 @@ mod tests {
         let mut under_way = Vec::new();
         for _ in 0..4 {
             let (answer, question) = question(&begun);
-            let mut asked = Box::pin(ask(&HERE, question));
+            let mut asked = Box::pin(ask(&HERE, Duration::ZERO, question));
             // As far as the thread that answers it.
             assert!(at_once(&mut asked).is_none());
             begins.recv().unwrap();
             under_way.push((answer, asked));
         }
-        let refused = ask(&HERE, || ()).await.unwrap_err();
+        let refused = ask(&HERE, Duration::ZERO, || ()).await.unwrap_err();
         assert_eq!(
             (refused.status.as_u16(), &*refused.code),
             (503, "ledger_busy")
@@ -144,12 +154,12 @@ mod tests {
         // Whose client has left is answered all the same, and counts until it is.
         let (left, asked) = under_way.pop().unwrap();
         drop(asked);
-        assert!(ask(&HERE, || ()).await.is_err());
+        assert!(ask(&HERE, Duration::ZERO, || ()).await.is_err());
         drop(left);
         let (answer, asked) = under_way.pop().unwrap();
         drop(answer);
         asked.await.unwrap();
-        ask(&HERE, || ()).await.unwrap();
+        ask(&HERE, Duration::ZERO, || ()).await.unwrap();
         for (answer, asked) in under_way {
             drop(answer);
             asked.await.unwrap();

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use serde_json::Value;
 
-use super::{ConfigFile, ask::reachable};
+use super::{ConfigFile, DEFAULT_CONFIG, ask::reachable, print_findings};
 use crate::{
     config,
     http::sse::{self, Splitter},
@@ -81,6 +81,16 @@ impl Gateway {
             (url.clone(), token)
         } else {
             let loaded = config::load(&self.file.config, &process_environment);
+            // A default says which gateway is meant; a file that cannot be read does not.
+            let is_left_out =
+                self.file.config.as_os_str() == DEFAULT_CONFIG && !self.file.config.exists();
+            if loaded.findings.has_errors() && !is_left_out {
+                print_findings(&loaded);
+                return Err(
+                    "the config has errors: it does not tell where operators reach the gateway; say so with --url"
+                        .to_owned(),
+                );
+            }
             let admin = &loaded.config.admin;
             let token = token.or_else(|| admin.token().map(str::to_owned));
             (format!("http://{}", reachable(admin.listen.0)), token)

@@ -5,7 +5,7 @@ mod reload;
 use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, TcpSocket},
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
 };
@@ -142,8 +142,8 @@ async fn serve(
     let client_address = arguments.listen.unwrap_or(config.server.listen.0);
     let operator_address = arguments.admin_listen.unwrap_or(config.admin.listen.0);
     let (clients, operators) = match (
-        bind(client_address, "server").await,
-        bind(operator_address, "admin").await,
+        bind(client_address, "server"),
+        bind(operator_address, "admin"),
     ) {
         (Ok(clients), Ok(operators)) => (clients, operators),
         (Err(error), _) | (_, Err(error)) => return fail(error),
@@ -197,10 +197,23 @@ async fn serve(
     }
 }
 
-async fn bind(address: SocketAddr, table: &str) -> Result<TcpListener, String> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|error| format!("cannot listen on {address}: {error}\n  is another millgate running? Change [{table}] listen, or stop it"))
+/// So many connections may wait to be taken, where the system lets them (`net.core.somaxconn`): clients that all come at once are
+/// not to wait for their systems to try again.
+const BACKLOG: u32 = 4096;
+
+fn bind(address: SocketAddr, table: &str) -> Result<TcpListener, String> {
+    let listen = || {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        // A gateway that has just ended leaves connections behind that nobody listens to.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    listen()
+        .map_err(|error: std::io::Error| format!("cannot listen on {address}: {error}\n  is another millgate running? Change [{table}] listen, or stop it"))
 }
 
 fn limits(config: &Config) -> Limits {

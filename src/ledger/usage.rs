@@ -135,10 +135,14 @@ pub fn captured(place: &Place, keys: &Keys, id: Uuid) -> Result<Option<Captured>
 impl UsageRow {
     /// By which rows are put into order.
     fn place(&self) -> (bool, Reverse<(i64, i64)>, Option<&str>) {
-        let prompts_and_answers = self.input_tokens.saturating_add(self.output_tokens);
-        let tokens = prompts_and_answers.saturating_add(self.estimated_tokens);
-        let weight = Reverse((tokens, self.exchanges));
+        let weight = Reverse((self.tokens(), self.exchanges));
         (self.others.is_some(), weight, self.key.as_deref())
+    }
+
+    /// All that were charged, estimated ones included.
+    fn tokens(&self) -> i64 {
+        let prompts_and_answers = self.input_tokens.saturating_add(self.output_tokens);
+        prompts_and_answers.saturating_add(self.estimated_tokens)
     }
 }
 
@@ -160,12 +164,21 @@ fn total(rows: &[UsageRow]) -> UsageRow {
         cache_hits: sum(|row| row.cache_hits),
         saved: None,
     };
-    let money = |of: fn(&UsageRow) -> Option<f64>, is_none: bool| {
-        let known: Vec<_> = rows.iter().filter_map(of).collect();
-        (is_none || known.iter().any(|money| *money > 0.0)).then(|| known.iter().sum())
+    // Known in part is known; what nothing was used of says nothing.
+    let money = |of: fn(&UsageRow) -> Option<f64>, is_of: fn(&UsageRow) -> bool| {
+        let mut all = rows.iter().filter(|row| is_of(row)).peekable();
+        let is_known = all.peek().is_none() || all.any(|row| of(row).is_some());
+        let sum = rows
+            .iter()
+            .filter_map(of)
+            .fold(0.0, |sum, money| sum + money);
+        is_known.then_some(sum)
     };
-    total.cost = money(|row| row.cost, total.unpriced_exchanges == 0);
-    total.saved = money(|row| row.saved, total.cache_hits == 0);
+    total.cost = money(
+        |row| row.cost,
+        |row| row.unpriced_exchanges > 0 || row.tokens() > 0,
+    );
+    total.saved = money(|row| row.saved, |row| row.cache_hits > 0);
     total
 }
 

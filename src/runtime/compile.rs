@@ -43,6 +43,7 @@ pub fn compile(loaded: &Loaded, previous: Option<&Runtime>, process: &Process) -
     let filter = redact::compile(loaded, previous);
     listeners::check(loaded);
     listeners::check_operators(loaded);
+    listeners::check_hosts(loaded);
     server::check(loaded);
     let ledger = ledger::compile(loaded);
     usage::check(loaded);

@@ -73,7 +73,8 @@ export async function refresh(range) {
     panels.forEach((panel, index) => show(panel, answers[index]));
   } catch (error) {
     if (error.status === 401) throw error;
-    if (mine === asked) reveal(error);
+    // What is shown stays: it will be asked for again before long.
+    if (mine === asked && error.code !== 'ledger_busy') reveal(error);
   }
 }
 

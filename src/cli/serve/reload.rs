@@ -108,18 +108,16 @@ impl Reloader {
                 if runtime.pipeline.needs_store() {
                     self.store.open(Duration::ZERO);
                 }
-                let config = &loaded.config;
-                for (key, now) in self.needing_restart(config) {
-                    tracing::warn!(
-                        key,
-                        value = now,
-                        "changed, but read only at start: restart to put it in force"
-                    );
+                let mut findings = loaded.findings.sorted();
+                for (key, now) in self.needing_restart(&loaded.config) {
+                    let why = "changed, but read only at start: restart to put it in force";
+                    tracing::warn!(key, value = now, "{why}");
+                    findings.push(Finding::warning(format!("`{key}` {why}")));
                 }
                 tracing::info!(generation = runtime.generation, "config reloaded");
                 Reloaded {
                     generation: Some(runtime.generation),
-                    findings: loaded.findings.sorted(),
+                    findings,
                 }
             }
             Err(loaded) => {

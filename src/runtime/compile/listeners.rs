@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use http::uri::Authority;
+
 use super::auth;
 use crate::config::{Loaded, Severity};
 
@@ -52,6 +54,27 @@ pub(super) fn check_operators(loaded: &Loaded) {
     }
 }
 
+/// Refuses names of hosts that no request can have.
+pub(super) fn check_hosts(loaded: &Loaded) {
+    let (server, admin) = (&loaded.config.server.hosts, &loaded.config.admin.hosts);
+    for (table, hosts) in [("server", server), ("admin", admin)] {
+        if let Some(host) = hosts.iter().find(|host| !is_host(host)) {
+            loaded.report(
+                &[table, "hosts"],
+                Severity::Error,
+                format!("`{host}` is no name of a host"),
+                Some("write the name alone, without scheme, port or path: \"llm.example.com\"; each by itself, since `*` stands for none".to_owned()),
+            );
+        }
+    }
+}
+
+/// Whether it is the name or the address of a host, and nothing else.
+fn is_host(text: &str) -> bool {
+    let authority = text.parse::<Authority>();
+    !text.contains('*') && authority.is_ok_and(|authority| authority.host() == text)
+}
+
 /// Why operators may not be listened for at an address; `None` where they may.
 #[must_use]
 pub fn operators_objection(loaded: &Loaded, address: SocketAddr) -> Option<String> {
@@ -70,7 +93,7 @@ pub fn check_operators_bound(loaded: &Loaded, bound: SocketAddr) {
         loaded.report(
             &["admin", "token"],
             Severity::Error,
-            format!("operators are being served on {message}"),
+            format!("operators are being served: {message}"),
             Some("keep [admin] token, or restart to listen elsewhere".to_owned()),
         );
     }
@@ -85,7 +108,7 @@ pub fn check_bound(loaded: &Loaded, bound: SocketAddr) {
         loaded.report(
             &["server", "allow_anonymous"],
             Severity::Error,
-            format!("clients are being served on {message}"),
+            format!("clients are being served: {message}"),
             Some(help.to_owned()),
         );
     }
@@ -109,6 +132,25 @@ pub(super) fn is_loopback(address: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_host_is_a_name_alone() {
+        for host in ["llm.example.com", "gateway", "10.0.0.1", "[::1]"] {
+            assert!(is_host(host), "{host}");
+        }
+        for host in [
+            "",
+            "a b",
+            "http://x.y/",
+            "x.y:80",
+            "x.y/",
+            "*",
+            "*.x.y",
+            "me@x.y",
+        ] {
+            assert!(!is_host(host), "{host}");
+        }
+    }
 
     #[test]
     fn only_loopback_is_open_to_anybody() {

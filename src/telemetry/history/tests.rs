@@ -1,9 +1,10 @@
 use millgate_plugin::{CacheStatus, Outcome};
 use proptest::prelude::*;
+use smallvec::{SmallVec, smallvec};
 
 use super::*;
 use crate::{
-    routing::{retry::FailureClass, scanner::Usage},
+    routing::{retry::FailureClass, scanner::Usage, target::Target},
     runtime::host::Process,
     telemetry::ended::{Attempted, Tokens, sample::sample},
 };
@@ -134,7 +135,7 @@ fn a_minute_is_about_a_minute_and_no_longer_than_the_process_has_lived() {
 }
 
 /// The one target of a config's one route.
-fn target() -> Arc<crate::routing::target::Target> {
+fn target() -> Arc<Target> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config.toml");
     let text = "[providers.up]\nkind = \"openai\"\nbase_url = \"http://127.0.0.1:9\"\n[routes.default]\ntargets = [\"up\"]\n";
@@ -142,6 +143,45 @@ fn target() -> Arc<crate::routing::target::Target> {
     let loaded = crate::config::load(&path, &|_| None);
     let runtime = crate::runtime::compile::compile(&loaded, None, &Process::default()).unwrap();
     runtime.routes.0[0].targets[0].clone()
+}
+
+fn attempt(target: &Arc<Target>, failure: Option<FailureClass>) -> SmallVec<[Attempted; 1]> {
+    smallvec![Attempted {
+        target: target.clone(),
+        model: "gpt".into(),
+        begun: Duration::ZERO,
+        took: Duration::from_secs(1),
+        failure,
+        stages: SmallVec::new(),
+        pace: None,
+        witness: None,
+    }]
+}
+
+/// What breaks off after it has begun to answer has failed, whatever a client thinks of it.
+#[test]
+fn an_upstream_that_breaks_off_every_answer_is_dead_and_one_whose_clients_leave_is_not() {
+    let beginning = Instant::now();
+    let target = target();
+    for (outcome, failures) in [
+        (Outcome::UpstreamError, 3),
+        (Outcome::Timeout, 3),
+        (Outcome::ClientClosed, 0),
+        (Outcome::Ok, 0),
+    ] {
+        let mut history = History::since(beginning);
+        let mut broken = ended(beginning, 1, "a");
+        broken.provider = Some("up".into());
+        broken.outcome = outcome;
+        broken.attempts = attempt(&target, None);
+        for _ in 0..3 {
+            history.add(&broken);
+        }
+        let upstreams = &history.upstreams;
+        let end = beginning + Duration::from_secs(2);
+        assert_eq!(upstreams.is_live("up", end), failures == 0, "{outcome:?}");
+        assert_eq!(upstreams.since_start("up"), (3, failures), "{outcome:?}");
+    }
 }
 
 /// Exchanges end long after their attempts have failed: of those, the upstream is known to be dead when they end.
@@ -154,16 +194,7 @@ fn attempts_are_dated_by_the_end_of_their_exchange_and_an_answer_of_the_cache_hi
         let mut failed = ended(beginning, 1, "a");
         failed.total = Duration::from_mins(5);
         failed.cache = Some(cache);
-        failed.attempts.push(Attempted {
-            target: target.clone(),
-            model: "gpt".into(),
-            begun: Duration::ZERO,
-            took: Duration::from_secs(1),
-            failure: Some(FailureClass::Status(503)),
-            stages: smallvec::SmallVec::new(),
-            pace: None,
-            witness: None,
-        });
+        failed.attempts = attempt(&target, Some(FailureClass::Status(503)));
         for _ in 0..3 {
             history.add(&failed);
         }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     routing::retry::FailureClass,
-    telemetry::ended::{Attempted, Ended},
+    telemetry::ended::{Attempted, Ended, Judged},
 };
 
 /// So many exchanges in a row for which it failed are needed before an upstream counts as dead.
@@ -87,27 +87,32 @@ impl Upstreams {
     pub(super) fn add(&mut self, ended: &Ended) {
         // Known of from now on, however long ago an attempt of it was made.
         let at = ended.started + ended.total;
-        for (index, attempt) in ended.attempts.iter().enumerate() {
-            let is_of =
-                |later: &Attempted| Arc::ptr_eq(&later.target.provider, &attempt.target.provider);
+        for (index, judged) in ended.judged().enumerate() {
+            let provider = &judged.attempt.target.provider;
+            let is_of = |later: &Attempted| Arc::ptr_eq(&later.target.provider, provider);
             let is_its_last = !ended.attempts[index + 1..].iter().any(is_of);
-            self.attempt(attempt, ended, at, is_its_last);
+            self.attempt(&judged, ended, at, is_its_last);
         }
     }
 
-    fn attempt(&mut self, attempt: &Attempted, ended: &Ended, at: Instant, is_its_last: bool) {
+    fn attempt(&mut self, judged: &Judged<'_>, ended: &Ended, at: Instant, is_its_last: bool) {
+        let attempt = judged.attempt;
         let provider = &attempt.target.provider.name;
         let is_known = self.providers.contains_key(provider);
         if !is_known && self.providers.len() >= MOST_PROVIDERS {
             return;
         }
-        let has_failed = attempt.failure.is_some_and(|f| f != FailureClass::Client);
+        let has_failed = match attempt.failure {
+            Some(failure) => failure != FailureClass::Client,
+            // One that has answered may still have broken off, or taken too long to the end.
+            None => judged.has_failed(),
+        };
         let known = self.providers.entry(provider.clone()).or_default();
         known.attempts += 1;
         known.failures += u64::from(has_failed);
         // However often it was tried for one request, which may be at fault itself, that says one thing of it.
         if is_its_last {
-            known.judge(&sign(attempt, ended), at);
+            known.judge(&sign(judged, ended), at);
         }
         let asked = Asked {
             provider: Some(provider.clone()),
@@ -184,8 +189,8 @@ impl Known {
     }
 }
 
-fn sign(attempt: &Attempted, ended: &Ended) -> Sign {
-    match attempt.failure {
+fn sign(judged: &Judged<'_>, ended: &Ended) -> Sign {
+    match judged.attempt.failure {
         Some(
             FailureClass::Connect
             | FailureClass::Timeout
@@ -196,6 +201,7 @@ fn sign(attempt: &Attempted, ended: &Ended) -> Sign {
         Some(FailureClass::UpstreamAuth | FailureClass::Rejected | FailureClass::Unsupported) => {
             Sign::Nothing
         }
+        None if judged.has_failed() => Sign::Fails,
         // The client may have left before there was an answer.
         None if ended.provider.is_none() => Sign::Nothing,
         Some(_) | None => Sign::Lives,
