@@ -120,6 +120,9 @@ mod tests {
 
     use super::*;
 
+    /// Far longer than any of this takes.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
     /// A question that says when it is being answered, and is answered when this sender says so or is dropped.
     fn question(begun: &mpsc::Sender<()>) -> (mpsc::Sender<()>, impl FnOnce() + Send + 'static) {
         let (answer, answered) = mpsc::channel::<()>();
@@ -155,7 +158,11 @@ mod tests {
         let (left, asked) = under_way.pop().unwrap();
         drop(asked);
         assert!(ask(&HERE, Duration::ZERO, || ()).await.is_err());
+        // Whoever has the patience gets its turn.
+        let mut patient = Box::pin(ask(&HERE, PATIENCE, || ()));
+        assert!(at_once(&mut patient).is_none());
         drop(left);
+        patient.await.unwrap();
         let (answer, asked) = under_way.pop().unwrap();
         drop(answer);
         asked.await.unwrap();

@@ -175,6 +175,8 @@ class Stub(ThreadingHTTPServer):
         self.token, self.has_ledger, self.refuse_events, self.is_broken, self.has_forgotten = token, ledger, False, False, False
         self.figures, self.purges, self.followers, self.gates = Figures(), [], [], {}
         self.files, self.policy = page_files()
+        # So many questions to the ledger are refused.
+        self.ledger_is_busy_for = 0
         self.url = f"http://127.0.0.1:{self.server_port}"
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
@@ -233,6 +235,9 @@ class Handler(BaseHTTPRequestHandler):
         if split.path == "/api/usage":
             if not self.server.has_ledger:
                 return self.error(503, "ledger_off", "There is no ledger.")
+            if self.server.ledger_is_busy_for:
+                self.server.ledger_is_busy_for -= 1
+                return self.error(503, "ledger_busy", "The ledger is answering others.")
             return self.reply(200, figures.usage(asked.get("by", "model"), asked.get("since", "1h")))
         if split.path == "/api/exchanges":
             def passes(one):

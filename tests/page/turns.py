@@ -70,6 +70,17 @@ def check_an_answer_that_is_overtaken_is_not_shown(browser, site, _):
     yield page
 
 
+def check_a_busy_ledger_is_asked_again_and_what_is_shown_stays(browser, site, _):
+    page = enter(browser, site)
+    site.stub.ledger_is_busy_for = 1
+    page.click("label:has([data-testid='range-7d'])")
+    until(lambda: site.stub.ledger_is_busy_for == 0, "the other range is asked for")
+    wanted = str(site.stub.figures.usage("model", "7d")["totals"]["exchanges"])
+    assert page.run("document.querySelector('#no-ledger').hidden")
+    page.until(f"document.querySelector('[data-testid=\"usage.0\"] tfoot [data-col=exchanges]').dataset.value === '{wanted}'")
+    yield page
+
+
 def check_what_ends_while_the_list_is_asked_for_is_in_it(browser, site, _):
     page = enter(browser, site)
     page.leave()

@@ -73,8 +73,10 @@ export async function refresh(range) {
     panels.forEach((panel, index) => show(panel, answers[index]));
   } catch (error) {
     if (error.status === 401) throw error;
-    // What is shown stays: it will be asked for again before long.
-    if (mine === asked && error.code !== 'ledger_busy') reveal(error);
+    if (mine !== asked) return;
+    // What is shown stays meanwhile. Who is not let in is told so by other answers.
+    if (error.code === 'ledger_busy') setTimeout(() => mine === asked && refresh(range).catch(() => {}), 2000);
+    else reveal(error);
   }
 }
 

@@ -119,7 +119,7 @@ fn minute(time: &str) -> String {
 /// The same as comma-separated values (RFC 4180): titles as in the JSON, all columns, no totals; what is not known is empty.
 pub(super) fn csv(usage: &Usage) -> String {
     let mut text = usage.by.name().to_owned()
-        + ",exchanges,errors,cancelled,input_tokens,output_tokens,cached_tokens,reasoning_tokens,estimated_tokens,cost,unpriced_exchanges,cache_hits,saved\r\n";
+        + ",exchanges,errors,cancelled,input_tokens,output_tokens,cached_tokens,reasoning_tokens,estimated_tokens,cost,unpriced_exchanges,cache_hits,saved,others\r\n";
     let money = |money: Option<f64>| money.map(|money| format!("{money:.9}")).unwrap_or_default();
     for row in &usage.rows {
         let line = [
@@ -136,6 +136,9 @@ pub(super) fn csv(usage: &Usage) -> String {
             row.unpriced_exchanges.to_string(),
             row.cache_hits.to_string(),
             money(row.saved),
+            row.others
+                .map(|others| others.to_string())
+                .unwrap_or_default(),
         ];
         text += &(line.join(",") + "\r\n");
     }
@@ -144,7 +147,10 @@ pub(super) fn csv(usage: &Usage) -> String {
 
 /// A text that no spreadsheet takes for a formula, and no reader for several fields.
 fn quoted(text: &str) -> String {
-    let text = if text.starts_with(['=', '+', '-', '@']) {
+    let text = if text
+        .trim_start()
+        .starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠'])
+    {
         format!("'{text}")
     } else {
         text.to_owned()
@@ -219,11 +225,19 @@ mod tests {
 
     #[test]
     fn values_with_commas_are_quoted_and_formulas_are_not_run() {
-        let csv = csv(&usage());
+        let mut usage = usage();
+        usage.rows.push(UsageRow {
+            key: Some("other".to_owned()),
+            others: Some(7),
+            ..usage.rows[0].clone()
+        });
+        let csv = csv(&usage);
         let lines: Vec<_> = csv.split("\r\n").collect();
+        // How many they are tells them from somebody of that name.
+        assert!(lines[4].starts_with("other,") && lines[4].ends_with(",7"));
         assert_eq!(
             lines[1],
-            "김철수,1,0,0,1234567,0,0,0,0,1.500000000,0,0,0.000000000"
+            "김철수,1,0,0,1234567,0,0,0,0,1.500000000,0,0,0.000000000,"
         );
         assert!(
             lines[2].starts_with("\"'=anna, \"\"b\"\"\",1,"),
