@@ -196,10 +196,11 @@ impl Ended {
         self.total.saturating_sub(others)
     }
 
-    /// Whether its answer was another exchange's, which has been charged for it.
+    /// Whether its answer was another exchange's, which has been charged for it. One that joined another's call and got
+    /// no answer of it, because the call failed or its client left before, has shared nothing.
     #[must_use]
     pub fn is_shared(&self) -> bool {
-        self.cache.is_some_and(CacheStatus::is_shared)
+        self.provider.is_some() && self.cache.is_some_and(CacheStatus::is_shared)
     }
 
     /// The id of its trace, in hexadecimal digits, where spans were made of it.
