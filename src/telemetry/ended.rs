@@ -83,6 +83,8 @@ pub struct Ended {
     pub error: Option<Box<str>>,
     /// What the cache had to do with it; `None` where there is none.
     pub cache: Option<CacheStatus>,
+    /// Whether it is the gateway's own: no client asked, the cache fetched anew what was past its time.
+    pub is_revalidation: bool,
     /// The tokens of its answer; `None` where nobody knows anything of them.
     pub tokens: Option<Tokens>,
     /// What it cost, in billionths of a US dollar; `None` where the price is not known, and where nothing was asked.
@@ -203,6 +205,15 @@ impl Ended {
         self.provider.is_some() && self.cache.is_some_and(CacheStatus::is_shared)
     }
 
+    /// What the cache had to do with it, in a word.
+    #[must_use]
+    pub fn cache_name(&self) -> Option<&'static str> {
+        if self.is_revalidation {
+            return Some(REVALIDATE);
+        }
+        self.cache.map(CacheStatus::name)
+    }
+
     /// The id of its trace, in hexadecimal digits, where spans were made of it.
     #[must_use]
     pub fn trace_id(&self) -> Option<String> {
@@ -225,6 +236,9 @@ impl Ended {
         )
     }
 }
+
+/// What the cache had to do with an exchange of the gateway's own. No plugin gets to see it.
+pub(crate) const REVALIDATE: &str = "revalidate";
 
 /// A new id that sorts by this time (`UUIDv7`, RFC 9562).
 #[must_use]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http::Method;
+use millgate::mock::{Mock, Script};
 use serde_json::{Value, json};
 
 use crate::{
@@ -75,10 +76,28 @@ retries = 0
         let in_time = tokio::time::timeout(PATIENCE, reached).await;
         in_time.expect("they have not joined");
     }
+
+    async fn count(&self, name: &str) -> u64 {
+        self.metric(name).await as u64
+    }
+
+    /// The sum of all series of a metric.
+    async fn metric(&self, name: &str) -> f64 {
+        let text = self.admin.get("/metrics").await.text();
+        let lines = text.lines().filter_map(|line| line.strip_prefix(name));
+        let of_this = lines.filter(|rest| rest.starts_with(['{', ' ']));
+        of_this
+            .map(|rest| rest.rsplit(' ').next().unwrap().parse::<f64>().unwrap())
+            .sum()
+    }
 }
 
 fn question() -> Value {
     json!({"model": "gpt-test", "temperature": 0, "messages": [{"role": "user", "content": "hi"}]})
+}
+
+fn sum(rows: &[Value], column: &str) -> u64 {
+    rows.iter().filter_map(|row| row[column].as_u64()).sum()
 }
 
 #[tokio::test]
@@ -122,4 +141,123 @@ async fn who_joined_a_call_and_got_no_answer_of_it_is_no_hit() {
     let figures = &history.json()["totals"];
     assert_eq!(figures["cache_hits"], 0, "{}", history.text());
     drop((leader, waits));
+}
+
+#[tokio::test]
+async fn what_is_fetched_behind_a_stale_answer_has_a_row_of_its_own() {
+    let mut scripts = vec![Script::default(); 6];
+    scripts[3] = Script::status(503);
+    let mock = Mock::with(scripts).await.unwrap();
+    // Nothing is fresh for longer than no time.
+    let cache = "ttl = \"0s\"\nstale_while_revalidate = \"1h\"";
+    let bench = Bench::start(&mock.url(), cache).await;
+    for n in 0..6 {
+        let id = format!("ask-{n}");
+        let reply = bench.ask(&id).await.rest().await;
+        assert_eq!(reply.status, 200);
+        if n > 0 {
+            let is_own = |line: &Value| line["request_id"] == *id && line["cache"] == "revalidate";
+            bench.gateway.log_line(is_own).await;
+        }
+    }
+    let rows = bench.database.wait_for_rows(&bench.gateway, 11).await;
+    assert_eq!(rows.len(), 11);
+    let asked = mock.counts().paths[CHAT];
+    assert_eq!(asked, 6);
+    assert_eq!(sum(&rows, "attempts"), asked);
+    assert_eq!(bench.count("millgate_attempts_total").await, asked);
+    assert_eq!(bench.count("millgate_exchanges_total").await, 11);
+    assert_eq!(bench.count("millgate_in_flight_exchanges").await, 0);
+
+    // 11 tokens of a prompt and 4 of an answer, by the price list: one call has failed.
+    let price = 11 * 2_000 + 4 * 10_000;
+    assert_eq!(sum(&rows, "cost"), 5 * price);
+    assert_eq!(sum(&rows, "saved"), 5 * price);
+    let close = |dollars: f64, nanos: u64| (dollars - nanos as f64 / 1e9).abs() < 1e-12;
+    assert!(close(
+        bench.metric("millgate_cost_usd_total").await,
+        5 * price
+    ));
+    assert!(close(
+        bench.metric("millgate_saved_usd_total").await,
+        5 * price
+    ));
+    let totals = &usage_json(&bench.gateway.config_path(), "caller")["totals"];
+    assert!(close(totals["cost"].as_f64().unwrap(), 5 * price));
+    assert_eq!(
+        (
+            &totals["cache_hits"],
+            &totals["errors"],
+            &totals["input_tokens"]
+        ),
+        (&json!(5), &json!(1), &json!(55))
+    );
+
+    let own: Vec<_> = rows
+        .iter()
+        .filter(|row| row["cache"] == "revalidate")
+        .collect();
+    assert_eq!(own.len(), 5);
+    for row in own {
+        let id = row["request_id"].as_str().unwrap();
+        let given = rows
+            .iter()
+            .find(|row| row["request_id"] == id && row["cache"] == "stale");
+        let given = given.unwrap();
+        assert_ne!(row["id"], given["id"]);
+        for same in ["caller", "route", "endpoint", "asked", "method", "stream"] {
+            assert_eq!(row[same], given[same], "{same}");
+        }
+        assert_eq!(
+            (
+                &row["shared"],
+                &row["saved"],
+                &row["attempts"],
+                &row["status"]
+            ),
+            (&json!(false), &Value::Null, &json!(1), &Value::Null)
+        );
+        assert_eq!(
+            (&row["bytes"], &row["request_bytes"]),
+            (&json!(0), &json!(0))
+        );
+        assert_eq!(
+            (&given["shared"], &given["saved"]),
+            (&json!(true), &json!(price))
+        );
+        let (outcome, cost) = match id {
+            "ask-3" => ("upstream_error", Value::Null),
+            _ => ("ok", json!(price)),
+        };
+        assert_eq!(
+            (&row["outcome"], &row["cost"]),
+            (&json!(outcome), &cost),
+            "{row:#}"
+        );
+    }
+    let listed = bench.admin.get("/api/exchanges?limit=20").await.text();
+    assert_eq!(
+        listed.matches("\"cache\":\"revalidate\"").count(),
+        5,
+        "{listed}"
+    );
+}
+
+#[tokio::test]
+async fn what_is_fetched_behind_a_stale_answer_and_outgrows_the_cache_is_not_read_to_its_end() {
+    let large = Script {
+        text: Some("large ".repeat(1000)),
+        ..Script::default()
+    };
+    let mock = Mock::with(vec![Script::default(), large]).await.unwrap();
+    let cache = "max_entry_size = \"2KiB\"\nttl = \"0s\"\nstale_while_revalidate = \"1h\"";
+    let bench = Bench::start(&mock.url(), cache).await;
+    for id in ["fresh", "stale"] {
+        bench.ask(id).await.rest().await;
+    }
+    let rows = bench.database.wait_for_rows(&bench.gateway, 3).await;
+    let own = rows.iter().find(|row| row["cache"] == "revalidate");
+    let own = own.unwrap();
+    assert_eq!(own["error"], "too_large_to_keep", "{own:#}");
+    assert_eq!(own["attempts"], 1);
 }
