@@ -99,6 +99,9 @@ pub struct Exchange {
     lead: Option<Lead>,
 }
 
+/// The error of exchanges that were under way when the gateway ended.
+const SHUTTING_DOWN: &str = "shutting_down";
+
 const CACHE_STATUS: http::HeaderName = http::HeaderName::from_static("cache-status");
 const REQUEST_ID: http::HeaderName = http::HeaderName::from_static("x-request-id");
 
@@ -403,8 +406,11 @@ impl Exchange {
     }
 
     fn end(&mut self) {
+        let is_unfinished = self.record.outcome.is_none();
         let outcome = *self.record.outcome.get_or_insert(Outcome::ClientClosed);
         self.record.left(self.tried.last(), &self.request);
+        let outcome = if is_unfinished { self.cut() } else { outcome };
+        self.record.outcome = Some(outcome);
         let runtime = self.runtime.clone();
         let above = &runtime.pipeline.above;
         let took: StageTimes = above
@@ -423,6 +429,15 @@ impl Exchange {
         if let Some(upload) = &self.request.upload {
             upload.abandon();
         }
+    }
+
+    /// How it ends where it is not over: its client has left, unless the gateway itself waits no longer.
+    pub(super) fn cut(&mut self) -> Outcome {
+        if !self.runtime.observer.is_cutting_off() {
+            return Outcome::ClientClosed;
+        }
+        self.record.error = Some(SHUTTING_DOWN.to_owned());
+        Outcome::Timeout
     }
 
     /// What the access log will say.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::Method;
-use millgate::mock::{Mock, Script};
+use millgate::mock::{Fault, Mock, Script};
 use serde_json::{Value, json};
 
 use crate::{
@@ -240,6 +240,40 @@ async fn what_is_fetched_behind_a_stale_answer_has_a_row_of_its_own() {
         listed.matches("\"cache\":\"revalidate\"").count(),
         5,
         "{listed}"
+    );
+}
+
+#[tokio::test]
+async fn what_is_fetched_behind_a_stale_answer_has_its_row_even_if_the_gateway_ends_before() {
+    let scripts = vec![Script::default(), Script::fault(Fault::StallBeforeHead)];
+    let mock = Mock::with(scripts).await.unwrap();
+    let cache = "ttl = \"0s\"\nstale_while_revalidate = \"1h\"";
+    let mut bench = Bench::start(&mock.url(), cache).await;
+    for id in ["fresh", "stale"] {
+        bench.ask(id).await.rest().await;
+    }
+    mock.wait_for(|counts| counts.paths.get(CHAT) == Some(&2))
+        .await;
+    // Nobody waits for it, and so does not the end.
+    bench.gateway.signal("TERM");
+    assert!(bench.gateway.ended().await.success());
+    let rows = bench.database.rows().await;
+    assert_eq!(rows.len(), 3, "{rows:#?}");
+    let own = rows.iter().find(|row| row["cache"] == "revalidate");
+    let own = own.unwrap();
+    assert_eq!(
+        (
+            &own["request_id"],
+            &own["attempts"],
+            &own["outcome"],
+            &own["error"]
+        ),
+        (
+            &json!("stale"),
+            &json!(1),
+            &json!("timeout"),
+            &json!("shutting_down")
+        )
     );
 }
 
