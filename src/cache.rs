@@ -21,7 +21,6 @@ pub mod store;
 
 use std::{
     collections::VecDeque,
-    future::poll_fn,
     path::Path,
     sync::{
         Arc,
@@ -30,7 +29,7 @@ use std::{
     time::Instant,
 };
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::{
     asking::{Asking, Keep, Log},
@@ -54,7 +53,6 @@ use crate::{
         attempt::{Attempt, Context},
         flight::Tried,
     },
-    server::tasks,
 };
 
 /// What `kind = "…"` says.
@@ -117,6 +115,18 @@ pub struct Lead {
     pub flight: Arc<Flight<Asking>>,
     /// Its attempts.
     pub log: Log,
+}
+
+/// A call of the gateway's own that fetches anew what is past its time, while nobody waits for it.
+pub struct Refetch {
+    /// In whose name it is made.
+    pub request: Arc<ClientRequest>,
+    /// What is read.
+    pub reader: Reader<Asking>,
+    /// What it is charged by.
+    pub lead: Lead,
+    /// One of those that there may be at a time.
+    pub permit: OwnedSemaphorePermit,
 }
 
 impl Cache {
@@ -209,7 +219,6 @@ impl Cache {
         if let Some((entry, status)) = self.usable(kept.as_ref(), control) {
             if matches!(status, Status::Hit { ttl } if ttl < 0) {
                 Counters::count(&self.counters.stale);
-                self.refresh(key, context, vars);
             } else {
                 Counters::count(&self.counters.hits);
             }
@@ -349,37 +358,32 @@ impl Cache {
         })
     }
 
-    /// Fetches anew what is past its time, unless that is under way or there is enough of it.
-    fn refresh(&self, key: Key, context: &Context, vars: &Vars) {
-        let Ok(permit) = self.refreshes.clone().try_acquire_owned() else {
-            return;
-        };
+    /// Begins to fetch anew what is past its time, as `context` says; `None` where that is under way or there is enough of
+    /// it. Nothing comes of it unless it is read.
+    pub fn refetch(
+        &self,
+        key: Key,
+        context: impl FnOnce() -> Context,
+        vars: &Vars,
+    ) -> Option<Refetch> {
+        let permit = self.refreshes.clone().try_acquire_owned().ok()?;
+        let mut own = None;
         let begin = || {
-            let (flight, reader, _) = self.begin(key, context, vars);
+            let context = context();
+            let (flight, reader, log) = self.begin(key, &context, vars);
+            own = Some((context.request, log));
             (flight, reader)
         };
-        let Boarding::Begun(flight, mut reader) = self.flights.board(key, || None::<()>, begin)
-        else {
-            return;
+        let boarding = self.flights.board(key, || None::<()>, begin);
+        let (Boarding::Begun(flight, reader), Some((request, log))) = (boarding, own) else {
+            return None;
         };
-        let request = context.request.clone();
-        flight.at_end(Box::new(move |seen| {
-            tracing::info!(
-                request_id = request.id(),
-                cache_key = %key,
-                input_tokens = seen.usage.map(|usage| usage.input),
-                output_tokens = seen.usage.map(|usage| usage.output),
-                "a stale answer was fetched anew"
-            );
-        }));
-        drop(flight);
-        tasks::spawn(async move {
-            if poll_fn(|context| reader.poll_head(context)).await.is_ok() {
-                // What it comes to is the store's.
-                let _ = poll_fn(|context| reader.poll_whole(context)).await;
-            }
-            drop(permit);
-        });
+        Some(Refetch {
+            request,
+            reader,
+            lead: Lead { flight, log },
+            permit,
+        })
     }
 
     /// Forgets what is meant, on disk too, and lets nobody join what is under way; how many entries in memory that was.

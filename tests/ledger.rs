@@ -8,6 +8,8 @@
     reason = "what drives the gateway is part of the tests"
 )]
 
+#[path = "ledger/cached.rs"]
+mod cached;
 #[cfg(feature = "postgres")]
 #[path = "ledger/cluster.rs"]
 mod cluster;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use millgate::mock::{Mock, Script};
 use support::{
     Client, Gateway, Live, PATIENCE, chat_body, config,
+    raw::RawClient,
     wire::{self, Raw},
 };
 use tokio::net::TcpStream;
@@ -92,18 +93,26 @@ async fn what_is_under_way_is_finished_and_nothing_new_begun() {
     }
 }
 
+/// Nobody has left: what the gateway itself cuts off is booked as that.
 #[tokio::test]
-async fn a_stream_that_is_stuck_is_cut_when_the_time_is_over() {
+async fn what_is_stuck_is_cut_when_the_time_is_over() {
     let (mut gateway, mock) = gateway("drain_timeout = \"200ms\"").await;
     let live = stream(&gateway, &mock).await;
+    let body = chat_body("hi", false);
+    let headless = RawClient::post(&gateway, "/v1/chat/completions", "headless", &body).await;
+    mock.wait_for(|counts| counts.requests == 2).await;
     gateway.signal("TERM");
     assert_eq!(gateway.ended().await.code(), Some(1));
     assert!(!live.rest().await.complete);
-    mock.wait_for(|counts| counts.aborted == 1).await;
-    let access = gateway
-        .log_line(|access| access["target"] == "millgate::access")
-        .await;
-    assert_eq!(access["status"], 200);
+    mock.wait_for(|counts| counts.aborted == 2).await;
+    for status in [200, 0] {
+        let access = gateway
+            .log_line(|line| line["target"] == "millgate::access" && line["status"] == status)
+            .await;
+        assert_eq!(access["outcome"], "timeout", "{access}");
+        assert_eq!(access["error"], "shutting_down", "{access}");
+    }
+    drop(headless);
 }
 
 #[tokio::test]

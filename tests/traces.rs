@@ -10,6 +10,8 @@ mod delivery;
 #[cfg(feature = "otlp-grpc")]
 #[path = "traces/grpc.rs"]
 mod grpc;
+#[path = "traces/revalidated.rs"]
+mod revalidated;
 #[allow(
     dead_code,
     clippy::expect_used,

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use http::StatusCode;
-use millgate_plugin::{CacheStatus, Outcome};
+use millgate_plugin::Outcome;
 use serde_json::{Value, json};
 
 use super::{
@@ -129,7 +129,7 @@ pub(super) fn exchange(ended: &Ended) -> Value {
         "status": ended.status,
         "outcome": ended.outcome.name(),
         "error": ended.error.as_deref(),
-        "cache": ended.cache.map(CacheStatus::name),
+        "cache": ended.cache_name(),
         "attempts": ended.attempts.iter().map(attempt).collect::<Vec<_>>(),
         "stages": stages(ended.stages.iter().chain(&ended.looked_up)),
         "total_ms": millis(ended.total),

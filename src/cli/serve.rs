@@ -116,6 +116,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     match builder.enable_all().build() {
         Ok(tokio) => {
             let code = tokio.block_on(serve(arguments, loaded, runtime, process));
+            observer.cut_off();
             // What is cut off still says so in the log; a thread that blocks, on a name being resolved perhaps, is not
             // waited for.
             tokio.shutdown_timeout(LAST_WORDS);

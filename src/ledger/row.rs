@@ -119,7 +119,7 @@ impl Row {
             status: (ended.status != 0).then_some(i64::from(ended.status)),
             outcome: ended.outcome.name(),
             error: ended.error.as_deref().map(clean),
-            cache: ended.cache.map(millgate_plugin::CacheStatus::name),
+            cache: ended.cache_name(),
             shared: ended.is_shared(),
             stream: ended.stream,
             input: usage.map(|usage| number(usage.input)),

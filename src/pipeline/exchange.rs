@@ -4,6 +4,7 @@
 
 mod answer;
 mod cached;
+mod revalidation;
 mod way_in;
 
 use std::{
@@ -14,11 +15,10 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
-use http_body::Body as _;
 use hyper::body::Incoming;
 use millgate_plugin::{Endpoint, Outcome};
 
-use answer::{Answer, preflight};
+use answer::{Answer, fitting_length, is_event_stream, preflight};
 pub use way_in::Unread;
 use way_in::misframed;
 
@@ -101,12 +101,14 @@ pub struct Exchange {
     lead: Option<Lead>,
 }
 
+/// The error of exchanges that were under way when the gateway ended.
+const SHUTTING_DOWN: &str = "shutting_down";
+
 const CACHE_STATUS: http::HeaderName = http::HeaderName::from_static("cache-status");
 const REQUEST_ID: http::HeaderName = http::HeaderName::from_static("x-request-id");
 
 impl Exchange {
     fn open(runtime: Arc<Runtime>, ends: Ends, parts: &Parts) -> Self {
-        runtime.observer.begin();
         let request = ClientRequest {
             id: request_id(&parts.headers),
             started: Instant::now(),
@@ -130,10 +132,16 @@ impl Exchange {
             caller: Caller::default(),
             marks: Marks::default(),
         };
+        let most_held = runtime.limits.max_buffered;
+        Self::begin(runtime, Arc::new(request), most_held)
+    }
+
+    fn begin(runtime: Arc<Runtime>, request: Arc<ClientRequest>, most_held: u64) -> Self {
+        runtime.observer.begin();
         Self {
-            share: runtime.budget.share(runtime.limits.max_buffered),
+            share: runtime.budget.share(most_held),
             runtime,
-            request: Arc::new(request),
+            request,
             route: None,
             states: States::default(),
             vars: Vars::default(),
@@ -400,8 +408,11 @@ impl Exchange {
     }
 
     fn end(&mut self) {
+        let is_unfinished = self.record.outcome.is_none();
         let outcome = *self.record.outcome.get_or_insert(Outcome::ClientClosed);
         self.record.left(self.tried.last(), &self.request);
+        let outcome = if is_unfinished { self.cut() } else { outcome };
+        self.record.outcome = Some(outcome);
         let runtime = self.runtime.clone();
         let above = &runtime.pipeline.above;
         let took: StageTimes = above
@@ -422,6 +433,15 @@ impl Exchange {
         }
     }
 
+    /// How it ends where it is not over: its client has left, unless the gateway itself waits no longer.
+    pub(super) fn cut(&mut self) -> Outcome {
+        if !self.runtime.observer.is_cutting_off() {
+            return Outcome::ClientClosed;
+        }
+        self.record.error = Some(SHUTTING_DOWN.to_owned());
+        Outcome::Timeout
+    }
+
     /// What the access log will say.
     pub(super) fn record(&mut self) -> &mut access::Record {
         &mut self.record
@@ -436,27 +456,6 @@ impl Drop for Exchange {
             None => self.end(),
         }
     }
-}
-
-/// Whether a reply is made of server-sent events, whatever its client has asked for.
-fn is_event_stream(headers: &HeaderMap) -> bool {
-    let media = headers
-        .get(header::CONTENT_TYPE)
-        .map(HeaderValue::as_bytes)
-        .unwrap_or_default();
-    let name = b"text/event-stream";
-    media.len() >= name.len() && media[..name.len()].eq_ignore_ascii_case(name)
-}
-
-/// A length that an upstream or a stage has named is kept only where it is the body's: an upstream may name one beside
-/// a chunked body or under a 204, and a stage may still change what passes.
-fn fitting_length(mut response: Response<ReplyBody>) -> Response<ReplyBody> {
-    let named = response.headers().get(header::CONTENT_LENGTH);
-    let named = named.and_then(|length| length.to_str().ok()?.parse().ok());
-    if response.body().size_hint().exact() != named {
-        response.headers_mut().remove(header::CONTENT_LENGTH);
-    }
-    response
 }
 
 /// The client's own `x-request-id` if it is short and plain, else a fresh one, ordered by time.

@@ -154,7 +154,7 @@ impl Drop for ReplyBody {
         let outcome = match (self.exchange.record().outcome, self.is_delivered()) {
             (Some(outcome), _) => outcome,
             (None, true) => Outcome::Ok,
-            (None, false) => Outcome::ClientClosed,
+            (None, false) => self.exchange.cut(),
         };
         self.exchange.record().bytes = self.sent;
         self.exchange.record().outcome = Some(outcome);

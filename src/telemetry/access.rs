@@ -12,7 +12,7 @@ use percent_encoding::{CONTROLS, utf8_percent_encode};
 use smallvec::SmallVec;
 
 use super::{
-    ended::{Attempted, Ended, Tokens, clean, cleaned, id_of},
+    ended::{Attempted, Ended, REVALIDATE, Tokens, clean, cleaned, id_of},
     traces::parameters::Parameters,
 };
 
@@ -46,6 +46,8 @@ pub struct Record {
     pub bytes: u64,
     /// What the cache had to do with it; `None` where there is none.
     pub cache: Option<CacheStatus>,
+    /// Whether no client asked, but the cache, for what was past its time.
+    pub is_revalidation: bool,
     /// Under what the cache knows the answer.
     pub cache_key: Option<Key>,
     /// The cache that was asked, and how long it took to look.
@@ -98,6 +100,20 @@ impl Record {
             self.priced = Some((target.prices.clone(), model.into()));
             self.output_estimate = Some(0);
         }
+    }
+
+    /// Bytes of the body that a client has sent.
+    fn request_bytes(&self, request: &ClientRequest) -> u64 {
+        if self.is_revalidation {
+            return 0;
+        }
+        let upload = request.upload.as_ref();
+        upload.map_or(request.body.len() as u64, Upload::passed)
+    }
+
+    fn cache_name(&self) -> Option<&'static str> {
+        let own = self.is_revalidation.then_some(REVALIDATE);
+        own.or(self.cache.map(CacheStatus::name))
     }
 
     /// What the answer costs, in billionths of a US dollar; `None` where there is none, or no price of its model. By the
@@ -187,10 +203,11 @@ impl Record {
             outcome: self.outcome.unwrap_or(Outcome::ClientClosed),
             error: self.error.as_deref().map(Into::into),
             cache: self.cache,
+            is_revalidation: self.is_revalidation,
             tokens: self.tokens(request),
             cost: self.cost(request),
             saved: self.saved(request, route),
-            request_bytes: request_bytes(request),
+            request_bytes: self.request_bytes(request),
             bytes: self.bytes,
             captured: None,
             trace: request.trace,
@@ -296,7 +313,7 @@ pub fn line(request: &ClientRequest, route: Option<&str>, tried: &[Tried], recor
         attempts = made(tried),
         failed = (tried.iter().any(|tried| tried.failure.is_some())).then(|| failures(tried)),
         status = record.status,
-        cache = record.cache.map(CacheStatus::name),
+        cache = record.cache_name(),
         cache_key = record.cache_key.map(tracing::field::display),
         outcome = record.outcome.unwrap_or(Outcome::ClientClosed).name(),
         error = record.error.as_deref(),
@@ -305,14 +322,9 @@ pub fn line(request: &ClientRequest, route: Option<&str>, tried: &[Tried], recor
         input_tokens = record.usage.map(|usage| usage.input),
         output_tokens = record.usage.map(|usage| usage.output),
         estimated_tokens = record.output_estimate.filter(|tokens| *tokens > 0 && record.usage.is_none()),
-        request_bytes = request_bytes(request),
+        request_bytes = record.request_bytes(request),
         bytes = record.bytes,
     );
-}
-
-fn request_bytes(request: &ClientRequest) -> u64 {
-    let upload = request.upload.as_ref();
-    upload.map_or(request.body.len() as u64, Upload::passed)
 }
 
 /// `internal:status 503:12ms, ollama:connect:0ms`

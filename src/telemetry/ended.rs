@@ -83,6 +83,8 @@ pub struct Ended {
     pub error: Option<Box<str>>,
     /// What the cache had to do with it; `None` where there is none.
     pub cache: Option<CacheStatus>,
+    /// Whether it is the gateway's own: no client asked, the cache fetched anew what was past its time.
+    pub is_revalidation: bool,
     /// The tokens of its answer; `None` where nobody knows anything of them.
     pub tokens: Option<Tokens>,
     /// What it cost, in billionths of a US dollar; `None` where the price is not known, and where nothing was asked.
@@ -196,10 +198,20 @@ impl Ended {
         self.total.saturating_sub(others)
     }
 
-    /// Whether its answer was another exchange's, which has been charged for it.
+    /// Whether its answer was another exchange's, which has been charged for it. One that joined another's call and got
+    /// no answer of it, because the call failed or its client left before, has shared nothing.
     #[must_use]
     pub fn is_shared(&self) -> bool {
-        self.cache.is_some_and(CacheStatus::is_shared)
+        self.provider.is_some() && self.cache.is_some_and(CacheStatus::is_shared)
+    }
+
+    /// What the cache had to do with it, in a word.
+    #[must_use]
+    pub fn cache_name(&self) -> Option<&'static str> {
+        if self.is_revalidation {
+            return Some(REVALIDATE);
+        }
+        self.cache.map(CacheStatus::name)
     }
 
     /// The id of its trace, in hexadecimal digits, where spans were made of it.
@@ -224,6 +236,9 @@ impl Ended {
         )
     }
 }
+
+/// What the cache had to do with an exchange of the gateway's own. No plugin gets to see it.
+pub(crate) const REVALIDATE: &str = "revalidate";
 
 /// A new id that sorts by this time (`UUIDv7`, RFC 9562).
 #[must_use]

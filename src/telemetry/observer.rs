@@ -6,7 +6,7 @@
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc::{RecvTimeoutError, SyncSender, sync_channel},
     },
     thread::JoinHandle,
@@ -32,6 +32,7 @@ pub struct Observer {
     waiting: Mutex<Vec<Arc<Ended>>>,
     views: Mutex<Views>,
     in_flight: AtomicU64,
+    is_cutting_off: AtomicBool,
     followers: broadcast::Sender<Arc<Ended>>,
     /// Where each of them is written down.
     pub ledger: Ledger,
@@ -64,6 +65,7 @@ impl Default for Observer {
             waiting: Mutex::default(),
             views: Mutex::default(),
             in_flight: AtomicU64::new(0),
+            is_cutting_off: AtomicBool::new(false),
             followers: broadcast::Sender::new(FOLLOWED),
             ledger: Ledger::default(),
             traces: Traces::default(),
@@ -95,6 +97,17 @@ impl Observer {
     #[must_use]
     pub fn in_flight(&self) -> u64 {
         self.in_flight.load(Ordering::Acquire)
+    }
+
+    /// The gateway waits no longer: what is still under way is cut off by nobody but itself.
+    pub fn cut_off(&self) {
+        self.is_cutting_off.store(true, Ordering::Release);
+    }
+
+    /// Whether it does so.
+    #[must_use]
+    pub fn is_cutting_off(&self) -> bool {
+        self.is_cutting_off.load(Ordering::Acquire)
     }
 
     /// Exchanges that have ended and are not accounted for yet.

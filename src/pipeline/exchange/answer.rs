@@ -1,11 +1,15 @@
 //! What an exchange answers with, wherever it comes from.
 
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http_body::Body as _;
 use millgate_plugin::Reply;
 
 use crate::{
     api::error::ApiError,
-    pipeline::{reply::Content, view::ReplyHead},
+    pipeline::{
+        reply::{Content, ReplyBody},
+        view::ReplyHead,
+    },
 };
 
 /// What an exchange answers with.
@@ -69,4 +73,25 @@ pub(super) fn preflight() -> Answer {
         },
         content: Content::Full(None),
     }
+}
+
+/// Whether a reply is made of server-sent events, whatever its client has asked for.
+pub(super) fn is_event_stream(headers: &HeaderMap) -> bool {
+    let media = headers
+        .get(header::CONTENT_TYPE)
+        .map(HeaderValue::as_bytes)
+        .unwrap_or_default();
+    let name = b"text/event-stream";
+    media.len() >= name.len() && media[..name.len()].eq_ignore_ascii_case(name)
+}
+
+/// A length that an upstream or a stage has named is kept only where it is the body's: an upstream may name one beside
+/// a chunked body or under a 204, and a stage may still change what passes.
+pub(super) fn fitting_length(mut response: Response<ReplyBody>) -> Response<ReplyBody> {
+    let named = response.headers().get(header::CONTENT_LENGTH);
+    let named = named.and_then(|length| length.to_str().ok()?.parse().ok());
+    if response.body().size_hint().exact() != named {
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+    }
+    response
 }

@@ -72,7 +72,12 @@ impl Exchange {
                     "No answer to this request is stored, and `Cache-Control: only-if-cached` keeps the gateway from asking for one.",
                 )))
             }
-            Found::Stored(entry, status) => self.replay(&entry, status).map(Ok),
+            Found::Stored(entry, status) => {
+                if let (Status::Hit { ttl: ..0 }, Some(key)) = (status, key) {
+                    self.revalidate(cache, key, context);
+                }
+                self.replay(&entry, status).map(Ok)
+            }
             Found::Flight(boarded) => self.read_flight(cache, context, boarded).await,
         }
     }

@@ -32,6 +32,7 @@ pub(crate) fn sample() -> Ended {
         outcome: Outcome::Ok,
         error: None,
         cache: None,
+        is_revalidation: false,
         tokens: None,
         cost: None,
         saved: None,

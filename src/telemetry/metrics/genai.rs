@@ -75,7 +75,9 @@ impl GenAi {
         };
         self.add_attempts(ended, operation, known, room);
         self.add_tokens(ended, operation, known, room);
-        self.add_request(ended, operation, known, room);
+        if !ended.is_revalidation {
+            self.add_request(ended, operation, known, room);
+        }
     }
 
     fn add_attempts(

@@ -97,6 +97,16 @@ impl TraceContext {
         }
     }
 
+    /// A span below this one.
+    #[must_use]
+    pub fn child(self) -> Self {
+        Self {
+            span: new_span(),
+            parent: Some(self.span),
+            ..self
+        }
+    }
+
     /// Whether spans are made of it.
     #[must_use]
     pub const fn is_sampled(self) -> bool {

@@ -71,8 +71,12 @@ pub(super) fn span(ended: &Ended, trace: TraceContext) -> Span {
         trace,
         span: trace.span.get(),
         parent: trace.parent.map(std::num::NonZeroU64::get),
-        is_parent_remote: trace.parent.is_some(),
-        kind: SpanKind::Server,
+        is_parent_remote: trace.parent.is_some() && !ended.is_revalidation,
+        kind: if ended.is_revalidation {
+            SpanKind::Internal
+        } else {
+            SpanKind::Server
+        },
         begun: ended.time,
         ended: at(ended, ended.total),
     };
@@ -101,7 +105,7 @@ fn own(ended: &Ended, attributes: &mut Attributes) {
     attributes.maybe_text("millgate.provider", ended.provider.as_deref());
     attributes.put("millgate.stream", ended.stream);
     attributes.put("millgate.attempts", count(ended.attempts.len() as u64));
-    attributes.maybe("millgate.cache", ended.cache.map(CacheStatus::name));
+    attributes.maybe("millgate.cache", ended.cache_name());
     attributes.maybe("millgate.cost", ended.cost.map(dollars));
     attributes.maybe("millgate.saved", ended.saved.map(dollars));
     let overhead = ended.overhead().as_secs_f64();
