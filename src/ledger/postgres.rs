@@ -223,22 +223,23 @@ impl Backend for Postgres {
 
     fn known_time(&mut self) -> Result<Option<Believed>, LedgerError> {
         let known = "SELECT coalesce((SELECT time FROM millgate_believed), (SELECT max(time) FROM millgate_exchanges)), \
-                     (SELECT doubted_since FROM millgate_believed)";
+                     coalesce((SELECT running FROM millgate_believed), 0), (SELECT least FROM millgate_believed)";
         let row = answer(&self.runtime, self.client.query_one(known, &[]))?;
         let time: Option<SystemTime> = row.get(0);
         Ok(time.map(|time| Believed {
             time,
-            doubted_since: row.get(1),
+            running: row.get(1),
+            least: Believed::read_least(row.get(2)),
         }))
     }
 
-    fn note_time(&mut self, believed: Believed) -> Result<(), LedgerError> {
-        let note = "INSERT INTO millgate_believed (one, time, doubted_since) VALUES (1, $1, $2) \
-                    ON CONFLICT (one) DO UPDATE SET time = excluded.time, doubted_since = excluded.doubted_since";
-        let client = &self.client;
+    fn note_time(&mut self, believed: &Believed) -> Result<(), LedgerError> {
+        let note = "INSERT INTO millgate_believed (one, time, running, least) VALUES (1, $1, $2, $3) \
+                    ON CONFLICT (one) DO UPDATE SET time = excluded.time, running = excluded.running, least = excluded.least";
+        let (client, least) = (&self.client, believed.least_text());
         let work = async {
             client
-                .execute(note, &[&believed.time, &believed.doubted_since])
+                .execute(note, &[&believed.time, &believed.running, &least])
                 .await
         };
         answer(&self.runtime, work)?;

@@ -248,24 +248,29 @@ impl Backend for Sqlite {
 
     fn known_time(&mut self) -> Result<Option<Believed>, LedgerError> {
         let known = "SELECT coalesce((SELECT time FROM believed), (SELECT max(time) FROM exchanges)), \
-                     (SELECT doubted_since FROM believed)";
+                     coalesce((SELECT running FROM believed), 0), (SELECT least FROM believed)";
         let known = self.connection.query_row(known, [], |row| {
-            Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?))
+            let (running, least): (_, Option<String>) = (row.get(1)?, row.get(2)?);
+            Ok(row.get::<_, Option<i64>>(0)?.map(|latest| Believed {
+                time: time(latest),
+                running,
+                least: Believed::read_least(least.as_deref()),
+            }))
         });
-        let (latest, doubted_since) = known.map_err(|error| self.error(error))?;
-        Ok(latest.map(|latest| Believed {
-            time: time(latest),
-            doubted_since: doubted_since.map(time),
-        }))
+        known.map_err(|error| self.error(error))
     }
 
-    fn note_time(&mut self, believed: Believed) -> Result<(), LedgerError> {
-        let note = "INSERT INTO believed (one, time, doubted_since) VALUES (1, ?, ?) \
-                    ON CONFLICT (one) DO UPDATE SET time = excluded.time, doubted_since = excluded.doubted_since";
-        let doubted_since = believed.doubted_since.map(millis);
-        let noted = self
-            .connection
-            .execute(note, params![millis(believed.time), doubted_since]);
+    fn note_time(&mut self, believed: &Believed) -> Result<(), LedgerError> {
+        let note = "INSERT INTO believed (one, time, running, least) VALUES (1, ?, ?, ?) \
+                    ON CONFLICT (one) DO UPDATE SET time = excluded.time, running = excluded.running, least = excluded.least";
+        let noted = self.connection.execute(
+            note,
+            params![
+                millis(believed.time),
+                believed.running,
+                believed.least_text()
+            ],
+        );
         noted.map_err(|error| self.error(error))?;
         Ok(())
     }

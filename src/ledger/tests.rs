@@ -1,4 +1,5 @@
 use std::{
+    collections::BTreeMap,
     path::Path,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
@@ -192,18 +193,20 @@ fn a_time_that_was_believed_is_known_after_a_restart() {
     ledger.write(&[row(1, now())], &[]).unwrap();
     let mut noted = Believed {
         time: now(),
-        doubted_since: None,
+        running: 0,
+        least: BTreeMap::new(),
     };
-    assert_eq!(ledger.known_time().unwrap(), Some(noted));
-    for doubted_since in [Some(now() + DAY), None] {
+    assert_eq!(ledger.known_time().unwrap().as_ref(), Some(&noted));
+    for running in [5, 7] {
         noted = Believed {
             time: now() - DAY,
-            doubted_since,
+            running,
+            least: BTreeMap::from([(3, -4), (9, running)]),
         };
-        ledger.note_time(noted).unwrap();
+        ledger.note_time(&noted).unwrap();
         drop(ledger);
         ledger = open(folder.path());
-        assert_eq!(ledger.known_time().unwrap(), Some(noted));
+        assert_eq!(ledger.known_time().unwrap().as_ref(), Some(&noted));
     }
 }
 
@@ -227,9 +230,10 @@ fn the_log_beside_a_file_counts_and_is_cut_before_rows_are_deleted() {
     for millis in 0..1000 {
         let noted = Believed {
             time: now() + Duration::from_millis(millis),
-            doubted_since: None,
+            running: 0,
+            least: BTreeMap::new(),
         };
-        ledger.note_time(noted).unwrap();
+        ledger.note_time(&noted).unwrap();
     }
     assert!(size(&log) > max_size, "{}", size(&log));
     assert!(ledger.is_larger(max_size));

@@ -70,7 +70,7 @@ impl Backend for Scripted {
         Ok(None)
     }
 
-    fn note_time(&mut self, _: Believed) -> Result<(), LedgerError> {
+    fn note_time(&mut self, _: &Believed) -> Result<(), LedgerError> {
         let mut script = self.script();
         script.prunings += 1;
         script.pruning_fault.map_or(Ok(()), |fault| Err(fault()))
