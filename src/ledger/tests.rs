@@ -363,6 +363,62 @@ fn a_full_disk_keeps_rows_waiting_up_to_the_bound_and_the_rest_is_counted() {
     assert_eq!(shared.written.load(Ordering::Relaxed), 10);
 }
 
+/// A ledger whose files somebody has laid hands on meanwhile: that is told, and what they have left
+/// and what was to be written is there then.
+fn is_noticed(left: i64, meddle: impl Fn(&Path)) {
+    let folder = tempfile::tempdir().unwrap();
+    let (settings, place) = settings(folder.path());
+    let (shared, mut writer) = writer(folder.path(), &settings);
+    shared.push(row(1, now()));
+    writer.beat();
+    shared.push(row(2, now()));
+    writer.beat();
+    meddle(folder.path());
+    shared.push(row(3, now()));
+    writer.beat();
+    assert!(shared.error().is_some());
+    assert_eq!(shared.waiting(), 1);
+    writer.beat();
+    assert_eq!((shared.error(), shared.waiting()), (None, 0));
+    assert_eq!(exchanges(&place), left + 1);
+}
+
+#[test]
+fn a_log_that_is_taken_away_is_noticed() {
+    is_noticed(2, |folder| {
+        std::fs::remove_file(folder.join("ledger.db-wal")).unwrap()
+    });
+}
+
+#[test]
+fn a_file_that_is_emptied_is_noticed() {
+    // All rows are still in the log.
+    is_noticed(2, |folder| {
+        std::fs::write(folder.join(place::FILE), "").unwrap()
+    });
+    is_noticed(0, |folder| {
+        let path = folder.join(place::FILE);
+        let file = rusqlite::Connection::open(&path).unwrap();
+        let cut = file.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
+        assert_eq!(cut, Ok(0));
+        std::fs::write(path, "").unwrap();
+    });
+}
+
+#[test]
+fn a_log_that_was_cut_is_the_same_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, place) = settings(folder.path());
+    let mut ledger = open(folder.path());
+    ledger.write(&[row(1, now())], &[]).unwrap();
+    let file = rusqlite::Connection::open(folder.path().join(place::FILE)).unwrap();
+    let cut = file.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
+    assert_eq!(cut, Ok(0));
+    drop(file);
+    ledger.write(&[row(2, now())], &[]).unwrap();
+    assert_eq!(exchanges(&place), 2);
+}
+
 #[test]
 fn content_is_kept_with_a_key_alone_and_read_with_it() {
     let folder = tempfile::tempdir().unwrap();
