@@ -450,6 +450,25 @@ fn content_is_kept_with_a_key_alone_and_read_with_it() {
 }
 
 #[test]
+fn a_small_queue_wakes_the_writer_before_it_is_full() {
+    let shared = Shared::default();
+    let folder = tempfile::tempdir().unwrap();
+    let (mut settings, _) = settings(folder.path());
+    let until = Instant::now() + Duration::from_secs(20);
+    for (queue, full) in [(1, 1), (2, 1), (10, 5), (1500, 750)] {
+        settings.queue = queue;
+        shared.admit(true, &settings);
+        for number in 0..full {
+            shared.push(row(number, now()));
+        }
+        assert!(shared.wait(until, true).is_none());
+        assert!(Instant::now() < until, "{queue}");
+        shared.take(&mut Vec::new());
+        shared.settle(full as usize, 0);
+    }
+}
+
+#[test]
 fn an_order_comes_before_rows_and_a_full_batch_before_the_interval() {
     let shared = Shared::default();
     let folder = tempfile::tempdir().unwrap();
