@@ -19,6 +19,9 @@ use super::{
 const FIRST_RETRY: Duration = Duration::from_millis(500);
 const LONGEST_RETRY: Duration = Duration::from_secs(15);
 
+/// So often one row alone is tried with what was captured of it, where it is not taken in time: some minutes.
+const PATIENT_ATTEMPTS: u32 = 10;
+
 /// What the thread works with.
 pub(super) struct Writer {
     shared: Arc<Shared>,
@@ -30,6 +33,8 @@ pub(super) struct Writer {
     batch: Vec<Row>,
     /// So many of them are written at once: fewer after a failure that fewer might have been spared.
     at_once: usize,
+    /// So often the first of them was not taken in time, alone.
+    late: u32,
     retry_at: Option<Instant>,
     pause: Duration,
     /// Whether it was open once: from then on its folder is not made anew, which may be away for a while only.
@@ -61,6 +66,7 @@ impl Writer {
             pruning: Pruning::new(),
             batch: Vec::new(),
             at_once: BATCH,
+            late: 0,
             retry_at: Some(Instant::now()),
             pause: FIRST_RETRY,
             was_open: false,
@@ -79,6 +85,7 @@ impl Writer {
     fn outlive(&mut self) {
         let lost = self.shared.in_hand();
         self.batch.clear();
+        self.late = 0;
         self.shared.give_up(lost, 0);
         self.open = None;
         self.pruning = Pruning::new();
@@ -180,6 +187,7 @@ impl Writer {
         match open.write(rows, &sealed) {
             Ok(()) => {
                 self.batch.drain(..count);
+                self.late = 0;
                 // Slowly: where it was too much, every attempt that is too much costs time.
                 self.at_once = (self.at_once + self.at_once / 8 + 1).min(BATCH);
                 self.shared.settle(count, self.batch.len());
@@ -191,25 +199,37 @@ impl Writer {
     }
 
     /// Half as many rows the next time, so that what the database does not take, or not in time, holds up nothing for ever. One
-    /// alone is tried without what was captured of it, and is then lost.
+    /// alone that it does not take is tried without what was captured of it, and is then lost; one that it does not take in time
+    /// says more of the server than of itself, and is kept: only what was captured of it is lost, after many attempts.
     fn narrow(&mut self, count: usize, error: LedgerError) -> Result<(), LedgerError> {
         self.at_once = (count / 2).max(1);
-        if let ([row, ..], 1) = (&mut *self.batch, count) {
-            let id = row.id;
-            if row.captured.take().is_some() {
-                tracing::error!(%error, %id, "what was captured of this exchange is lost: its row is tried without");
-            } else {
-                self.batch.remove(0);
-                self.shared.give_up(1, self.batch.len());
-                tracing::error!(%error, %id, "the row of this exchange is lost");
+        let is_quick = error.is_quick();
+        if count == 1 {
+            self.late += u32::from(!is_quick);
+            if is_quick || self.late >= PATIENT_ATTEMPTS {
+                self.lighten(&error);
             }
+        } else {
+            // It is another attempt, and not the same again.
+            self.pause = FIRST_RETRY;
         }
-        if error.is_quick() {
-            return Ok(());
+        if is_quick { Ok(()) } else { Err(error) }
+    }
+
+    /// Gives up what was captured of the first row; the row, where there is no such thing and it is the cause.
+    fn lighten(&mut self, error: &LedgerError) {
+        let Some(row) = self.batch.first_mut() else {
+            return;
+        };
+        let id = row.id;
+        if row.captured.take().is_some() {
+            tracing::error!(%error, %id, "what was captured of this exchange is lost: its row is tried without");
+        } else if error.is_quick() {
+            self.batch.remove(0);
+            self.late = 0;
+            self.shared.give_up(1, self.batch.len());
+            tracing::error!(%error, %id, "the row of this exchange is lost");
         }
-        // It is another attempt, and not the same again.
-        self.pause = FIRST_RETRY;
-        Err(error)
     }
 
     /// Says so, once, and comes back later. What does not heal by itself is opened anew then.
@@ -261,6 +281,7 @@ impl Writer {
     /// What could not be written by now is lost.
     fn lose_the_rest(&mut self) {
         let mut lost = self.batch.len();
+        self.late = 0;
         loop {
             self.batch.clear();
             self.shared.take(&mut self.batch);

@@ -183,26 +183,47 @@ fn a_batch_that_takes_too_long_is_halved_until_it_does_not() {
 }
 
 #[test]
-fn one_row_that_takes_too_long_loses_its_content_first_and_then_itself() {
+fn one_row_whose_content_takes_too_long_loses_that_after_many_attempts() {
     let (database, shared, mut writer) = writer(3, &[0, 1, 2]);
-    database.script().fault = Some(|rows, sealed| {
-        let has = |id: Uuid, wanted| id.as_u128() == wanted;
-        let is_slow =
-            sealed.iter().any(|(id, _)| has(*id, 1)) || rows.iter().any(|row| has(row.id, 2));
-        if is_slow {
+    database.script().fault = Some(|_, sealed| {
+        if sealed.iter().any(|(id, _)| id.as_u128() == 1) {
             Err(LedgerError::Slow("canceled".to_owned()))
         } else {
             Ok(())
         }
     });
-    for _ in 0..20 {
+    // Three; then one, which is written, and two; then the one in question.
+    for _ in 0..2 + PATIENT_ATTEMPTS {
         writer.beat();
+        assert!(shared.waiting() > 0);
     }
-    assert_eq!((shared.waiting(), dropped(&shared)), (0, 1));
+    assert_eq!(writer.pause, LONGEST_RETRY, "minutes, and not seconds");
+    writer.beat();
+    assert_eq!((shared.waiting(), dropped(&shared)), (0, 0));
     let script = database.script();
-    assert_eq!(script.written.keys().copied().collect::<Vec<_>>(), [0, 1]);
-    assert!(script.written[&0] > 0, "its content is kept");
+    assert!(script.written[&0] > 0 && script.written[&2] > 0);
     assert_eq!(script.written[&1], 0);
+}
+
+#[test]
+fn a_server_that_is_slow_costs_no_row_however_long() {
+    let (database, shared, mut writer) = writer(20, &[3]);
+    database.script().fault = Some(|rows, _| {
+        Err(if rows.len() % 2 == 0 {
+            LedgerError::Slow("canceled".to_owned())
+        } else {
+            LedgerError::Silent
+        })
+    });
+    for _ in 0..100 {
+        writer.beat();
+        reopen(&mut writer, &database);
+    }
+    assert_eq!((shared.waiting(), dropped(&shared)), (20, 0));
+    database.script().fault = None;
+    writer.beat();
+    assert_eq!((shared.waiting(), dropped(&shared)), (0, 0));
+    assert!(database.script().written[&3] > 0, "its content is kept");
 }
 
 #[test]
