@@ -41,11 +41,8 @@ impl Postgres {
         ca_file: Option<&Path>,
         purpose: Purpose,
     ) -> Result<Self, LedgerError> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| LedgerError::Server(error.to_string()))?;
-        let client = connection::open(&runtime, url, ca_file, purpose)?;
+        let (runtime, client) =
+            with_runtime(|runtime| connection::open(runtime, url, ca_file, purpose))?;
         let places: Vec<_> = TYPES
             .iter()
             .enumerate()
@@ -81,6 +78,24 @@ impl Postgres {
             return Err(LedgerError::Older { found, known });
         }
         Ok(())
+    }
+}
+
+/// Begins work in a runtime of its own. Where it fails nothing more is waited for: a system that still looks for a host's address
+/// may take its time, and the runtime would wait for it to end.
+fn with_runtime<T>(
+    begin: impl FnOnce(&Runtime) -> Result<T, LedgerError>,
+) -> Result<(Runtime, T), LedgerError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| LedgerError::Server(error.to_string()))?;
+    match begin(&runtime) {
+        Ok(begun) => Ok((runtime, begun)),
+        Err(error) => {
+            runtime.shutdown_background();
+            Err(error)
+        }
     }
 }
 
@@ -272,5 +287,27 @@ impl Backend for Postgres {
             key: row.get(0),
             content: row.get(1),
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::mpsc::channel, time::Duration};
+
+    use super::*;
+
+    #[test]
+    fn a_look_up_that_does_not_end_is_not_waited_for() {
+        let (end, ended) = channel::<()>();
+        let (fail, failed) = channel();
+        std::thread::spawn(move || {
+            let begun: Result<(_, ()), _> = with_runtime(|runtime| {
+                runtime.spawn_blocking(move || ended.recv());
+                Err(LedgerError::Silent)
+            });
+            fail.send(begun.is_err())
+        });
+        assert_eq!(failed.recv_timeout(Duration::from_secs(10)), Ok(true));
+        drop(end);
     }
 }
