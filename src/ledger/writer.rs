@@ -7,9 +7,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use uuid::Uuid;
+
 use super::{
     LedgerError, Place, Settings,
     backend::{Backend, Purpose},
+    capture::Sealed,
     pruning::Pruning,
     queue::{BATCH, Order, Shared},
     row::Row,
@@ -31,6 +34,8 @@ pub(super) struct Writer {
     pruning: Pruning,
     /// Taken, and not known to be written.
     batch: Vec<Row>,
+    /// What was captured of them, in their order: encrypted once, however often it is tried.
+    sealed: Vec<(Uuid, Sealed)>,
     /// So many of them are written at once: fewer after a failure that fewer might have been spared.
     at_once: usize,
     /// So often the first of them was not taken in time, alone.
@@ -65,6 +70,7 @@ impl Writer {
             open: None,
             pruning: Pruning::new(),
             batch: Vec::new(),
+            sealed: Vec::new(),
             at_once: BATCH,
             late: 0,
             retry_at: Some(Instant::now()),
@@ -85,6 +91,7 @@ impl Writer {
     fn outlive(&mut self) {
         let lost = self.shared.in_hand();
         self.batch.clear();
+        self.sealed.clear();
         self.late = 0;
         self.shared.give_up(lost, 0);
         self.open = None;
@@ -146,7 +153,7 @@ impl Writer {
             self.was_open = true;
         }
         loop {
-            self.shared.take(&mut self.batch);
+            self.take();
             if self.batch.is_empty() {
                 break;
             }
@@ -158,6 +165,17 @@ impl Writer {
             self.open = None;
         }
         Ok(())
+    }
+
+    /// Takes the next rows, and encrypts what was captured of them.
+    fn take(&mut self) {
+        let known = self.batch.len();
+        self.shared.take(&mut self.batch);
+        let keys = &self.settings.keys;
+        let taken = self.batch.iter_mut().skip(known);
+        let sealed =
+            taken.filter_map(|row| Some((row.id, keys.seal(row.id, &*row.captured.take()?)?)));
+        self.sealed.extend(sealed);
     }
 
     fn open_place(&self) -> Result<Box<dyn Backend>, LedgerError> {
@@ -179,14 +197,16 @@ impl Writer {
             return Ok(());
         };
         let count = self.batch.len().min(self.at_once);
-        let (rows, keys) = (&self.batch[..count], &self.settings.keys);
-        let sealed: Vec<_> = rows
-            .iter()
-            .filter_map(|row| Some((row.id, keys.seal(row.id, row.captured.as_deref()?)?)))
-            .collect();
-        match open.write(rows, &sealed) {
+        let rows = &self.batch[..count];
+        // Both are in one order.
+        let contents = rows.iter().fold(0, |found, row| {
+            let is_next = self.sealed.get(found).is_some_and(|(id, _)| *id == row.id);
+            found + usize::from(is_next)
+        });
+        match open.write(rows, &self.sealed[..contents]) {
             Ok(()) => {
                 self.batch.drain(..count);
+                self.sealed.drain(..contents);
                 self.late = 0;
                 // Slowly: where it was too much, every attempt that is too much costs time.
                 self.at_once = (self.at_once + self.at_once / 8 + 1).min(BATCH);
@@ -218,11 +238,11 @@ impl Writer {
 
     /// Gives up what was captured of the first row; the row, where there is no such thing and it is the cause.
     fn lighten(&mut self, error: &LedgerError) {
-        let Some(row) = self.batch.first_mut() else {
+        let Some(id) = self.batch.first().map(|row| row.id) else {
             return;
         };
-        let id = row.id;
-        if row.captured.take().is_some() {
+        if self.sealed.first().is_some_and(|(of, _)| *of == id) {
+            self.sealed.remove(0);
             tracing::error!(%error, %id, "what was captured of this exchange is lost: its row is tried without");
         } else if error.is_quick() {
             self.batch.remove(0);
@@ -281,6 +301,7 @@ impl Writer {
     /// What could not be written by now is lost.
     fn lose_the_rest(&mut self) {
         let mut lost = self.batch.len();
+        self.sealed.clear();
         self.late = 0;
         loop {
             self.batch.clear();

@@ -29,6 +29,8 @@ struct Script {
     written: BTreeMap<u128, usize>,
     /// How many rows each attempt had.
     attempts: Vec<usize>,
+    /// The content that each attempt had.
+    contents: Vec<Vec<(Uuid, Sealed)>>,
     /// What becomes of an attempt.
     fault: Option<Fault>,
     /// What becomes of what is noted and deleted, and how often that was tried.
@@ -46,6 +48,7 @@ impl Backend for Scripted {
     fn write(&mut self, rows: &[Row], sealed: &[(Uuid, Sealed)]) -> Result<(), LedgerError> {
         let mut script = self.script();
         script.attempts.push(rows.len());
+        script.contents.push(sealed.to_vec());
         if let Some(fault) = script.fault {
             fault(rows, sealed)?;
         }
@@ -203,6 +206,30 @@ fn one_row_whose_content_takes_too_long_loses_that_after_many_attempts() {
     let script = database.script();
     assert!(script.written[&0] > 0 && script.written[&2] > 0);
     assert_eq!(script.written[&1], 0);
+}
+
+#[test]
+fn content_is_encrypted_once_however_often_it_is_tried() {
+    let (database, shared, mut writer) = writer(5, &[1, 3, 4]);
+    database.script().fault = Some(|rows, _| {
+        if rows.len() > 2 {
+            Err(LedgerError::TooMuch("it is".to_owned()))
+        } else {
+            Ok(())
+        }
+    });
+    writer.beat();
+    assert_eq!((shared.waiting(), dropped(&shared)), (0, 0));
+    let script = database.script();
+    let [all, tried @ ..] = &script.contents[..] else {
+        panic!("nothing was tried")
+    };
+    let ids: Vec<_> = all.iter().map(|(id, _)| id.as_u128()).collect();
+    assert_eq!((&ids[..], script.attempts[0]), (&[1, 3, 4][..], 5));
+    // A nonce is random: nothing is encrypted twice to the same.
+    assert!(tried.iter().flatten().all(|content| all.contains(content)));
+    let kept = |id| script.written[&id] > 0;
+    assert_eq!([0, 1, 2, 3, 4].map(kept), [false, true, false, true, true]);
 }
 
 #[test]
