@@ -45,7 +45,7 @@ pub(super) trait Backend: Send {
     fn known_time(&mut self) -> Result<Option<Believed>, LedgerError>;
 
     /// Notes what is believed of the time.
-    fn note_time(&mut self, believed: Believed) -> Result<(), LedgerError>;
+    fn note_time(&mut self, believed: &Believed) -> Result<(), LedgerError>;
 
     /// Sums of the rows from `since` to before `until`, by a key.
     fn usage(

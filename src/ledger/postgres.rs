@@ -41,11 +41,8 @@ impl Postgres {
         ca_file: Option<&Path>,
         purpose: Purpose,
     ) -> Result<Self, LedgerError> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| LedgerError::Server(error.to_string()))?;
-        let client = connection::open(&runtime, url, ca_file, purpose)?;
+        let (runtime, client) =
+            with_runtime(|runtime| connection::open(runtime, url, ca_file, purpose))?;
         let places: Vec<_> = TYPES
             .iter()
             .enumerate()
@@ -81,6 +78,24 @@ impl Postgres {
             return Err(LedgerError::Older { found, known });
         }
         Ok(())
+    }
+}
+
+/// Begins work in a runtime of its own. Where it fails nothing more is waited for: a system that still looks for a host's address
+/// may take its time, and the runtime would wait for it to end.
+fn with_runtime<T>(
+    begin: impl FnOnce(&Runtime) -> Result<T, LedgerError>,
+) -> Result<(Runtime, T), LedgerError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| LedgerError::Server(error.to_string()))?;
+    match begin(&runtime) {
+        Ok(begun) => Ok((runtime, begun)),
+        Err(error) => {
+            runtime.shutdown_background();
+            Err(error)
+        }
     }
 }
 
@@ -223,22 +238,23 @@ impl Backend for Postgres {
 
     fn known_time(&mut self) -> Result<Option<Believed>, LedgerError> {
         let known = "SELECT coalesce((SELECT time FROM millgate_believed), (SELECT max(time) FROM millgate_exchanges)), \
-                     (SELECT doubted_since FROM millgate_believed)";
+                     coalesce((SELECT running FROM millgate_believed), 0), (SELECT least FROM millgate_believed)";
         let row = answer(&self.runtime, self.client.query_one(known, &[]))?;
         let time: Option<SystemTime> = row.get(0);
         Ok(time.map(|time| Believed {
             time,
-            doubted_since: row.get(1),
+            running: row.get(1),
+            least: Believed::read_least(row.get(2)),
         }))
     }
 
-    fn note_time(&mut self, believed: Believed) -> Result<(), LedgerError> {
-        let note = "INSERT INTO millgate_believed (one, time, doubted_since) VALUES (1, $1, $2) \
-                    ON CONFLICT (one) DO UPDATE SET time = excluded.time, doubted_since = excluded.doubted_since";
-        let client = &self.client;
+    fn note_time(&mut self, believed: &Believed) -> Result<(), LedgerError> {
+        let note = "INSERT INTO millgate_believed (one, time, running, least) VALUES (1, $1, $2, $3) \
+                    ON CONFLICT (one) DO UPDATE SET time = excluded.time, running = excluded.running, least = excluded.least";
+        let (client, least) = (&self.client, believed.least_text());
         let work = async {
             client
-                .execute(note, &[&believed.time, &believed.doubted_since])
+                .execute(note, &[&believed.time, &believed.running, &least])
                 .await
         };
         answer(&self.runtime, work)?;
@@ -271,5 +287,27 @@ impl Backend for Postgres {
             key: row.get(0),
             content: row.get(1),
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::mpsc::channel, time::Duration};
+
+    use super::*;
+
+    #[test]
+    fn a_look_up_that_does_not_end_is_not_waited_for() {
+        let (end, ended) = channel::<()>();
+        let (fail, failed) = channel();
+        std::thread::spawn(move || {
+            let begun: Result<(_, ()), _> = with_runtime(|runtime| {
+                runtime.spawn_blocking(move || ended.recv());
+                Err(LedgerError::Silent)
+            });
+            fail.send(begun.is_err())
+        });
+        assert_eq!(failed.recv_timeout(Duration::from_secs(10)), Ok(true));
+        drop(end);
     }
 }

@@ -75,14 +75,14 @@ impl Pruning {
             clock
         } else {
             let earlier = backend.known_time()?;
-            self.clock.insert(Clock::new(earlier, wall, now))
+            self.clock.insert(Clock::new(earlier, now))
         };
         let (believed, notice) = clock.believe(wall, now);
         if let Some(notice) = notice {
             notice.say();
         }
         if is_due {
-            backend.note_time(believed)?;
+            backend.note_time(&believed)?;
         }
         let cut = believed.time.checked_sub(settings.max_age);
         let cut = cut.unwrap_or(SystemTime::UNIX_EPOCH);

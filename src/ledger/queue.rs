@@ -12,7 +12,7 @@ use std::{
 
 use super::{Place, Settings, row::Row};
 
-/// Rows of a batch; as many that wait wake the writer before its time.
+/// Rows of a batch; as many that wait, or half of those that may, wake the writer before its time.
 pub(super) const BATCH: usize = 1000;
 
 /// Bytes of captured content that may wait. What is past them is not kept; its row is.
@@ -47,6 +47,13 @@ struct Queue {
     lost: u64,
 }
 
+impl Queue {
+    /// So many that wait are written before their time: not so many that there is no room meanwhile.
+    fn enough(&self) -> usize {
+        BATCH.min(self.limit / 2).max(1)
+    }
+}
+
 /// What the writer is told.
 pub(super) enum Order {
     /// Work by these from now on.
@@ -71,10 +78,13 @@ impl Shared {
             queue.lost += 1;
             self.dropped.fetch_add(1, Ordering::Relaxed);
             if queue.lost == 1 {
-                tracing::error!(
-                    waiting = queue.limit,
+                let why = if lock(&self.error).is_some() {
                     "the ledger cannot be written and no more rows may wait: exchanges are served, their rows are lost"
-                );
+                } else {
+                    "exchanges end faster than the ledger is written and no more rows may wait: exchanges are served, their rows are \
+                     lost; a larger [ledger] queue has room for more"
+                };
+                tracing::error!(waiting = queue.limit, "{why}");
             }
             return;
         }
@@ -88,7 +98,7 @@ impl Shared {
             }
         }
         queue.rows.push_back(row);
-        if queue.rows.len() == BATCH {
+        if queue.rows.len() == queue.enough() {
             self.wake.notify_one();
         }
     }
@@ -123,7 +133,7 @@ impl Shared {
                 return Some(order);
             }
             let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() || (is_able && queue.rows.len() >= BATCH) {
+            if left.is_zero() || (is_able && queue.rows.len() >= queue.enough()) {
                 return None;
             }
             let waited = self.wake.wait_timeout(queue, left);
@@ -145,13 +155,15 @@ impl Shared {
         self.written.fetch_add(written as u64, Ordering::Relaxed);
         self.in_hand.store(left, Ordering::Relaxed);
         tracing::debug!(rows = written, "rows are written to the ledger");
-        *lock(&self.error) = None;
+        let was_wrong = lock(&self.error).take().is_some();
         let lost = std::mem::take(&mut lock(&self.queue).lost);
         if lost > 0 {
-            tracing::warn!(
-                lost,
+            let what = if was_wrong {
                 "the ledger is written again; these rows of exchanges are lost"
-            );
+            } else {
+                "there is room for rows of the ledger again; these rows of exchanges are lost"
+            };
+            tracing::warn!(lost, "{what}");
         }
     }
 

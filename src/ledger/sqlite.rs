@@ -41,6 +41,8 @@ pub(super) struct Sqlite {
     connection: Connection,
     path: PathBuf,
     identity: Identity,
+    /// The log beside it, once there is one.
+    log: Option<Identity>,
     insert: String,
 }
 
@@ -71,6 +73,7 @@ impl Sqlite {
             connection: opened.connection,
             path: opened.path,
             identity: opened.identity,
+            log: None,
             insert: format!(
                 "INSERT INTO exchanges ({COLUMNS}) VALUES ({places}) ON CONFLICT (id) DO NOTHING"
             ),
@@ -92,13 +95,23 @@ impl Sqlite {
         StoreError::of(error, &self.path).into()
     }
 
-    /// Whether the file is still the one that was opened.
+    /// Whether the file and its log are still those that were opened, and something is in the file: SQLite itself goes on with
+    /// files that nobody can find any more.
     fn check(&self) -> Result<(), LedgerError> {
-        if Identity::of(&self.path).ok() == Some(self.identity) {
+        let is_whole = Identity::of(&self.path).ok() == Some(self.identity)
+            && fs::metadata(&self.path).is_ok_and(|metadata| metadata.len() > 0);
+        let has_log = self.log.is_none() || Identity::of(&self.log_path()).ok() == self.log;
+        if is_whole && has_log {
             return Ok(());
         }
         let path = self.path.clone();
         Err(StoreError::Gone { path }.into())
+    }
+
+    fn log_path(&self) -> PathBuf {
+        let mut log = self.path.clone().into_os_string();
+        log.push("-wal");
+        log.into()
     }
 
     fn number(&self, pragma: &str) -> rusqlite::Result<i64> {
@@ -114,9 +127,7 @@ impl Sqlite {
 
     /// Bytes of the log beside the file.
     fn log_size(&self) -> u64 {
-        let mut log = self.path.clone().into_os_string();
-        log.push("-wal");
-        fs::metadata(log).map_or(0, |metadata| metadata.len())
+        fs::metadata(self.log_path()).map_or(0, |metadata| metadata.len())
     }
 
     /// Writes the log into the file and cuts it. Not while others read: nobody is waited for.
@@ -232,7 +243,10 @@ impl Sqlite {
 impl Backend for Sqlite {
     fn write(&mut self, rows: &[Row], sealed: &[(Uuid, Sealed)]) -> Result<(), LedgerError> {
         self.check()?;
-        self.insert(rows, sealed).map_err(|error| self.error(error))
+        self.insert(rows, sealed)
+            .map_err(|error| self.error(error))?;
+        self.log = self.log.or_else(|| Identity::of(&self.log_path()).ok());
+        Ok(())
     }
 
     fn prune(&mut self, cut: SystemTime, max_size: u64) -> Result<bool, LedgerError> {
@@ -248,24 +262,29 @@ impl Backend for Sqlite {
 
     fn known_time(&mut self) -> Result<Option<Believed>, LedgerError> {
         let known = "SELECT coalesce((SELECT time FROM believed), (SELECT max(time) FROM exchanges)), \
-                     (SELECT doubted_since FROM believed)";
+                     coalesce((SELECT running FROM believed), 0), (SELECT least FROM believed)";
         let known = self.connection.query_row(known, [], |row| {
-            Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?))
+            let (running, least): (_, Option<String>) = (row.get(1)?, row.get(2)?);
+            Ok(row.get::<_, Option<i64>>(0)?.map(|latest| Believed {
+                time: time(latest),
+                running,
+                least: Believed::read_least(least.as_deref()),
+            }))
         });
-        let (latest, doubted_since) = known.map_err(|error| self.error(error))?;
-        Ok(latest.map(|latest| Believed {
-            time: time(latest),
-            doubted_since: doubted_since.map(time),
-        }))
+        known.map_err(|error| self.error(error))
     }
 
-    fn note_time(&mut self, believed: Believed) -> Result<(), LedgerError> {
-        let note = "INSERT INTO believed (one, time, doubted_since) VALUES (1, ?, ?) \
-                    ON CONFLICT (one) DO UPDATE SET time = excluded.time, doubted_since = excluded.doubted_since";
-        let doubted_since = believed.doubted_since.map(millis);
-        let noted = self
-            .connection
-            .execute(note, params![millis(believed.time), doubted_since]);
+    fn note_time(&mut self, believed: &Believed) -> Result<(), LedgerError> {
+        let note = "INSERT INTO believed (one, time, running, least) VALUES (1, ?, ?, ?) \
+                    ON CONFLICT (one) DO UPDATE SET time = excluded.time, running = excluded.running, least = excluded.least";
+        let noted = self.connection.execute(
+            note,
+            params![
+                millis(believed.time),
+                believed.running,
+                believed.least_text()
+            ],
+        );
         noted.map_err(|error| self.error(error))?;
         Ok(())
     }

@@ -1,4 +1,5 @@
 use std::{
+    collections::BTreeMap,
     path::Path,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
@@ -192,18 +193,20 @@ fn a_time_that_was_believed_is_known_after_a_restart() {
     ledger.write(&[row(1, now())], &[]).unwrap();
     let mut noted = Believed {
         time: now(),
-        doubted_since: None,
+        running: 0,
+        least: BTreeMap::new(),
     };
-    assert_eq!(ledger.known_time().unwrap(), Some(noted));
-    for doubted_since in [Some(now() + DAY), None] {
+    assert_eq!(ledger.known_time().unwrap().as_ref(), Some(&noted));
+    for running in [5, 7] {
         noted = Believed {
             time: now() - DAY,
-            doubted_since,
+            running,
+            least: BTreeMap::from([(3, -4), (9, running)]),
         };
-        ledger.note_time(noted).unwrap();
+        ledger.note_time(&noted).unwrap();
         drop(ledger);
         ledger = open(folder.path());
-        assert_eq!(ledger.known_time().unwrap(), Some(noted));
+        assert_eq!(ledger.known_time().unwrap().as_ref(), Some(&noted));
     }
 }
 
@@ -227,9 +230,10 @@ fn the_log_beside_a_file_counts_and_is_cut_before_rows_are_deleted() {
     for millis in 0..1000 {
         let noted = Believed {
             time: now() + Duration::from_millis(millis),
-            doubted_since: None,
+            running: 0,
+            least: BTreeMap::new(),
         };
-        ledger.note_time(noted).unwrap();
+        ledger.note_time(&noted).unwrap();
     }
     assert!(size(&log) > max_size, "{}", size(&log));
     assert!(ledger.is_larger(max_size));
@@ -359,6 +363,62 @@ fn a_full_disk_keeps_rows_waiting_up_to_the_bound_and_the_rest_is_counted() {
     assert_eq!(shared.written.load(Ordering::Relaxed), 10);
 }
 
+/// A ledger whose files somebody has laid hands on meanwhile: that is told, and what they have left
+/// and what was to be written is there then.
+fn is_noticed(left: i64, meddle: impl Fn(&Path)) {
+    let folder = tempfile::tempdir().unwrap();
+    let (settings, place) = settings(folder.path());
+    let (shared, mut writer) = writer(folder.path(), &settings);
+    shared.push(row(1, now()));
+    writer.beat();
+    shared.push(row(2, now()));
+    writer.beat();
+    meddle(folder.path());
+    shared.push(row(3, now()));
+    writer.beat();
+    assert!(shared.error().is_some());
+    assert_eq!(shared.waiting(), 1);
+    writer.beat();
+    assert_eq!((shared.error(), shared.waiting()), (None, 0));
+    assert_eq!(exchanges(&place), left + 1);
+}
+
+#[test]
+fn a_log_that_is_taken_away_is_noticed() {
+    is_noticed(2, |folder| {
+        std::fs::remove_file(folder.join("ledger.db-wal")).unwrap()
+    });
+}
+
+#[test]
+fn a_file_that_is_emptied_is_noticed() {
+    // All rows are still in the log.
+    is_noticed(2, |folder| {
+        std::fs::write(folder.join(place::FILE), "").unwrap()
+    });
+    is_noticed(0, |folder| {
+        let path = folder.join(place::FILE);
+        let file = rusqlite::Connection::open(&path).unwrap();
+        let cut = file.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
+        assert_eq!(cut, Ok(0));
+        std::fs::write(path, "").unwrap();
+    });
+}
+
+#[test]
+fn a_log_that_was_cut_is_the_same_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, place) = settings(folder.path());
+    let mut ledger = open(folder.path());
+    ledger.write(&[row(1, now())], &[]).unwrap();
+    let file = rusqlite::Connection::open(folder.path().join(place::FILE)).unwrap();
+    let cut = file.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
+    assert_eq!(cut, Ok(0));
+    drop(file);
+    ledger.write(&[row(2, now())], &[]).unwrap();
+    assert_eq!(exchanges(&place), 2);
+}
+
 #[test]
 fn content_is_kept_with_a_key_alone_and_read_with_it() {
     let folder = tempfile::tempdir().unwrap();
@@ -386,6 +446,25 @@ fn content_is_kept_with_a_key_alone_and_read_with_it() {
     for entry in std::fs::read_dir(folder.path()).unwrap() {
         let bytes = std::fs::read(entry.unwrap().path()).unwrap();
         assert!(!bytes.windows(6).any(|window| window == b"canary"));
+    }
+}
+
+#[test]
+fn a_small_queue_wakes_the_writer_before_it_is_full() {
+    let shared = Shared::default();
+    let folder = tempfile::tempdir().unwrap();
+    let (mut settings, _) = settings(folder.path());
+    let until = Instant::now() + Duration::from_secs(20);
+    for (queue, full) in [(1, 1), (2, 1), (10, 5), (1500, 750)] {
+        settings.queue = queue;
+        shared.admit(true, &settings);
+        for number in 0..full {
+            shared.push(row(number, now()));
+        }
+        assert!(shared.wait(until, true).is_none());
+        assert!(Instant::now() < until, "{queue}");
+        shared.take(&mut Vec::new());
+        shared.settle(full as usize, 0);
     }
 }
 

@@ -7,9 +7,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use uuid::Uuid;
+
 use super::{
     LedgerError, Place, Settings,
     backend::{Backend, Purpose},
+    capture::Sealed,
     pruning::Pruning,
     queue::{BATCH, Order, Shared},
     row::Row,
@@ -18,6 +21,9 @@ use super::{
 /// How long until a ledger that could not be used is tried again; twice as long each time, up to the longest.
 const FIRST_RETRY: Duration = Duration::from_millis(500);
 const LONGEST_RETRY: Duration = Duration::from_secs(15);
+
+/// So often one row alone is tried with what was captured of it, where it is not taken in time: some minutes.
+const PATIENT_ATTEMPTS: u32 = 10;
 
 /// What the thread works with.
 pub(super) struct Writer {
@@ -28,8 +34,12 @@ pub(super) struct Writer {
     pruning: Pruning,
     /// Taken, and not known to be written.
     batch: Vec<Row>,
+    /// What was captured of them, in their order: encrypted once, however often it is tried.
+    sealed: Vec<(Uuid, Sealed)>,
     /// So many of them are written at once: fewer after a failure that fewer might have been spared.
     at_once: usize,
+    /// So often the first of them was not taken in time, alone.
+    late: u32,
     retry_at: Option<Instant>,
     pause: Duration,
     /// Whether it was open once: from then on its folder is not made anew, which may be away for a while only.
@@ -60,7 +70,9 @@ impl Writer {
             open: None,
             pruning: Pruning::new(),
             batch: Vec::new(),
+            sealed: Vec::new(),
             at_once: BATCH,
+            late: 0,
             retry_at: Some(Instant::now()),
             pause: FIRST_RETRY,
             was_open: false,
@@ -79,6 +91,8 @@ impl Writer {
     fn outlive(&mut self) {
         let lost = self.shared.in_hand();
         self.batch.clear();
+        self.sealed.clear();
+        self.late = 0;
         self.shared.give_up(lost, 0);
         self.open = None;
         self.pruning = Pruning::new();
@@ -139,7 +153,7 @@ impl Writer {
             self.was_open = true;
         }
         loop {
-            self.shared.take(&mut self.batch);
+            self.take();
             if self.batch.is_empty() {
                 break;
             }
@@ -151,6 +165,17 @@ impl Writer {
             self.open = None;
         }
         Ok(())
+    }
+
+    /// Takes the next rows, and encrypts what was captured of them.
+    fn take(&mut self) {
+        let known = self.batch.len();
+        self.shared.take(&mut self.batch);
+        let keys = &self.settings.keys;
+        let taken = self.batch.iter_mut().skip(known);
+        let sealed =
+            taken.filter_map(|row| Some((row.id, keys.seal(row.id, &*row.captured.take()?)?)));
+        self.sealed.extend(sealed);
     }
 
     fn open_place(&self) -> Result<Box<dyn Backend>, LedgerError> {
@@ -172,14 +197,17 @@ impl Writer {
             return Ok(());
         };
         let count = self.batch.len().min(self.at_once);
-        let (rows, keys) = (&self.batch[..count], &self.settings.keys);
-        let sealed: Vec<_> = rows
-            .iter()
-            .filter_map(|row| Some((row.id, keys.seal(row.id, row.captured.as_deref()?)?)))
-            .collect();
-        match open.write(rows, &sealed) {
+        let rows = &self.batch[..count];
+        // Both are in one order.
+        let contents = rows.iter().fold(0, |found, row| {
+            let is_next = self.sealed.get(found).is_some_and(|(id, _)| *id == row.id);
+            found + usize::from(is_next)
+        });
+        match open.write(rows, &self.sealed[..contents]) {
             Ok(()) => {
                 self.batch.drain(..count);
+                self.sealed.drain(..contents);
+                self.late = 0;
                 // Slowly: where it was too much, every attempt that is too much costs time.
                 self.at_once = (self.at_once + self.at_once / 8 + 1).min(BATCH);
                 self.shared.settle(count, self.batch.len());
@@ -191,25 +219,37 @@ impl Writer {
     }
 
     /// Half as many rows the next time, so that what the database does not take, or not in time, holds up nothing for ever. One
-    /// alone is tried without what was captured of it, and is then lost.
+    /// alone that it does not take is tried without what was captured of it, and is then lost; one that it does not take in time
+    /// says more of the server than of itself, and is kept: only what was captured of it is lost, after many attempts.
     fn narrow(&mut self, count: usize, error: LedgerError) -> Result<(), LedgerError> {
         self.at_once = (count / 2).max(1);
-        if let ([row, ..], 1) = (&mut *self.batch, count) {
-            let id = row.id;
-            if row.captured.take().is_some() {
-                tracing::error!(%error, %id, "what was captured of this exchange is lost: its row is tried without");
-            } else {
-                self.batch.remove(0);
-                self.shared.give_up(1, self.batch.len());
-                tracing::error!(%error, %id, "the row of this exchange is lost");
+        let is_quick = error.is_quick();
+        if count == 1 {
+            self.late += u32::from(!is_quick);
+            if is_quick || self.late >= PATIENT_ATTEMPTS {
+                self.lighten(&error);
             }
+        } else {
+            // It is another attempt, and not the same again.
+            self.pause = FIRST_RETRY;
         }
-        if error.is_quick() {
-            return Ok(());
+        if is_quick { Ok(()) } else { Err(error) }
+    }
+
+    /// Gives up what was captured of the first row; the row, where there is no such thing and it is the cause.
+    fn lighten(&mut self, error: &LedgerError) {
+        let Some(id) = self.batch.first().map(|row| row.id) else {
+            return;
+        };
+        if self.sealed.first().is_some_and(|(of, _)| *of == id) {
+            self.sealed.remove(0);
+            tracing::error!(%error, %id, "what was captured of this exchange is lost: its row is tried without");
+        } else if error.is_quick() {
+            self.batch.remove(0);
+            self.late = 0;
+            self.shared.give_up(1, self.batch.len());
+            tracing::error!(%error, %id, "the row of this exchange is lost");
         }
-        // It is another attempt, and not the same again.
-        self.pause = FIRST_RETRY;
-        Err(error)
     }
 
     /// Says so, once, and comes back later. What does not heal by itself is opened anew then.
@@ -261,6 +301,8 @@ impl Writer {
     /// What could not be written by now is lost.
     fn lose_the_rest(&mut self) {
         let mut lost = self.batch.len();
+        self.sealed.clear();
+        self.late = 0;
         loop {
             self.batch.clear();
             self.shared.take(&mut self.batch);

@@ -55,6 +55,12 @@ CREATE TABLE millgate_believed (
 ", "
 -- Since when the clock is ahead and not believed; null: it is believed.
 ALTER TABLE millgate_believed ADD COLUMN doubted_since timestamptz;
+", "
+-- How long gateways have run, in milliseconds, and what the clock has said in each of the last hours of it, as JSON: pairs of the
+-- hour and of the least time, in milliseconds since the epoch, at which all that running would have begun. The gateways of an
+-- earlier version that still run go on with the columns that they know.
+ALTER TABLE millgate_believed ADD COLUMN running int8 NOT NULL DEFAULT 0;
+ALTER TABLE millgate_believed ADD COLUMN least text;
 "];
 
 /// The version that is there; `None` where there is none.

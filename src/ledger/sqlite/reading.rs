@@ -26,6 +26,7 @@ impl Sqlite {
             connection,
             path,
             identity,
+            log: None,
             insert: String::new(),
         })
     }

@@ -61,4 +61,10 @@ CREATE TABLE believed (
 ", "
 -- Since when the clock is ahead and not believed; null: it is believed.
 ALTER TABLE believed ADD COLUMN doubted_since INTEGER;
+", "
+-- How long gateways have run, in milliseconds, and what the clock has said in each of the last hours of it, as JSON: pairs of the
+-- hour and of the least time, in milliseconds since the epoch, at which all that running would have begun.
+ALTER TABLE believed DROP COLUMN doubted_since;
+ALTER TABLE believed ADD COLUMN running INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE believed ADD COLUMN least TEXT;
 "];

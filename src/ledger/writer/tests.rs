@@ -29,6 +29,8 @@ struct Script {
     written: BTreeMap<u128, usize>,
     /// How many rows each attempt had.
     attempts: Vec<usize>,
+    /// The content that each attempt had.
+    contents: Vec<Vec<(Uuid, Sealed)>>,
     /// What becomes of an attempt.
     fault: Option<Fault>,
     /// What becomes of what is noted and deleted, and how often that was tried.
@@ -46,6 +48,7 @@ impl Backend for Scripted {
     fn write(&mut self, rows: &[Row], sealed: &[(Uuid, Sealed)]) -> Result<(), LedgerError> {
         let mut script = self.script();
         script.attempts.push(rows.len());
+        script.contents.push(sealed.to_vec());
         if let Some(fault) = script.fault {
             fault(rows, sealed)?;
         }
@@ -70,7 +73,7 @@ impl Backend for Scripted {
         Ok(None)
     }
 
-    fn note_time(&mut self, _: Believed) -> Result<(), LedgerError> {
+    fn note_time(&mut self, _: &Believed) -> Result<(), LedgerError> {
         let mut script = self.script();
         script.prunings += 1;
         script.pruning_fault.map_or(Ok(()), |fault| Err(fault()))
@@ -183,26 +186,71 @@ fn a_batch_that_takes_too_long_is_halved_until_it_does_not() {
 }
 
 #[test]
-fn one_row_that_takes_too_long_loses_its_content_first_and_then_itself() {
+fn one_row_whose_content_takes_too_long_loses_that_after_many_attempts() {
     let (database, shared, mut writer) = writer(3, &[0, 1, 2]);
-    database.script().fault = Some(|rows, sealed| {
-        let has = |id: Uuid, wanted| id.as_u128() == wanted;
-        let is_slow =
-            sealed.iter().any(|(id, _)| has(*id, 1)) || rows.iter().any(|row| has(row.id, 2));
-        if is_slow {
+    database.script().fault = Some(|_, sealed| {
+        if sealed.iter().any(|(id, _)| id.as_u128() == 1) {
             Err(LedgerError::Slow("canceled".to_owned()))
         } else {
             Ok(())
         }
     });
-    for _ in 0..20 {
+    // Three; then one, which is written, and two; then the one in question.
+    for _ in 0..2 + PATIENT_ATTEMPTS {
         writer.beat();
+        assert!(shared.waiting() > 0);
     }
-    assert_eq!((shared.waiting(), dropped(&shared)), (0, 1));
+    assert_eq!(writer.pause, LONGEST_RETRY, "minutes, and not seconds");
+    writer.beat();
+    assert_eq!((shared.waiting(), dropped(&shared)), (0, 0));
     let script = database.script();
-    assert_eq!(script.written.keys().copied().collect::<Vec<_>>(), [0, 1]);
-    assert!(script.written[&0] > 0, "its content is kept");
+    assert!(script.written[&0] > 0 && script.written[&2] > 0);
     assert_eq!(script.written[&1], 0);
+}
+
+#[test]
+fn content_is_encrypted_once_however_often_it_is_tried() {
+    let (database, shared, mut writer) = writer(5, &[1, 3, 4]);
+    database.script().fault = Some(|rows, _| {
+        if rows.len() > 2 {
+            Err(LedgerError::TooMuch("it is".to_owned()))
+        } else {
+            Ok(())
+        }
+    });
+    writer.beat();
+    assert_eq!((shared.waiting(), dropped(&shared)), (0, 0));
+    let script = database.script();
+    let [all, tried @ ..] = &script.contents[..] else {
+        panic!("nothing was tried")
+    };
+    let ids: Vec<_> = all.iter().map(|(id, _)| id.as_u128()).collect();
+    assert_eq!((&ids[..], script.attempts[0]), (&[1, 3, 4][..], 5));
+    // A nonce is random: nothing is encrypted twice to the same.
+    assert!(tried.iter().flatten().all(|content| all.contains(content)));
+    let kept = |id| script.written[&id] > 0;
+    assert_eq!([0, 1, 2, 3, 4].map(kept), [false, true, false, true, true]);
+}
+
+#[test]
+fn a_server_that_is_slow_costs_no_row_however_long() {
+    let (database, shared, mut writer) = writer(20, &[3]);
+    database.script().fault = Some(|rows, _| {
+        Err(if rows.len() % 2 == 0 {
+            LedgerError::Slow("canceled".to_owned())
+        } else {
+            LedgerError::Silent
+        })
+    });
+    for _ in 0..100 {
+        writer.beat();
+        reopen(&mut writer, &database);
+    }
+    assert_eq!((shared.waiting(), dropped(&shared)), (20, 0));
+    database.script().fault = None;
+    writer.beat();
+    assert_eq!((shared.waiting(), dropped(&shared)), (0, 0));
+    assert!(database.script().written[&3] > 0, "its content is kept");
 }
 
 #[test]
