@@ -281,6 +281,40 @@ async fn a_client_makes_no_series_by_inventing_models() {
     assert!(!bench.text(OPEN_METRICS).await.text().contains("invented"));
 }
 
+/// What this upstream answers, whole and streamed, is told as estimated, and the number it says is told nowhere.
+async fn is_estimated(upstream: &Mock, said: &str) {
+    let config = support::config(&[("a", "openai", &upstream.url())], "");
+    let gateway = Gateway::start(&config).await;
+    let client = Client::new(&gateway);
+    for stream in [false, true] {
+        let reply = client.post(CHAT, &chat_body("hi", stream)).await;
+        assert_eq!(reply.status, 200);
+        // The chunk that nobody has asked for stays away, whatever it says.
+        assert!(!stream || !reply.text().contains("prompt_tokens"));
+    }
+    let operators = Client::at(&format!("http://{}", gateway.admin));
+    let text = operators.get("/metrics").await.text();
+    let scrape = Scrape::read(&text, Form::Classic);
+    assert_eq!(scrape.count("millgate_tokens_total", &[]), 0);
+    assert_eq!(scrape.count("gen_ai_client_token_usage_count", &[]), 0);
+    assert!(scrape.count("millgate_estimated_tokens_total", &[("type", "output")]) > 0);
+    let told = operators.get("/api/exchanges").await.json();
+    for exchange in told["exchanges"].as_array().unwrap() {
+        assert_eq!(exchange["tokens"]["estimated"], true, "{exchange}");
+        assert!(!exchange["tokens"].to_string().contains(said), "{exchange}");
+    }
+}
+
+#[tokio::test]
+async fn what_no_upstream_can_have_counted_is_estimated() {
+    let tokens = 1_000_000_000_000_000_000;
+    let lying = Mock::with(Script {
+        prompt_tokens: Some(tokens),
+        ..Script::default()
+    });
+    is_estimated(&lying.await.unwrap(), &tokens.to_string()).await;
+}
+
 #[tokio::test]
 async fn openmetrics_names_an_exchange_as_an_example() {
     let bench = Bench::start().await;

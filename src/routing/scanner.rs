@@ -176,8 +176,9 @@ impl StreamScanner {
                 Ok(members) => {
                     let is_empty = |raw: &[u8]| raw.starts_with(b"[") && !is_something(raw);
                     mark.usage = members.get(data, "usage").and_then(Usage::from_json);
-                    mark.usage_only =
-                        mark.usage.is_some() && members.get(data, "choices").is_some_and(is_empty);
+                    // Even where it counts nothing that could be believed.
+                    mark.usage_only = members.get(data, "choices").is_some_and(is_empty)
+                        && members.get(data, "usage").is_some_and(|raw| raw.starts_with(b"{"));
                 }
                 Err(_) => mark.garbage = true,
             }

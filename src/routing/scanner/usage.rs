@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::http::json;
 
+/// A larger number of tokens is none that anybody has counted.
+const MOST: u64 = 1 << 32;
+
 /// Tokens of one answer, as the upstream counted them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
@@ -31,7 +34,7 @@ impl Usage {
 
     /// Reads the raw value of a `usage` member: `prompt_tokens` and `completion_tokens` (chat, completions,
     /// embeddings) or `input_tokens` and `output_tokens` (responses), with their `…_details`.
-    /// `None` where it counts neither.
+    /// `None` where it counts neither, and where a number is larger than 2^32.
     #[must_use]
     pub fn from_json(raw: &[u8]) -> Option<Self> {
         let members = json::scan(raw).ok()?;
@@ -45,14 +48,21 @@ impl Usage {
         if input.is_none() && output.is_none() {
             return None;
         }
-        Some(Self {
+        let usage = Self {
             input: input.unwrap_or(0),
             output: output.unwrap_or(0),
             cached: detail("prompt_tokens_details", "cached_tokens")
                 .or_else(|| detail("input_tokens_details", "cached_tokens")),
             reasoning: detail("completion_tokens_details", "reasoning_tokens")
                 .or_else(|| detail("output_tokens_details", "reasoning_tokens")),
-        })
+        };
+        usage.is_credible().then_some(usage)
+    }
+
+    fn is_credible(&self) -> bool {
+        let details = [self.cached, self.reasoning];
+        let mut all = [self.input, self.output].into_iter().chain(details.into_iter().flatten());
+        all.all(|tokens| tokens <= MOST)
     }
 }
 

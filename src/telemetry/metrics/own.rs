@@ -175,14 +175,15 @@ impl Own {
         spent.saved += u128::from(ended.saved.unwrap_or(0));
         let Some(tokens) = charged else { return };
         let usage = tokens.usage;
+        let add = |sum: &mut u64, tokens: u64| *sum = sum.saturating_add(tokens);
         if tokens.is_estimate {
-            spent.estimated_input += usage.input;
-            spent.estimated_output += usage.output;
+            add(&mut spent.estimated_input, usage.input);
+            add(&mut spent.estimated_output, usage.output);
         } else {
-            spent.input += usage.input;
-            spent.output += usage.output;
-            spent.cached += usage.cached.unwrap_or(0);
-            spent.reasoning += usage.reasoning.unwrap_or(0);
+            add(&mut spent.input, usage.input);
+            add(&mut spent.output, usage.output);
+            add(&mut spent.cached, usage.cached.unwrap_or(0));
+            add(&mut spent.reasoning, usage.reasoning.unwrap_or(0));
         }
         match ended.cost {
             Some(cost) => spent.cost += u128::from(cost),
