@@ -109,7 +109,7 @@ impl Row {
             ticket: caller
                 .meta("ticket")
                 .map(|ticket| clean(&String::from_utf8_lossy(ticket))),
-            method: clean(ended.method.as_str()),
+            method: ended.method_name().into(),
             endpoint: ended.endpoint.name(),
             route: ended.route.as_deref().map(clean),
             asked: some(&ended.asked),

@@ -409,12 +409,12 @@ impl Exchange {
         let (states, mut view) = self.view();
         above.on_end(states, &mut view, outcome);
         let route = self.route.as_deref();
-        let name = route.map(|route| &*route.name);
         let mut ended = self.record.ended(&self.request, route, &self.tried, took);
         ended.captured = Captured::take_from(&mut self.vars);
-        runtime.observer.end(ended);
+        let ended = Arc::new(ended);
+        runtime.observer.end(ended.clone());
         // Last: what is in the log is counted already.
-        access::line(&self.request, name, &self.tried, &self.record);
+        access::line(&self.request, &self.tried, &self.record, &ended);
         if let Some(upload) = &self.request.upload {
             upload.abandon();
         }

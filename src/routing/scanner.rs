@@ -178,7 +178,9 @@ impl StreamScanner {
                     mark.usage = members.get(data, "usage").and_then(Usage::from_json);
                     // Even where it counts nothing that could be believed.
                     mark.usage_only = members.get(data, "choices").is_some_and(is_empty)
-                        && members.get(data, "usage").is_some_and(|raw| raw.starts_with(b"{"));
+                        && members
+                            .get(data, "usage")
+                            .is_some_and(|raw| raw.starts_with(b"{"));
                 }
                 Err(_) => mark.garbage = true,
             }

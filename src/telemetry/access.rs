@@ -12,7 +12,8 @@ use percent_encoding::{CONTROLS, utf8_percent_encode};
 use smallvec::SmallVec;
 
 use super::{
-    ended::{Attempted, Ended, Tokens, clean, cleaned, id_of},
+    ended::{Attempted, Ended, Tokens, clean, cleaned, id_of, shown},
+    filter::ACCESS,
     traces::parameters::Parameters,
 };
 
@@ -146,8 +147,12 @@ impl Record {
         stages: StageTimes,
     ) -> Ended {
         let total = request.started.elapsed();
+        let asked = shown(&request.model);
+        // A name that is not its client's is one of the config.
+        let named = |model: &str| (model == &*request.model).then(|| asked.clone());
         let attempts = tried.iter().filter_map(|tried| {
             let model = tried.target.model_for(request.endpoint, &request.model);
+            let model = named(model).unwrap_or_else(|| clean(model).into());
             Attempted::of(tried, model, request.started)
         });
         let attempts: SmallVec<[Attempted; 1]> = attempts.collect();
@@ -173,13 +178,23 @@ impl Record {
             peer: request.peer,
             caller: request.caller.clone(),
             method: request.method.clone(),
-            path: clean(&request.path),
+            path: match request.endpoint {
+                // Of these it is known.
+                Endpoint::Chat
+                | Endpoint::Completions
+                | Endpoint::Responses
+                | Endpoint::Embeddings => clean(&request.path).into(),
+                _ => shown(&request.path),
+            },
             endpoint: request.endpoint,
             stream: request.stream,
             route: route.map(|route| route.name.clone()),
-            asked: clean(&request.model),
             provider: self.provider.clone(),
-            model: self.model.as_ref().map(cleaned),
+            model: self
+                .model
+                .as_ref()
+                .map(|model| named(model).unwrap_or_else(|| cleaned(model))),
+            asked,
             attempts,
             stages,
             looked_up: self.looked_up.clone(),
@@ -277,21 +292,21 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     }
 }
 
-/// Writes the line.
-pub fn line(request: &ClientRequest, route: Option<&str>, tried: &[Tried], record: &Record) {
+/// Writes the line of an exchange that has ended.
+pub fn line(request: &ClientRequest, tried: &[Tried], record: &Record, ended: &Ended) {
     let since = |instant: Instant| millis(instant.duration_since(request.started));
     tracing::info!(
-        target: "millgate::access",
+        target: ACCESS,
         request_id = request.id(),
         peer = %request.peer,
         caller = request.caller.id(),
-        method = request.method.as_str(),
-        path = &*request.path,
+        method = ended.method_name(),
+        path = &*ended.path,
         endpoint = request.endpoint.name(),
-        route,
-        asked = (!request.model.is_empty()).then_some(&*request.model),
-        provider = record.provider.as_deref(),
-        model = record.model.as_deref(),
+        route = ended.route.as_deref(),
+        asked = (!ended.asked.is_empty()).then_some(&*ended.asked),
+        provider = ended.provider.as_deref(),
+        model = ended.model.as_deref(),
         stream = request.stream,
         attempts = made(tried),
         failed = (tried.iter().any(|tried| tried.failure.is_some())).then(|| failures(tried)),

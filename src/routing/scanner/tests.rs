@@ -418,16 +418,17 @@ fn whole_replies_tell_their_usage() {
 #[test]
 fn what_nobody_can_have_counted_is_no_usage() {
     let most = 1_u64 << 32;
-    let of = |tokens: u64| {
-        format!(r#"{{"usage":{{"prompt_tokens":{tokens},"completion_tokens":1}}}}"#)
-    };
+    let of =
+        |tokens: u64| format!(r#"{{"usage":{{"prompt_tokens":{tokens},"completion_tokens":1}}}}"#);
     assert_eq!(reply_usage(of(most).as_bytes()), Some(usage(most, 1)));
     assert_eq!(reply_usage(of(most + 1).as_bytes()), None);
     assert_eq!(reply_usage(of(u64::MAX).as_bytes()), None);
     let details = r#"{"usage":{"prompt_tokens":1,"completion_tokens":1,"completion_tokens_details":{"reasoning_tokens":1000000000000000000}}}"#;
     assert_eq!(reply_usage(details.as_bytes()), None);
     // Whoever did not ask for the chunk that tells it does not get it for that.
-    let mark = chat(r#"{"choices":[],"usage":{"prompt_tokens":1000000000000000000,"completion_tokens":1}}"#);
+    let mark = chat(
+        r#"{"choices":[],"usage":{"prompt_tokens":1000000000000000000,"completion_tokens":1}}"#,
+    );
     assert_eq!((mark.usage, mark.usage_only), (None, true));
 }
 

@@ -61,7 +61,9 @@ impl Usage {
 
     fn is_credible(&self) -> bool {
         let details = [self.cached, self.reasoning];
-        let mut all = [self.input, self.output].into_iter().chain(details.into_iter().flatten());
+        let mut all = [self.input, self.output]
+            .into_iter()
+            .chain(details.into_iter().flatten());
         all.all(|tokens| tokens <= MOST)
     }
 }

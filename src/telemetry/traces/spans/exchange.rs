@@ -22,26 +22,9 @@ use crate::{
     },
 };
 
-/// The methods that the conventions know.
-const KNOWN: [Method; 9] = [
-    Method::GET,
-    Method::HEAD,
-    Method::POST,
-    Method::PUT,
-    Method::DELETE,
-    Method::CONNECT,
-    Method::OPTIONS,
-    Method::TRACE,
-    Method::PATCH,
-];
-
 pub(super) fn span(ended: &Ended, trace: TraceContext) -> Span {
-    let is_known = KNOWN.contains(&ended.method);
-    let method = if is_known {
-        ended.method.as_str()
-    } else {
-        "_OTHER"
-    };
+    let method = ended.method_name();
+    let is_known = method == ended.method.as_str();
     let path = template(&ended.method, &ended.path);
     let verb = if is_known { method } else { "HTTP" };
     let name = match &path {
