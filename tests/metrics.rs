@@ -15,6 +15,8 @@ mod pages;
 #[path = "metrics/scrape.rs"]
 mod scrape;
 mod support;
+#[path = "metrics/views.rs"]
+mod views;
 
 use http::Method;
 use millgate::{

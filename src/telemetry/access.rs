@@ -156,6 +156,19 @@ impl Record {
             Attempted::of(tried, model, request.started)
         });
         let attempts: SmallVec<[Attempted; 1]> = attempts.collect();
+        let last = attempts.last();
+        let (provider, model) = match (&self.provider, last) {
+            (Some(provider), _) => {
+                let model = self.model.as_ref();
+                let model = model.map(|model| named(model).unwrap_or_else(|| cleaned(model)));
+                (Some(provider.clone()), model)
+            }
+            (None, Some(last)) => {
+                let provider = last.target.provider.name.clone();
+                (Some(provider), Some(last.model.clone()))
+            }
+            (None, None) => (None, None),
+        };
         // What comes piece by piece comes until the end.
         let is_long = request.stream || request.endpoint == Endpoint::Forward;
         let upstream = attempts.first().zip(attempts.last()).map(|(first, last)| {
@@ -189,11 +202,8 @@ impl Record {
             endpoint: request.endpoint,
             stream: request.stream,
             route: route.map(|route| route.name.clone()),
-            provider: self.provider.clone(),
-            model: self
-                .model
-                .as_ref()
-                .map(|model| named(model).unwrap_or_else(|| cleaned(model))),
+            provider,
+            model,
             asked,
             attempts,
             stages,

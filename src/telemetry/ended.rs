@@ -69,9 +69,9 @@ pub struct Ended {
     pub route: Option<Arc<str>>,
     /// The model asked for; empty where the call named none.
     pub asked: Arc<str>,
-    /// The provider that answered.
+    /// The provider that answered; where none has, the one that was asked last.
     pub provider: Option<Arc<str>>,
-    /// The model that answered, as its provider was asked for it.
+    /// The model that answered, or of the last attempt, as its provider was asked for it.
     pub model: Option<Arc<str>>,
     /// Every attempt, in order; those passed over because their target does not serve the call are not among them.
     pub attempts: SmallVec<[Attempted; 1]>,
@@ -149,6 +149,8 @@ pub struct Attempted {
     pub took: Duration,
     /// In which way it failed; `None` where it has committed, or the client left during it.
     pub failure: Option<FailureClass>,
+    /// Whether it has committed; if not, and if it has not failed either, the client left during it.
+    pub has_answered: bool,
     /// The stages below `route` that had a say in it, and how long each took.
     pub stages: StageTimes,
     /// When the events of its answer came, where a stream was asked for.
@@ -173,6 +175,7 @@ impl Attempted {
                 tried.begun.elapsed()
             },
             failure: tried.failure,
+            has_answered: tried.is_settled && tried.failure.is_none(),
             stages: tried.stages.clone(),
             pace: tried.pace.clone(),
             witness: tried.witness.clone(),

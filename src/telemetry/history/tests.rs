@@ -160,6 +160,7 @@ fn attempts_are_dated_by_the_end_of_their_exchange_and_an_answer_of_the_cache_hi
             begun: Duration::ZERO,
             took: Duration::from_secs(1),
             failure: Some(FailureClass::Status(503)),
+            has_answered: false,
             stages: smallvec::SmallVec::new(),
             pace: None,
             witness: None,

@@ -91,11 +91,11 @@ impl Upstreams {
             let is_of =
                 |later: &Attempted| Arc::ptr_eq(&later.target.provider, &attempt.target.provider);
             let is_its_last = !ended.attempts[index + 1..].iter().any(is_of);
-            self.attempt(attempt, ended, at, is_its_last);
+            self.attempt(attempt, at, is_its_last);
         }
     }
 
-    fn attempt(&mut self, attempt: &Attempted, ended: &Ended, at: Instant, is_its_last: bool) {
+    fn attempt(&mut self, attempt: &Attempted, at: Instant, is_its_last: bool) {
         let provider = &attempt.target.provider.name;
         let is_known = self.providers.contains_key(provider);
         if !is_known && self.providers.len() >= MOST_PROVIDERS {
@@ -107,7 +107,7 @@ impl Upstreams {
         known.failures += u64::from(has_failed);
         // However often it was tried for one request, which may be at fault itself, that says one thing of it.
         if is_its_last {
-            known.judge(&sign(attempt, ended), at);
+            known.judge(&sign(attempt), at);
         }
         let asked = Asked {
             provider: Some(provider.clone()),
@@ -184,7 +184,7 @@ impl Known {
     }
 }
 
-fn sign(attempt: &Attempted, ended: &Ended) -> Sign {
+fn sign(attempt: &Attempted) -> Sign {
     match attempt.failure {
         Some(
             FailureClass::Connect
@@ -197,7 +197,7 @@ fn sign(attempt: &Attempted, ended: &Ended) -> Sign {
             Sign::Nothing
         }
         // The client may have left before there was an answer.
-        None if ended.provider.is_none() => Sign::Nothing,
+        None if !attempt.has_answered => Sign::Nothing,
         Some(_) | None => Sign::Lives,
     }
 }

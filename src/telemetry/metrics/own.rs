@@ -158,14 +158,10 @@ impl Own {
     }
 
     fn add_tokens(&mut self, ended: &Ended, known: &Known, room: &mut Room) {
-        // Of an answer that its client did not wait for, nobody has noted who gave it.
-        let last = ended.attempts.last();
-        let asked = last.map(|last| (&last.target.provider.name, &*last.model));
-        let served = ended.provider.as_ref();
-        let served = served.map(|name| (name, ended.model.as_deref().unwrap_or_default()));
-        let Some((provider, model)) = served.or(asked) else {
+        let Some(provider) = &ended.provider else {
             return;
         };
+        let model = ended.model.as_deref().unwrap_or_default();
         let charged = ended.charged();
         if charged.is_none() && ended.saved.is_none() {
             return;
