@@ -283,12 +283,12 @@ async fn a_client_makes_no_series_by_inventing_models() {
     assert!(!bench.text(OPEN_METRICS).await.text().contains("invented"));
 }
 
-/// What this upstream answers, whole and streamed, is told as estimated, and the number it says is told nowhere.
-async fn is_estimated(upstream: &Mock, said: &str) {
+/// What this upstream answers is told as estimated, and the number it says is told nowhere.
+async fn is_estimated(upstream: &Mock, streams: &[bool], said: &str) {
     let config = support::config(&[("a", "openai", &upstream.url())], "");
     let gateway = Gateway::start(&config).await;
     let client = Client::new(&gateway);
-    for stream in [false, true] {
+    for &stream in streams {
         let reply = client.post(CHAT, &chat_body("hi", stream)).await;
         assert_eq!(reply.status, 200);
         // The chunk that nobody has asked for stays away, whatever it says.
@@ -314,7 +314,25 @@ async fn what_no_upstream_can_have_counted_is_estimated() {
         prompt_tokens: Some(tokens),
         ..Script::default()
     });
-    is_estimated(&lying.await.unwrap(), &tokens.to_string()).await;
+    is_estimated(&lying.await.unwrap(), &[false, true], &tokens.to_string()).await;
+}
+
+#[tokio::test]
+async fn half_of_a_count_is_none() {
+    let whole = r#"{"object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"hello there"},"finish_reason":"stop"}],"usage":{"prompt_tokens":110011}}"#;
+    let events = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hello\"},\"finish_reason\":\"stop\"}]}\n\ndata: {\"choices\":[],\"usage\":{\"prompt_tokens\":110011}}\n\ndata: [DONE]\n\n";
+    let upstream = Mock::with(Script::default()).await.unwrap();
+    for (stream, body, kind) in [
+        (false, whole, "application/json"),
+        (true, events, "text/event-stream"),
+    ] {
+        upstream.set_script(Script {
+            body: Some(body.to_owned()),
+            headers: [("content-type".to_owned(), kind.to_owned())].into(),
+            ..Script::default()
+        });
+        is_estimated(&upstream, &[stream], "110011").await;
+    }
 }
 
 #[tokio::test]
