@@ -122,14 +122,16 @@ impl Record {
         Some(price.of(&self.tokens(request)?.usage))
     }
 
-    /// The tokens of the answer: by the estimates where nobody counted.
+    /// The tokens of the answer: by the estimates where nobody counted, unless it was only passed on.
     fn tokens(&self, request: &ClientRequest) -> Option<Tokens> {
         let counted = self.usage.map(|usage| Tokens {
             usage,
             is_estimate: false,
         });
         counted.or_else(|| {
-            let output = self.output_estimate?;
+            // What is only passed on need not be text: of a file or a voice lengths tell nothing.
+            let is_text = request.endpoint != Endpoint::Forward;
+            let output = self.output_estimate.filter(|_| is_text)?;
             Some(Tokens {
                 usage: Usage::estimated(request.input_estimate(), output),
                 is_estimate: true,

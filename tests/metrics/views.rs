@@ -80,3 +80,29 @@ async fn an_exchange_that_nobody_answered_is_of_the_one_that_was_asked_last() {
     let status = operators(&gateway).get("/api/status").await.json();
     assert_eq!(status["providers"][1]["failures"], 1, "{status}");
 }
+
+#[tokio::test]
+async fn what_is_only_passed_on_has_no_tokens_and_lacks_no_price() {
+    let upstream = Mock::with(Script {
+        body: Some("a voice".to_owned()),
+        ..Script::default()
+    });
+    let upstream = upstream.await.unwrap();
+    let providers = [("up", "openai", &*upstream.url())];
+    let gateway = Gateway::start(&config(&providers, "")).await;
+    let said = serde_json::json!({"model": "tts-1", "input": "hello there", "voice": "alloy"});
+    let spoken = Client::new(&gateway).post("/v1/audio/speech", &said).await;
+    assert_eq!(spoken.status, 200);
+    for exchange in exchanges(&gateway).await {
+        assert_eq!(exchange["provider"], "up", "{exchange}");
+        assert!(exchange["tokens"].is_null(), "{exchange}");
+        assert!(exchange["cost"].is_null(), "{exchange}");
+    }
+    let scrape = scrape(&gateway).await;
+    assert_eq!(
+        scrape.count("millgate_exchanges_total", &[("endpoint", "forward")]),
+        1
+    );
+    assert_eq!(scrape.count("millgate_unpriced_exchanges_total", &[]), 0);
+    assert_eq!(scrape.count("millgate_estimated_tokens_total", &[]), 0);
+}
