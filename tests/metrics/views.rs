@@ -47,8 +47,8 @@ async fn an_exchange_that_nobody_answered_is_of_the_one_that_was_asked_last() {
         ("x-request-id", "failed"),
     ];
     let body = chat_body("hi", false).to_string();
-    let live = client.send(Method::POST, CHAT, &headers, body).await;
-    let reply = live.rest().await;
+    let sent = client.send(Method::POST, CHAT, &headers, body).await;
+    let reply = sent.rest().await;
     assert_eq!(reply.status, 500);
     // Its client is told who answers, and nobody did.
     assert!(!reply.headers.contains_key("x-millgate-provider"));
@@ -105,4 +105,31 @@ async fn what_is_only_passed_on_has_no_tokens_and_lacks_no_price() {
     );
     assert_eq!(scrape.count("millgate_unpriced_exchanges_total", &[]), 0);
     assert_eq!(scrape.count("millgate_estimated_tokens_total", &[]), 0);
+}
+
+#[tokio::test]
+async fn an_upstream_makes_no_labels_by_inventing_statuses() {
+    let upstream = Mock::with(Script::default()).await.unwrap();
+    let providers = [("up", "openai", &*upstream.url())];
+    let route = "retries = 0\nfallback_on = [\"4xx\", \"5xx\"]";
+    let gateway = Gateway::start(&config(&providers, route)).await;
+    let client = Client::new(&gateway);
+    for status in [422, 499, 503, 530, 599] {
+        upstream.set_script(Script::status(status));
+        client.post(CHAT, &chat_body("hi", false)).await;
+    }
+    let scrape = scrape(&gateway).await;
+    for (result, expected) in [("422", 1), ("4xx", 1), ("503", 1), ("5xx", 2)] {
+        assert_eq!(
+            scrape.count("millgate_attempts_total", &[("result", result)]),
+            expected,
+            "{result}"
+        );
+    }
+    assert_eq!(scrape.count("millgate_attempts_total", &[]), 5);
+    let errors = "gen_ai_server_request_duration_seconds_count";
+    assert_eq!(scrape.count(errors, &[("error_type", "599")]), 0);
+    // Whoever looks at one of them sees what it was.
+    let last = &exchanges(&gateway).await[0];
+    assert_eq!(last["attempts"][0]["failure"], "599", "{last}");
 }

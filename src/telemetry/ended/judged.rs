@@ -7,7 +7,7 @@ use http::Method;
 use millgate_plugin::{Endpoint, Outcome};
 
 use super::{Attempted, Ended};
-use crate::routing::retry::FailureClass;
+use crate::routing::retry::{FailureClass, status_name};
 
 /// The methods that the conventions know.
 const KNOWN: [Method; 9] = [
@@ -69,7 +69,7 @@ impl Ended {
     #[must_use]
     pub fn error_type(&self) -> Option<Cow<'static, str>> {
         match (self.status, self.outcome) {
-            (400.., _) => Some(self.status.to_string().into()),
+            (400.., _) => Some(status_name(self.status)),
             (_, Outcome::Ok) => None,
             (_, outcome) => Some(outcome.name().into()),
         }

@@ -262,7 +262,8 @@ const fn class(status: u16) -> &'static str {
         300..400 => "3xx",
         400..500 => "4xx",
         500..600 => "5xx",
+        100..200 => "1xx",
         0 => "none",
-        _ => "1xx",
+        _ => OTHER,
     }
 }

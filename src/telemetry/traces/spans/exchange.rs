@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     api::endpoint::{Call, classify},
+    routing::retry::FailureClass,
     telemetry::{
         ended::{Attempted, Ended},
         traces::context::TraceContext,
@@ -146,8 +147,8 @@ fn again(before: &Attempted, after: &Attempted, time: SystemTime) -> Event {
     let mut attributes = Attributes::default();
     attributes.put("millgate.from", before.target.label());
     attributes.put("millgate.to", after.target.label());
-    let why = before.failure.map(|failure| failure.to_string());
-    attributes.maybe("error.type", why);
+    let why = before.failure.map(FailureClass::name);
+    attributes.maybe_text("error.type", why.as_deref());
     event(name, time, attributes)
 }
 
