@@ -24,7 +24,9 @@ use support::{Client, Gateway};
 
 const CALLER_KEY: &str = "canary-caller-0123456789abcdef";
 const WRONG_KEY: &str = "canary-wrong-0123456789abcdef";
-const UPSTREAM_KEY: &str = "canary-upstream-0123456789";
+const UPSTREAM_KEY: &str = "sk-canary-upstream-0123456789";
+/// One that no config knows: only the stage `redact` can tell what it is.
+const STRAY_KEY: &str = "sk-proj-c4n4ryStray0123456789abcdefABCDEF";
 const STAGE_KEY: &str = "canary-stage-0123456789";
 const TICKET: &str = "canary-ticket-0123456789";
 const COLLECTOR_KEY: &str = "canary-collector-0123456789";
@@ -123,9 +125,9 @@ fn body(model: &str, stream: bool) -> Value {
 }
 
 /// One of each: answered, streamed, failed, refused and not understood.
-async fn send_all(client: &Client) -> Vec<String> {
+async fn send_all(client: &Client, redacts: bool) -> Vec<String> {
     let mut ids = Vec::new();
-    let mut send = async |path: &str, key: &str, body: String| {
+    let mut send_by = async |method: &str, path: &str, key: &str, body: String| {
         let id = format!("sent-{}", ids.len());
         let bearer = format!("Bearer {key}");
         let headers = [
@@ -136,12 +138,31 @@ async fn send_all(client: &Client) -> Vec<String> {
             ("x-request-id", &*id),
         ];
         let path = format!("{path}?api-key={QUERY}");
-        let live = client.send(Method::POST, &path, &headers, body).await;
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        let live = client.send(method, &path, &headers, body).await;
         let status = live.rest().await.status.as_u16();
         ids.push(id);
         status
     };
     let chat = "/v1/chat/completions";
+    // Keys where other words belong.
+    let strays: &[&str] = if redacts {
+        &[UPSTREAM_KEY, STRAY_KEY]
+    } else {
+        &[UPSTREAM_KEY]
+    };
+    for stray in strays {
+        let named = body(stray, false).to_string();
+        assert_eq!(send_by("POST", chat, CALLER_KEY, named.clone()).await, 200);
+        assert_eq!(send_by("POST", chat, WRONG_KEY, named).await, 401);
+        for path in ["/v1/models/", "/v1/audio/speech/", "/v1/files/", "/"] {
+            let path = format!("{path}{stray}");
+            send_by("GET", &path, CALLER_KEY, String::new()).await;
+        }
+        send_by(stray, chat, CALLER_KEY, String::new()).await;
+    }
+    let mut send =
+        async |path: &str, key: &str, body: String| send_by("POST", path, key, body).await;
     for stream in [false, true] {
         let well = body("well", stream).to_string();
         assert_eq!(send(chat, CALLER_KEY, well).await, 200);
@@ -224,7 +245,7 @@ async fn secrets_and_content_are_in_nothing_that_is_kept_or_told() {
         let folder = tempfile::tempdir().unwrap();
         let state = folder.path().join("state");
         let mut gateway = Gateway::start(&config(&mock, &collector, &state, redacts)).await;
-        let ids = send_all(&Client::new(&gateway)).await;
+        let ids = send_all(&Client::new(&gateway), redacts).await;
         for id in &ids {
             gateway.access_line(id).await;
         }
@@ -258,6 +279,7 @@ async fn secrets_and_content_are_in_nothing_that_is_kept_or_told() {
             for canary in CANARIES {
                 assert!(!holds(bytes, canary), "{canary} is in {place} ({redacts})");
             }
+            assert!(!holds(bytes, STRAY_KEY), "{STRAY_KEY} is in {place}");
         }
     }
 }

@@ -15,6 +15,8 @@ mod pages;
 #[path = "metrics/scrape.rs"]
 mod scrape;
 mod support;
+#[path = "metrics/views.rs"]
+mod views;
 
 use http::Method;
 use millgate::{
@@ -279,6 +281,58 @@ async fn a_client_makes_no_series_by_inventing_models() {
     assert_eq!(after.count("millgate_tokens_total", &other), 21 * 4);
     assert!(!bench.text("").await.text().contains("invented"));
     assert!(!bench.text(OPEN_METRICS).await.text().contains("invented"));
+}
+
+/// What this upstream answers is told as estimated, and the number it says is told nowhere.
+async fn is_estimated(upstream: &Mock, streams: &[bool], said: &str) {
+    let config = support::config(&[("a", "openai", &upstream.url())], "");
+    let gateway = Gateway::start(&config).await;
+    let client = Client::new(&gateway);
+    for &stream in streams {
+        let reply = client.post(CHAT, &chat_body("hi", stream)).await;
+        assert_eq!(reply.status, 200);
+        // The chunk that nobody has asked for stays away, whatever it says.
+        assert!(!stream || !reply.text().contains("prompt_tokens"));
+    }
+    let operators = Client::at(&format!("http://{}", gateway.admin));
+    let text = operators.get("/metrics").await.text();
+    let scrape = Scrape::read(&text, Form::Classic);
+    assert_eq!(scrape.count("millgate_tokens_total", &[]), 0);
+    assert_eq!(scrape.count("gen_ai_client_token_usage_count", &[]), 0);
+    assert!(scrape.count("millgate_estimated_tokens_total", &[("type", "output")]) > 0);
+    let told = operators.get("/api/exchanges").await.json();
+    for exchange in told["exchanges"].as_array().unwrap() {
+        assert_eq!(exchange["tokens"]["estimated"], true, "{exchange}");
+        assert!(!exchange["tokens"].to_string().contains(said), "{exchange}");
+    }
+}
+
+#[tokio::test]
+async fn what_no_upstream_can_have_counted_is_estimated() {
+    let tokens = 1_000_000_000_000_000_000;
+    let lying = Mock::with(Script {
+        prompt_tokens: Some(tokens),
+        ..Script::default()
+    });
+    is_estimated(&lying.await.unwrap(), &[false, true], &tokens.to_string()).await;
+}
+
+#[tokio::test]
+async fn half_of_a_count_is_none() {
+    let whole = r#"{"object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"hello there"},"finish_reason":"stop"}],"usage":{"prompt_tokens":110011}}"#;
+    let events = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hello\"},\"finish_reason\":\"stop\"}]}\n\ndata: {\"choices\":[],\"usage\":{\"prompt_tokens\":110011}}\n\ndata: [DONE]\n\n";
+    let upstream = Mock::with(Script::default()).await.unwrap();
+    for (stream, body, kind) in [
+        (false, whole, "application/json"),
+        (true, events, "text/event-stream"),
+    ] {
+        upstream.set_script(Script {
+            body: Some(body.to_owned()),
+            headers: [("content-type".to_owned(), kind.to_owned())].into(),
+            ..Script::default()
+        });
+        is_estimated(&upstream, &[stream], "110011").await;
+    }
 }
 
 #[tokio::test]

@@ -119,7 +119,7 @@ pub(super) fn exchange(ended: &Ended) -> Value {
         "caller": caller(ended),
         "team": ended.caller.team(),
         "endpoint": ended.endpoint.name(),
-        "method": ended.method.as_str(),
+        "method": ended.method_name(),
         "path": &*ended.path,
         "route": ended.route.as_deref(),
         "asked": (!ended.asked.is_empty()).then_some(&*ended.asked),

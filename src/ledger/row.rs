@@ -41,9 +41,9 @@ pub struct Row {
     pub route: Option<Box<str>>,
     /// The model asked for.
     pub asked: Option<Box<str>>,
-    /// The model that answered.
+    /// The model that answered, or was asked last.
     pub model: Option<Box<str>>,
-    /// The provider that answered.
+    /// The provider that answered, or was asked last.
     pub provider: Option<Box<str>>,
     /// Attempts that were made.
     pub attempts: i64,
@@ -109,7 +109,7 @@ impl Row {
             ticket: caller
                 .meta("ticket")
                 .map(|ticket| clean(&String::from_utf8_lossy(ticket))),
-            method: clean(ended.method.as_str()),
+            method: ended.method_name().into(),
             endpoint: ended.endpoint.name(),
             route: ended.route.as_deref().map(clean),
             asked: some(&ended.asked),

@@ -63,7 +63,7 @@ pub struct Ends {
 #[derive(Clone, Copy, Debug)]
 pub struct Misframed;
 
-/// Answers one request. Dropping the future, even before it is polled, or later the body, is the client leaving.
+/// Answers one request, which begins here and now. Dropping the future, or later the body, is the client leaving.
 pub fn serve(
     runtime: Arc<Runtime>,
     ends: Ends,
@@ -85,7 +85,6 @@ pub struct Exchange {
     states: States,
     vars: Vars,
     head: ReplyHead,
-    /// Every attempt made.
     tried: Vec<Tried>,
     /// The web page that is calling, if one is.
     origin: Option<HeaderValue>,
@@ -422,12 +421,12 @@ impl Exchange {
         let (states, mut view) = self.view();
         above.on_end(states, &mut view, outcome);
         let route = self.route.as_deref();
-        let name = route.map(|route| &*route.name);
         let mut ended = self.record.ended(&self.request, route, &self.tried, took);
         ended.captured = Captured::take_from(&mut self.vars);
-        runtime.observer.end(ended);
+        let ended = Arc::new(ended);
+        runtime.observer.end(ended.clone());
         // Last: what is in the log is counted already.
-        access::line(&self.request, name, &self.tried, &self.record);
+        access::line(&self.request, &self.tried, &self.record, &ended);
         if let Some(upload) = &self.request.upload {
             upload.abandon();
         }

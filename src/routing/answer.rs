@@ -16,6 +16,7 @@ use std::{
 
 use bytes::Bytes;
 use http_body::Body;
+use millgate_plugin::Endpoint;
 use tokio::time::{Instant, Sleep};
 
 use super::{
@@ -278,9 +279,11 @@ impl Answer {
         }
         match &mut self.shape {
             Shape::Raw => self.progress = Progress::Done,
-            Shape::Document { parts, .. } => {
-                let document = join(std::mem::take(parts));
-                self.finish_document(document)?;
+            Shape::Document {
+                endpoint, parts, ..
+            } => {
+                let (endpoint, document) = (*endpoint, join(std::mem::take(parts)));
+                self.finish_document(endpoint, document)?;
             }
             Shape::Events { splitter, .. } => {
                 // Some upstreams leave out the last blank line; of a half event nobody could make anything.
@@ -310,7 +313,7 @@ impl Answer {
                     is_usage: false,
                 }));
             }
-            Shape::Document { parts, length } => {
+            Shape::Document { parts, length, .. } => {
                 *length += bytes.len();
                 parts.push(bytes);
                 if *length > MAX_DOCUMENT {
@@ -387,8 +390,8 @@ impl Answer {
     }
 
     /// A complete document: it must be JSON, and not an error in disguise.
-    fn finish_document(&mut self, document: Bytes) -> Result<(), Fault> {
-        let seen = Document::look(&document)
+    fn finish_document(&mut self, endpoint: Endpoint, document: Bytes) -> Result<(), Fault> {
+        let seen = Document::look(endpoint, &document)
             .map_err(|error| Fault::Bad(format!("the reply is not a JSON object ({error})")))?;
         if let Some(error) = seen.error {
             return Err(Fault::Reported(error));

@@ -366,7 +366,7 @@ impl Attempt {
         match request.endpoint {
             Endpoint::Forward => Shape::Raw,
             endpoint if request.stream => Shape::events(endpoint, request.choices()),
-            _ => Shape::document(),
+            endpoint => Shape::document(endpoint),
         }
     }
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 pub use after::retry_after;
 pub use budget::{BudgetSettings, RetryBudget};
-pub use failure::{FailureClass, FallbackOn};
+pub use failure::{FailureClass, FallbackOn, status_name};
 
 /// How a route tries again.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -34,10 +34,12 @@ pub struct Document {
 
 impl Document {
     /// Looks at a whole reply; the error says why it is no JSON object.
-    pub fn look(body: &[u8]) -> Result<Self, json::JsonError> {
+    pub fn look(endpoint: Endpoint, body: &[u8]) -> Result<Self, json::JsonError> {
         let members = json::scan(body)?;
         Ok(Self {
-            usage: members.get(body, "usage").and_then(Usage::from_json),
+            usage: members
+                .get(body, "usage")
+                .and_then(|raw| Usage::from_json(endpoint, raw)),
             error: error::of_document(&members, body).map(Box::new),
         })
     }
@@ -175,9 +177,11 @@ impl StreamScanner {
             match json::scan(data) {
                 Ok(members) => {
                     let is_empty = |raw: &[u8]| raw.starts_with(b"[") && !is_something(raw);
-                    mark.usage = members.get(data, "usage").and_then(Usage::from_json);
-                    mark.usage_only =
-                        mark.usage.is_some() && members.get(data, "choices").is_some_and(is_empty);
+                    let usage = members.get(data, "usage");
+                    mark.usage = usage.and_then(|raw| Usage::from_json(self.endpoint, raw));
+                    // Even where it counts nothing that could be believed.
+                    mark.usage_only = members.get(data, "choices").is_some_and(is_empty)
+                        && usage.is_some_and(|raw| raw.starts_with(b"{"));
                 }
                 Err(_) => mark.garbage = true,
             }

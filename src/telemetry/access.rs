@@ -12,7 +12,8 @@ use percent_encoding::{CONTROLS, utf8_percent_encode};
 use smallvec::SmallVec;
 
 use super::{
-    ended::{Attempted, Ended, REVALIDATE, Tokens, clean, cleaned, id_of},
+    ended::{Attempted, Ended, REVALIDATE, Tokens, clean, cleaned, id_of, shown},
+    filter::ACCESS,
     traces::parameters::Parameters,
 };
 
@@ -137,14 +138,16 @@ impl Record {
         Some(price.of(&self.tokens(request)?.usage))
     }
 
-    /// The tokens of the answer: by the estimates where nobody counted.
+    /// The tokens of the answer: by the estimates where nobody counted, unless it was only passed on.
     fn tokens(&self, request: &ClientRequest) -> Option<Tokens> {
         let counted = self.usage.map(|usage| Tokens {
             usage,
             is_estimate: false,
         });
         counted.or_else(|| {
-            let output = self.output_estimate?;
+            // What is only passed on need not be text: of a file or a voice lengths tell nothing.
+            let is_text = request.endpoint != Endpoint::Forward;
+            let output = self.output_estimate.filter(|_| is_text)?;
             Some(Tokens {
                 usage: Usage::estimated(request.input_estimate(), output),
                 is_estimate: true,
@@ -162,11 +165,28 @@ impl Record {
         stages: StageTimes,
     ) -> Ended {
         let total = request.started.elapsed();
+        let asked = shown(&request.model);
+        // A name that is not its client's is one of the config.
+        let named = |model: &str| (model == &*request.model).then(|| asked.clone());
         let attempts = tried.iter().filter_map(|tried| {
             let model = tried.target.model_for(request.endpoint, &request.model);
+            let model = named(model).unwrap_or_else(|| clean(model).into());
             Attempted::of(tried, model, request.started)
         });
         let attempts: SmallVec<[Attempted; 1]> = attempts.collect();
+        let last = attempts.last();
+        let (provider, model) = match (&self.provider, last) {
+            (Some(provider), _) => {
+                let model = self.model.as_ref();
+                let model = model.map(|model| named(model).unwrap_or_else(|| cleaned(model)));
+                (Some(provider.clone()), model)
+            }
+            (None, Some(last)) => {
+                let provider = last.target.provider.name.clone();
+                (Some(provider), Some(last.model.clone()))
+            }
+            (None, None) => (None, None),
+        };
         // What comes piece by piece comes until the end.
         let is_long = request.stream || request.endpoint == Endpoint::Forward;
         let upstream = attempts.first().zip(attempts.last()).map(|(first, last)| {
@@ -189,13 +209,20 @@ impl Record {
             peer: request.peer,
             caller: request.caller.clone(),
             method: request.method.clone(),
-            path: clean(&request.path),
+            path: match request.endpoint {
+                // Of these it is known.
+                Endpoint::Chat
+                | Endpoint::Completions
+                | Endpoint::Responses
+                | Endpoint::Embeddings => clean(&request.path).into(),
+                _ => shown(&request.path),
+            },
             endpoint: request.endpoint,
             stream: request.stream,
             route: route.map(|route| route.name.clone()),
-            asked: clean(&request.model),
-            provider: self.provider.clone(),
-            model: self.model.as_ref().map(cleaned),
+            provider,
+            model,
+            asked,
             attempts,
             stages,
             looked_up: self.looked_up.clone(),
@@ -294,21 +321,21 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     }
 }
 
-/// Writes the line.
-pub fn line(request: &ClientRequest, route: Option<&str>, tried: &[Tried], record: &Record) {
+/// Writes the line of an exchange that has ended.
+pub fn line(request: &ClientRequest, tried: &[Tried], record: &Record, ended: &Ended) {
     let since = |instant: Instant| millis(instant.duration_since(request.started));
     tracing::info!(
-        target: "millgate::access",
+        target: ACCESS,
         request_id = request.id(),
         peer = %request.peer,
         caller = request.caller.id(),
-        method = request.method.as_str(),
-        path = &*request.path,
+        method = ended.method_name(),
+        path = &*ended.path,
         endpoint = request.endpoint.name(),
-        route,
-        asked = (!request.model.is_empty()).then_some(&*request.model),
-        provider = record.provider.as_deref(),
-        model = record.model.as_deref(),
+        route = ended.route.as_deref(),
+        asked = (!ended.asked.is_empty()).then_some(&*ended.asked),
+        provider = ended.provider.as_deref(),
+        model = ended.model.as_deref(),
         stream = request.stream,
         attempts = made(tried),
         failed = (tried.iter().any(|tried| tried.failure.is_some())).then(|| failures(tried)),

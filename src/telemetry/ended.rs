@@ -5,6 +5,7 @@ mod judged;
 pub(crate) mod sample;
 
 use std::{
+    borrow::Cow,
     net::IpAddr,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
@@ -26,11 +27,14 @@ use crate::{
         target::Target,
     },
     stages::redact::{CAPTURED_REPLY, CAPTURED_REQUEST},
-    telemetry::traces::{context::TraceContext, parameters::Parameters},
+    telemetry::{
+        filter,
+        traces::{context::TraceContext, parameters::Parameters},
+    },
 };
 
 /// All that is known of an exchange once it is over. It holds no header and no key, and of bodies at most what was
-/// [captured](Captured).
+/// [captured](Captured). What its client has chosen in path and model has passed the [filter](filter) of the logs.
 #[derive(Clone, Debug)]
 pub struct Ended {
     /// Its own id (`UUIDv7`, RFC 9562): a client's request id need not be unique.
@@ -53,10 +57,10 @@ pub struct Ended {
     pub peer: IpAddr,
     /// Who called.
     pub caller: Caller,
-    /// HTTP method.
+    /// HTTP method; of those that nobody knows, as the client wrote it: see [`Ended::method_name`].
     pub method: Method,
     /// Path, without its query.
-    pub path: Box<str>,
+    pub path: Arc<str>,
     /// What kind of call it was.
     pub endpoint: Endpoint,
     /// Whether a stream was asked for.
@@ -64,10 +68,10 @@ pub struct Ended {
     /// The rule it fell under.
     pub route: Option<Arc<str>>,
     /// The model asked for; empty where the call named none.
-    pub asked: Box<str>,
-    /// The provider that answered.
+    pub asked: Arc<str>,
+    /// The provider that answered; where none has, the one that was asked last.
     pub provider: Option<Arc<str>>,
-    /// The model that answered, as its provider was asked for it.
+    /// The model that answered, or of the last attempt, as its provider was asked for it.
     pub model: Option<Arc<str>>,
     /// Every attempt, in order; those passed over because their target does not serve the call are not among them.
     pub attempts: SmallVec<[Attempted; 1]>,
@@ -147,6 +151,8 @@ pub struct Attempted {
     pub took: Duration,
     /// In which way it failed; `None` where it has committed, or the client left during it.
     pub failure: Option<FailureClass>,
+    /// Whether it has committed; if not, and if it has not failed either, the client left during it.
+    pub has_answered: bool,
     /// The stages below `route` that had a say in it, and how long each took.
     pub stages: StageTimes,
     /// When the events of its answer came, where a stream was asked for.
@@ -157,13 +163,13 @@ pub struct Attempted {
 
 impl Attempted {
     /// How a try looks to those who observe exchanges; `None` where the target was only passed over.
-    pub(crate) fn of(tried: &Tried, model: &str, started: Instant) -> Option<Self> {
+    pub(crate) fn of(tried: &Tried, model: Arc<str>, started: Instant) -> Option<Self> {
         if tried.failure == Some(FailureClass::Unsupported) {
             return None;
         }
         Some(Self {
             target: tried.target.clone(),
-            model: clean(model).into(),
+            model,
             begun: tried.begun.saturating_duration_since(started),
             took: if tried.is_settled {
                 tried.took
@@ -171,6 +177,7 @@ impl Attempted {
                 tried.begun.elapsed()
             },
             failure: tried.failure,
+            has_answered: tried.is_settled && tried.failure.is_none(),
             stages: tried.stages.clone(),
             pace: tried.pace.clone(),
             witness: tried.witness.clone(),
@@ -257,6 +264,16 @@ const LONGEST: usize = 256;
 /// Such a text, cut, and without control characters: any database takes it, and a line of a report can hold it.
 #[must_use]
 pub fn clean(text: &str) -> Box<str> {
+    tidy(text).into()
+}
+
+/// The same of one that a client chose, as the filter of the logs lets it be seen.
+pub(crate) fn shown(text: &str) -> Arc<str> {
+    // First what is not to be seen: half of a key would be no key any more.
+    tidy(&filter::clean(text)).into()
+}
+
+fn tidy(text: &str) -> Cow<'_, str> {
     if text.len() <= LONGEST && !text.chars().any(char::is_control) {
         return text.into();
     }

@@ -77,6 +77,9 @@ pub fn holds_secret(text: &str) -> bool {
     secrets.is_some_and(|secrets| matches!(secrets.remove(text), Cow::Owned(_)))
 }
 
+/// The target of the access log.
+pub(crate) const ACCESS: &str = "millgate::access";
+
 /// Fields of the gateway's own events that are ids, names of the config or one of a few words. They are written
 /// as they are: an address that the access log is there to tell is no leak.
 const TYPED: &[&str] = &[
@@ -97,10 +100,14 @@ const TYPED: &[&str] = &[
     "upstream",
 ];
 
+/// The same of the access log alone: words of the gateway, and what has passed the filter where the record was made.
+const FILTERED: &[&str] = &["asked", "cache", "cache_key", "model", "path"];
+
 /// Whether a field of an event is not scanned, by the event's target and the field's name.
 #[must_use]
 pub fn is_typed(target: &str, field: &str) -> bool {
-    target.starts_with("millgate") && TYPED.binary_search(&field).is_ok()
+    let is_own = target.starts_with("millgate") && TYPED.binary_search(&field).is_ok();
+    is_own || (target == ACCESS && FILTERED.contains(&field))
 }
 
 #[cfg(test)]
@@ -111,6 +118,9 @@ mod tests {
     fn the_names_are_in_order() {
         assert!(TYPED.is_sorted());
         assert!(is_typed("millgate::access", "request_id"));
+        assert!(is_typed("millgate::access", "asked"));
+        assert!(!is_typed("millgate::access", "failed"));
+        assert!(!is_typed("millgate::routing", "model"));
         assert!(!is_typed("hyper::proto", "request_id"));
         assert!(!is_typed("millgate::routing", "detail"));
     }

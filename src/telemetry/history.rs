@@ -169,11 +169,9 @@ impl History {
     /// An exchange has ended.
     pub fn add(&mut self, ended: &Ended) {
         let at = (ended.started + ended.total).saturating_duration_since(self.since);
-        let last = ended.attempts.last();
-        let asked = || last.map(|attempt| attempt.target.provider.name.clone());
         let key = Key {
             route: ended.route.clone(),
-            provider: ended.provider.clone().or_else(asked),
+            provider: ended.provider.clone(),
         };
         self.fine
             .count(at, key.clone(), |figures| figures.add(ended));

@@ -80,10 +80,10 @@ impl Observer {
     }
 
     /// An exchange that had begun is over.
-    pub fn end(&self, ended: Ended) {
+    pub fn end(&self, ended: Arc<Ended>) {
         let are_many = {
             let mut waiting = lock(&self.waiting);
-            waiting.push(Arc::new(ended));
+            waiting.push(ended);
             waiting.len() >= MOST_WAITING
         };
         // Not before it waits: where none is in flight, all are accounted for by whoever looks.

@@ -42,6 +42,8 @@ pub enum Shape {
     },
     /// A JSON document, collected until it is complete or larger than 1 MiB.
     Document {
+        /// What it answers.
+        endpoint: Endpoint,
         /// What has come of it.
         parts: Vec<Bytes>,
         /// How much that is, in bytes.
@@ -54,8 +56,9 @@ pub enum Shape {
 impl Shape {
     /// The shape of a JSON document of which nothing has come yet.
     #[must_use]
-    pub const fn document() -> Self {
+    pub const fn document(endpoint: Endpoint) -> Self {
         Self::Document {
+            endpoint,
             parts: Vec::new(),
             length: 0,
         }

@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, fmt, ops::RangeInclusive};
 
+use http::StatusCode;
+
 use crate::nearest::nearest;
 
 /// In which way an attempt failed before its commit.
@@ -208,11 +210,12 @@ fn unknown(entry: &str) -> String {
 }
 
 impl FailureClass {
-    /// The name that a config has for it, where it has one: for logs, metrics and spans.
+    /// The name that a config has for it, where it has one; of a status [its own](status_name). One of a few: for
+    /// metrics and spans.
     #[must_use]
     pub fn name(self) -> Cow<'static, str> {
         let name = match self {
-            Self::Status(status) => return status.to_string().into(),
+            Self::Status(status) => return status_name(status),
             Self::Unsupported => "unsupported",
             Self::Client => "client",
             Self::Connect => "connect",
@@ -226,8 +229,30 @@ impl FailureClass {
     }
 }
 
+/// A status as a label: its number if it is registered (<https://www.iana.org/assignments/http-status-codes>), else its class.
+/// An upstream may think of hundreds.
+#[must_use]
+pub fn status_name(status: u16) -> Cow<'static, str> {
+    let registered = StatusCode::from_u16(status).ok();
+    if registered
+        .and_then(|status| status.canonical_reason())
+        .is_some()
+    {
+        return status.to_string().into();
+    }
+    match status {
+        400..500 => "4xx".into(),
+        500..600 => "5xx".into(),
+        _ => "other".into(),
+    }
+}
+
+/// For people: a status is told as it is.
 impl fmt::Display for FailureClass {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.name())
+        match self {
+            Self::Status(status) => status.fmt(f),
+            class => f.write_str(&class.name()),
+        }
     }
 }

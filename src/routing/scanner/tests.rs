@@ -397,22 +397,56 @@ fn other_streams_count_any_data_as_content() {
 #[test]
 fn whole_replies_tell_their_usage() {
     let chat = r#"{"id":"chatcmpl-1","choices":[{"index":0,"message":{"role":"assistant","content":"\"usage\":{\"prompt_tokens\":1}"},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":12,"total_tokens":21}}"#;
-    assert_eq!(reply_usage(chat.as_bytes()), Some(usage(9, 12)));
+    assert_eq!(
+        reply_usage(Endpoint::Chat, chat.as_bytes()),
+        Some(usage(9, 12))
+    );
     let embeddings =
         br#"{"object":"list","data":[],"model":"e","usage":{"prompt_tokens":8,"total_tokens":8}}"#;
-    assert_eq!(reply_usage(embeddings), Some(usage(8, 0)));
+    assert_eq!(
+        reply_usage(Endpoint::Embeddings, embeddings),
+        Some(usage(8, 0))
+    );
     let responses = br#"{"object":"response","usage":{"input_tokens":3,"output_tokens":4}}"#;
-    assert_eq!(reply_usage(responses), Some(usage(3, 4)));
+    assert_eq!(
+        reply_usage(Endpoint::Responses, responses),
+        Some(usage(3, 4))
+    );
+    let half = br#"{"usage":{"input_tokens":3}}"#;
+    assert_eq!(reply_usage(Endpoint::Responses, half), None);
     for none in [
         r#"{"usage":null}"#,
         r#"{"usage":{}}"#,
         r#"{"usage":[1]}"#,
+        // Half of it.
+        r#"{"usage":{"prompt_tokens":11}}"#,
+        r#"{"usage":{"completion_tokens":11,"total_tokens":20}}"#,
         "{}",
         "<html>",
         "",
     ] {
-        assert_eq!(reply_usage(none.as_bytes()), None, "{none}");
+        assert_eq!(reply_usage(Endpoint::Chat, none.as_bytes()), None, "{none}");
     }
+}
+
+#[test]
+fn what_nobody_can_have_counted_is_no_usage() {
+    let most = 1_u64 << 32;
+    let of =
+        |tokens: u64| format!(r#"{{"usage":{{"prompt_tokens":{tokens},"completion_tokens":1}}}}"#);
+    assert_eq!(
+        reply_usage(Endpoint::Chat, of(most).as_bytes()),
+        Some(usage(most, 1))
+    );
+    assert_eq!(reply_usage(Endpoint::Chat, of(most + 1).as_bytes()), None);
+    assert_eq!(reply_usage(Endpoint::Chat, of(u64::MAX).as_bytes()), None);
+    let details = r#"{"usage":{"prompt_tokens":1,"completion_tokens":1,"completion_tokens_details":{"reasoning_tokens":1000000000000000000}}}"#;
+    assert_eq!(reply_usage(Endpoint::Chat, details.as_bytes()), None);
+    // Whoever did not ask for the chunk that tells it does not get it for that.
+    let mark = chat(
+        r#"{"choices":[],"usage":{"prompt_tokens":1000000000000000000,"completion_tokens":1}}"#,
+    );
+    assert_eq!((mark.usage, mark.usage_only), (None, true));
 }
 
 #[test]
@@ -473,6 +507,6 @@ proptest! {
             scanner.look(format!("event: error\ndata: {{{json}}}\n\n").as_bytes());
             scanner.look(format!("data: {{{json}}}\n\n").as_bytes());
         }
-        let _ = (reply_usage(&noise), reply_error(&noise), Usage::from_json(json.as_bytes()));
+        let _ = (reply_usage(Endpoint::Chat, &noise), reply_error(&noise), Usage::from_json(Endpoint::Chat, json.as_bytes()));
     }
 }

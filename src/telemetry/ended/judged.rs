@@ -3,10 +3,24 @@
 
 use std::{borrow::Cow, time::Duration};
 
+use http::Method;
 use millgate_plugin::{Endpoint, Outcome};
 
 use super::{Attempted, Ended};
-use crate::routing::retry::FailureClass;
+use crate::routing::retry::{FailureClass, status_name};
+
+/// The methods that the conventions know.
+const KNOWN: [Method; 9] = [
+    Method::POST,
+    Method::GET,
+    Method::HEAD,
+    Method::PUT,
+    Method::DELETE,
+    Method::CONNECT,
+    Method::OPTIONS,
+    Method::TRACE,
+    Method::PATCH,
+];
 
 /// What became of an attempt.
 #[derive(Debug)]
@@ -29,6 +43,16 @@ impl Judged<'_> {
 }
 
 impl Ended {
+    /// `http.request.method`: `_OTHER` of one that its client made up.
+    #[must_use]
+    pub fn method_name(&self) -> &str {
+        if KNOWN.contains(&self.method) {
+            self.method.as_str()
+        } else {
+            "_OTHER"
+        }
+    }
+
     /// `gen_ai.operation.name`; `None` of calls that the conventions have none for.
     #[must_use]
     pub const fn operation(&self) -> Option<&'static str> {
@@ -45,7 +69,7 @@ impl Ended {
     #[must_use]
     pub fn error_type(&self) -> Option<Cow<'static, str>> {
         match (self.status, self.outcome) {
-            (400.., _) => Some(self.status.to_string().into()),
+            (400.., _) => Some(status_name(self.status)),
             (_, Outcome::Ok) => None,
             (_, outcome) => Some(outcome.name().into()),
         }

@@ -152,6 +152,7 @@ fn attempt(target: &Arc<Target>, failure: Option<FailureClass>) -> SmallVec<[Att
         begun: Duration::ZERO,
         took: Duration::from_secs(1),
         failure,
+        has_answered: failure.is_none(),
         stages: SmallVec::new(),
         pace: None,
         witness: None,

@@ -91,11 +91,11 @@ impl Upstreams {
             let provider = &judged.attempt.target.provider;
             let is_of = |later: &Attempted| Arc::ptr_eq(&later.target.provider, provider);
             let is_its_last = !ended.attempts[index + 1..].iter().any(is_of);
-            self.attempt(&judged, ended, at, is_its_last);
+            self.attempt(&judged, at, is_its_last);
         }
     }
 
-    fn attempt(&mut self, judged: &Judged<'_>, ended: &Ended, at: Instant, is_its_last: bool) {
+    fn attempt(&mut self, judged: &Judged<'_>, at: Instant, is_its_last: bool) {
         let attempt = judged.attempt;
         let provider = &attempt.target.provider.name;
         let is_known = self.providers.contains_key(provider);
@@ -112,7 +112,7 @@ impl Upstreams {
         known.failures += u64::from(has_failed);
         // However often it was tried for one request, which may be at fault itself, that says one thing of it.
         if is_its_last {
-            known.judge(&sign(judged, ended), at);
+            known.judge(&sign(judged), at);
         }
         let asked = Asked {
             provider: Some(provider.clone()),
@@ -189,7 +189,7 @@ impl Known {
     }
 }
 
-fn sign(judged: &Judged<'_>, ended: &Ended) -> Sign {
+fn sign(judged: &Judged<'_>) -> Sign {
     match judged.attempt.failure {
         Some(
             FailureClass::Connect
@@ -203,7 +203,7 @@ fn sign(judged: &Judged<'_>, ended: &Ended) -> Sign {
         }
         None if judged.has_failed() => Sign::Fails,
         // The client may have left before there was an answer.
-        None if ended.provider.is_none() => Sign::Nothing,
+        None if !judged.attempt.has_answered => Sign::Nothing,
         Some(_) | None => Sign::Lives,
     }
 }

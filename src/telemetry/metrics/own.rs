@@ -158,14 +158,10 @@ impl Own {
     }
 
     fn add_tokens(&mut self, ended: &Ended, known: &Known, room: &mut Room) {
-        // Of an answer that its client did not wait for, nobody has noted who gave it.
-        let last = ended.attempts.last();
-        let asked = last.map(|last| (&last.target.provider.name, &*last.model));
-        let served = ended.provider.as_ref();
-        let served = served.map(|name| (name, ended.model.as_deref().unwrap_or_default()));
-        let Some((provider, model)) = served.or(asked) else {
+        let Some(provider) = &ended.provider else {
             return;
         };
+        let model = ended.model.as_deref().unwrap_or_default();
         let charged = ended.charged();
         if charged.is_none() && ended.saved.is_none() {
             return;
@@ -175,14 +171,15 @@ impl Own {
         spent.saved += u128::from(ended.saved.unwrap_or(0));
         let Some(tokens) = charged else { return };
         let usage = tokens.usage;
+        let add = |sum: &mut u64, tokens: u64| *sum = sum.saturating_add(tokens);
         if tokens.is_estimate {
-            spent.estimated_input += usage.input;
-            spent.estimated_output += usage.output;
+            add(&mut spent.estimated_input, usage.input);
+            add(&mut spent.estimated_output, usage.output);
         } else {
-            spent.input += usage.input;
-            spent.output += usage.output;
-            spent.cached += usage.cached.unwrap_or(0);
-            spent.reasoning += usage.reasoning.unwrap_or(0);
+            add(&mut spent.input, usage.input);
+            add(&mut spent.output, usage.output);
+            add(&mut spent.cached, usage.cached.unwrap_or(0));
+            add(&mut spent.reasoning, usage.reasoning.unwrap_or(0));
         }
         match ended.cost {
             Some(cost) => spent.cost += u128::from(cost),
@@ -265,7 +262,8 @@ const fn class(status: u16) -> &'static str {
         300..400 => "3xx",
         400..500 => "4xx",
         500..600 => "5xx",
+        100..200 => "1xx",
         0 => "none",
-        _ => "1xx",
+        _ => OTHER,
     }
 }

@@ -40,9 +40,11 @@ pub(super) fn span(
         asked(ended, attempt, &mut attributes);
         format!("{operation} {}", clean(&attempt.model))
     } else {
-        attributes.text("http.request.method", ended.method.as_str());
+        let method = ended.method_name();
+        attributes.put("http.request.method", method.to_owned());
         attributes.text("url.path", &ended.path);
-        ended.method.as_str().to_owned()
+        let is_known = method == ended.method.as_str();
+        if is_known { method } else { "HTTP" }.to_owned()
     };
     if let Some(transport) = &attempt.target.provider.transport {
         let (host, port) = transport.base().host_and_port();

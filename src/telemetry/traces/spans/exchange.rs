@@ -16,32 +16,16 @@ use super::{
 };
 use crate::{
     api::endpoint::{Call, classify},
+    routing::retry::FailureClass,
     telemetry::{
         ended::{Attempted, Ended},
         traces::context::TraceContext,
     },
 };
 
-/// The methods that the conventions know.
-const KNOWN: [Method; 9] = [
-    Method::GET,
-    Method::HEAD,
-    Method::POST,
-    Method::PUT,
-    Method::DELETE,
-    Method::CONNECT,
-    Method::OPTIONS,
-    Method::TRACE,
-    Method::PATCH,
-];
-
 pub(super) fn span(ended: &Ended, trace: TraceContext) -> Span {
-    let is_known = KNOWN.contains(&ended.method);
-    let method = if is_known {
-        ended.method.as_str()
-    } else {
-        "_OTHER"
-    };
+    let method = ended.method_name();
+    let is_known = method == ended.method.as_str();
     let path = template(&ended.method, &ended.path);
     let verb = if is_known { method } else { "HTTP" };
     let name = match &path {
@@ -167,8 +151,8 @@ fn again(before: &Attempted, after: &Attempted, time: SystemTime) -> Event {
     let mut attributes = Attributes::default();
     attributes.put("millgate.from", before.target.label());
     attributes.put("millgate.to", after.target.label());
-    let why = before.failure.map(|failure| failure.to_string());
-    attributes.maybe("error.type", why);
+    let why = before.failure.map(FailureClass::name);
+    attributes.maybe_text("error.type", why.as_deref());
     event(name, time, attributes)
 }
 
