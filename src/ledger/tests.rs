@@ -386,7 +386,7 @@ fn is_noticed(left: i64, meddle: impl Fn(&Path)) {
 #[test]
 fn a_log_that_is_taken_away_is_noticed() {
     is_noticed(2, |folder| {
-        std::fs::remove_file(folder.join("ledger.db-wal")).unwrap()
+        std::fs::remove_file(folder.join("ledger.db-wal")).unwrap();
     });
 }
 
@@ -394,7 +394,7 @@ fn a_log_that_is_taken_away_is_noticed() {
 fn a_file_that_is_emptied_is_noticed() {
     // All rows are still in the log.
     is_noticed(2, |folder| {
-        std::fs::write(folder.join(place::FILE), "").unwrap()
+        std::fs::write(folder.join(place::FILE), "").unwrap();
     });
     is_noticed(0, |folder| {
         let path = folder.join(place::FILE);
