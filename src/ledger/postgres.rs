@@ -84,14 +84,14 @@ impl Postgres {
 /// Begins work in a runtime of its own. Where it fails nothing more is waited for: a system that still looks for a host's address
 /// may take its time, and the runtime would wait for it to end.
 fn with_runtime<T>(
-    begin: impl FnOnce(&Runtime) -> Result<T, LedgerError>,
+    work: impl FnOnce(&Runtime) -> Result<T, LedgerError>,
 ) -> Result<(Runtime, T), LedgerError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| LedgerError::Server(error.to_string()))?;
-    match begin(&runtime) {
-        Ok(begun) => Ok((runtime, begun)),
+    match work(&runtime) {
+        Ok(done) => Ok((runtime, done)),
         Err(error) => {
             runtime.shutdown_background();
             Err(error)
