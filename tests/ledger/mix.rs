@@ -204,7 +204,7 @@ pub(crate) async fn every_exchange_has_its_exact_row(database: Database, state: 
     bench
         .ask("fallback", CHAT, &chat("fallback", true), row)
         .await;
-    let failed = json!({"caller": "anna", "status": 503, "outcome": "upstream_error", "provider": null, "input_tokens": null,
+    let failed = json!({"caller": "anna", "status": 503, "outcome": "upstream_error", "provider": "up", "model": "broken", "input_tokens": null,
         "estimated": false, "attempts": 1, "cost": null});
     bench
         .ask("broken", CHAT, &chat("broken", false), failed)
