@@ -6,7 +6,7 @@ use std::{cell::LazyCell, fs};
 use libfuzzer_sys::fuzz_target;
 use millgate::{
     config::{self, finding::Renderer},
-    runtime::{compile::compile, host::Hosting},
+    runtime::{compile::compile, host::Process},
 };
 use tempfile::TempDir;
 
@@ -23,7 +23,7 @@ fuzz_target!(|bytes: &[u8]| {
         let path = folder.path().join("config.toml");
         fs::write(&path, bytes).expect("written");
         let loaded = config::load(&path, &|name| (name == "A").then(|| "value".to_owned()));
-        let compiled = compile(&loaded, None, &Hosting::host());
+        let compiled = compile(&loaded, None, &Process::default());
         assert_eq!(compiled.is_none(), loaded.findings.has_errors());
         let findings = loaded.findings.sorted();
         let _ = Renderer::plain().render_all(&findings);

@@ -103,6 +103,7 @@ impl Clock {
     }
 }
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 impl Believed {
     /// The beginnings, as they are kept: JSON, pairs of the hour and the beginning.
     pub(super) fn least_text(&self) -> String {

@@ -10,6 +10,13 @@ pub enum LedgerError {
     #[cfg(feature = "sqlite")]
     #[error("{0}")]
     File(#[from] StoreError),
+    /// The file is not the one that was opened, or nothing is in it any more.
+    #[cfg(feature = "sqlite")]
+    #[error(
+        "{} is gone, was emptied, or is another file now\n  a running gateway begins a new one, and writes what waits; put the old one back before, or read it by itself",
+        .0.display()
+    )]
+    Gone(std::path::PathBuf),
     /// The server could not be reached.
     #[error(
         "PostgreSQL cannot be reached: {0}\n  see that the server runs, and that the host, port and sslmode of [ledger] url are right"

@@ -104,8 +104,7 @@ impl Sqlite {
         if is_whole && has_log {
             return Ok(());
         }
-        let path = self.path.clone();
-        Err(StoreError::Gone { path }.into())
+        Err(LedgerError::Gone(self.path.clone()))
     }
 
     fn log_path(&self) -> PathBuf {

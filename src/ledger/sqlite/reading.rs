@@ -42,8 +42,7 @@ fn open(path: &Path, identity: Identity, limit: Duration) -> Result<Connection, 
         .pragma_update(None, "query_only", true)
         .map_err(told)?;
     if Identity::of(path).ok() != Some(identity) {
-        let path = path.to_owned();
-        return Err(StoreError::Gone { path }.into());
+        return Err(LedgerError::Gone(path.to_owned()));
     }
     check(&connection, path)?;
     let until = Instant::now() + limit;
