@@ -34,7 +34,7 @@ use crate::{
 };
 
 /// All that is known of an exchange once it is over. It holds no header and no key, and of bodies at most what was
-/// [captured](Captured). What its client has chosen in path and model has passed the [filter](filter) of the logs.
+/// [captured](Captured). What its client has chosen in path and model has passed the [`filter`] of the logs.
 #[derive(Clone, Debug)]
 pub struct Ended {
     /// Its own id (`UUIDv7`, RFC 9562): a client's request id need not be unique.
