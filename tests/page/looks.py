@@ -105,7 +105,7 @@ def check_filters(browser, site, _):
 def check_it_goes_on_living(browser, site, _):
     page = enter(browser, site)
     new = site.stub.figures.exchange(1, id="01935f2b-0001-7000-8000-000000000001")
-    first = "document.querySelector('#exchanges tbody tr').dataset.key"
+    first = "document.querySelector('#exchanges tbody tr')?.dataset.key"
     site.stub.emit("exchange", new)
     page.until(f"{first} === {json.dumps(new['id'])}")
     site.stub.emit("missed", {"count": 12_345})
@@ -138,7 +138,7 @@ def check_pausing_holds_everything(browser, site, _):
     assert page.run(count) == before and len(page.events("Network.requestWillBeSent")) == asked
     page.click("#pause")
     page.until(f"{LIVE} === 'live'")
-    page.until(f"document.querySelector('#exchanges tbody tr').dataset.key === {json.dumps(new['id'])}")
+    page.until(f"document.querySelector('#exchanges tbody tr')?.dataset.key === {json.dumps(new['id'])}")
     yield page
 
 
@@ -148,13 +148,13 @@ def check_rows_do_not_move_under_the_pointer(browser, site, _):
     page.run("document.querySelector('#exchanges tbody tr').scrollIntoView({ block: 'center' })")
     where = page.run("(({ x, y }) => ({ x, y }))(document.querySelector('#exchanges tbody td').getBoundingClientRect())")
     page.send("Input.dispatchMouseEvent", type="mouseMoved", x=where["x"] + 20, y=where["y"] + 8)
-    first = page.run("document.querySelector('#exchanges tbody tr').dataset.key")
+    first = page.run("document.querySelector('#exchanges tbody tr')?.dataset.key")
     new = site.stub.figures.exchange(6, id="01935f2b-0006-7000-8000-000000000006")
     site.stub.emit("exchange", new)
     page.until("!document.querySelector('#held').hidden")
-    assert page.run("document.querySelector('#exchanges tbody tr').dataset.key") == first
+    assert page.run("document.querySelector('#exchanges tbody tr')?.dataset.key") == first
     page.leave()
-    page.until(f"document.querySelector('#exchanges tbody tr').dataset.key === {json.dumps(new['id'])}")
+    page.until(f"document.querySelector('#exchanges tbody tr')?.dataset.key === {json.dumps(new['id'])}")
     yield page
 
 

@@ -7,7 +7,7 @@ import time
 from figures import enter
 from looks import LIVE
 
-FIRST = "document.querySelector('#exchanges tbody tr').dataset.key"
+FIRST = "document.querySelector('#exchanges tbody tr')?.dataset.key"
 FRAMES = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(1))))"
 
 
