@@ -348,7 +348,7 @@ pub fn line(request: &ClientRequest, tried: &[Tried], record: &Record, ended: &E
         first_ms = record.first_byte.map(since),
         input_tokens = record.usage.map(|usage| usage.input),
         output_tokens = record.usage.map(|usage| usage.output),
-        estimated_tokens = record.output_estimate.filter(|tokens| *tokens > 0 && record.usage.is_none()),
+        estimated_tokens = ended.tokens.and_then(Tokens::estimate),
         request_bytes = record.request_bytes(request),
         bytes = record.bytes,
     );

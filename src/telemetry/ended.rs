@@ -138,6 +138,15 @@ pub struct Tokens {
     pub is_estimate: bool,
 }
 
+impl Tokens {
+    /// Those of prompt and answer together, where they are estimated.
+    #[must_use]
+    pub fn estimate(self) -> Option<u64> {
+        let all = self.usage.input.saturating_add(self.usage.output);
+        self.is_estimate.then_some(all)
+    }
+}
+
 /// One attempt of an exchange.
 #[derive(Clone, Debug)]
 pub struct Attempted {
